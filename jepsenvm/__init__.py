@@ -1,0 +1,32 @@
+"""Tell whether a RabbitMQ cluster loses, duplicates, reorders or invents messages that it confirmed.
+
+These names are the public API; everything else may change.
+"""
+
+from importlib.metadata import version
+
+from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.verdict import Result, Results, Verdict, check
+from jepsenvm.errors import Failed, JepsenvmError, Refused
+from jepsenvm.history.foreign import open_history
+from jepsenvm.history.op import Op
+from jepsenvm.history.table import History, from_ops
+from jepsenvm.plan.config import Plan
+
+__version__ = version("jepsenvm")
+
+__all__ = [
+    "Failed",
+    "History",
+    "JepsenvmError",
+    "Op",
+    "Plan",
+    "Refused",
+    "Result",
+    "Results",
+    "Verdict",
+    "check",
+    "from_ops",
+    "open_history",
+    "total_queue",
+]

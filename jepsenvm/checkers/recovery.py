@@ -1,0 +1,23 @@
+"""recovery: whether the cluster came back after the last fault, by itself or with help."""
+
+from __future__ import annotations
+
+from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.history.table import History
+
+
+def recovery(history: History) -> Result:
+    """Name the nodes that had to be restarted (a finding, not a failure); unknown when the cluster never came back."""
+    records = [op.data for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)]
+    if not records:
+        return Result(Verdict.UNKNOWN, ("the run ended before the cluster was seen recovered",))
+    last = records[-1]
+    reasons = [
+        f"{node} did not come back by itself within {last['deadline']:g} s of the healing, and was restarted"
+        for node in last["restarted"]
+    ]
+    if last["troubles"]:
+        troubles = "; ".join(f"{node} {text}" for node, text in sorted(last["troubles"].items()))
+        reasons.append(f"the cluster did not recover: {troubles}")
+    figures = {key: last[key] for key in ("seconds", "restarted", "troubles")}
+    return Result(Verdict.UNKNOWN if last["troubles"] else Verdict.VALID, tuple(reasons), figures)

@@ -1,0 +1,66 @@
+"""`jepsenvm deploy`: RabbitMQ on every node of the inventory, clustered and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from jepsenvm.cli import options
+from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cluster import ansible
+from jepsenvm.cluster.inventory import Inventory
+
+PARTITION_HANDLING = ("ignore", "autoheal", "pause_minority")
+
+
+@click.command("deploy")
+@options.inventory
+@click.option(
+    "--partition-handling",
+    "rabbitmq_partition_handling",
+    type=click.Choice(PARTITION_HANDLING),
+    help="What a partitioned node does (before RabbitMQ 4.3).",
+)
+@click.option(
+    "--net-ticktime",
+    "rabbitmq_net_ticktime",
+    type=click.IntRange(min=1),
+    help="Seconds of silence until a node counts as down.",
+)
+@click.option(
+    "--mirror-count",
+    "rabbitmq_mirror_count",
+    type=click.IntRange(min=1),
+    help="On how many nodes a mirrored queue is kept (before RabbitMQ 4.0).",
+)
+@click.option(
+    "--patience",
+    "jepsenvm_patience",
+    type=click.FloatRange(min=0.1),
+    help="Multiplies every deadline, for slow hosts.",
+)
+@click.option("--reset", is_flag=True, help="Wipe the database of every node first.")
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append what Ansible prints to it.")
+def command(inventory_path: Path | None, *, reset: bool, log: Path | None, **settings: object) -> None:
+    """Install and cluster RabbitMQ on every node, and verify it; a second time changes nothing.
+
+    A setting that is not given is the inventory's, else the default.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    deploy(inventory_for(inventory_path), given, reset=reset, log=log)
+
+
+def deploy(
+    inventory: Inventory, settings: Mapping[str, object], *, reset: bool = False, log: Path | None = None
+) -> ansible.Recap:
+    """Deploy, and tell the user how it goes."""
+    if reset:
+        ansible.play("reset.yml", inventory, settings, click.echo, log)
+    recap = ansible.play("site.yml", inventory, settings, click.echo, log)
+    for node, counts in recap.nodes.items():
+        click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
+    version = recap.told["rabbitmq_version"]
+    click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
+    return recap

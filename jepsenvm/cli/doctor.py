@@ -1,0 +1,115 @@
+"""jepsenvm doctor: what this machine and the hosts can and cannot do, each with its remedy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from jepsenvm import lab
+from jepsenvm.cli import options
+from jepsenvm.cli.choose import VAGRANT_INVENTORY, inventory_for
+from jepsenvm.cluster import broker
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import JepsenvmError, Refused
+from jepsenvm.lab import machine
+from jepsenvm.run import preflight
+
+NOT_FIT = 254
+
+REMEDIES: Mapping[str, str] = {
+    "iptables": "install iptables there (`jepsenvm deploy` does); in a container grant CAP_NET_ADMIN and CAP_NET_RAW",
+    "ip6tables": "install iptables there; without it partitions of IPv6 clusters are refused",
+    "systemd-run": "use hosts that run systemd: each node's own timer heals it when the controller is gone",
+    "netem": "load the kernel module sch_netem; without it delay, duplication and reordering of packets are refused",
+}
+NEEDED = ("iptables", "systemd-run")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is as it should be, or not, or that merely lacks."""
+
+    what: str
+    problem: str | None = None
+    needed: bool = True
+
+    @property
+    def mark(self) -> str:
+        """How it stands, in four letters."""
+        return "ok  " if self.problem is None else "FAIL" if self.needed else "none"
+
+
+@click.command("doctor")
+@options.inventory
+@click.pass_context
+def command(context: click.Context, inventory_path: Path | None) -> None:
+    """Say what this machine and the hosts can and cannot do, each with its remedy."""
+    findings = list(_machine())
+    if inventory_path or lab.is_up() or VAGRANT_INVENTORY.exists():
+        findings += _hosts(inventory_path)
+    for finding in findings:
+        click.echo(f"{finding.mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else ""))
+    context.exit(NOT_FIT if any(finding.problem and finding.needed for finding in findings) else 0)
+
+
+def _machine() -> Iterator[Finding]:
+    checks: Mapping[str, Callable[[], None]] = {
+        "lab: run as root": machine.require_root,
+        "lab: programs": machine.require_programs,
+        "lab: disk space": machine.require_disk_space,
+        "lab: free subnet": machine.require_free_subnet,
+    }
+    for what, check in checks.items():
+        yield Finding(what, _problem(check), needed=False)
+    has_vagrant = shutil.which("vagrant") is not None
+    yield Finding("vagrant", None if has_vagrant else "not installed; only needed for VMs", needed=False)
+
+
+def _problem(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except JepsenvmError as problem:
+        return str(problem)
+    return None
+
+
+def _hosts(inventory_path: Path | None) -> Iterator[Finding]:
+    inventory = inventory_for(inventory_path)
+    with Fleet(inventory.nodes) as fleet:
+        reached = fleet.each_or_error(lambda node: fleet.run(node, "true"))
+        for node, answer in reached.items():
+            yield Finding(f"{node}: SSH and root", str(answer) if isinstance(answer, Exception) else None)
+        if any(isinstance(answer, Exception) for answer in reached.values()):
+            return
+        yield from _abilities(fleet)
+        facts = preflight.hosts(fleet)
+        for node, known in facts.items():
+            ahead = abs(known.clock_offset)
+            yield Finding(f"{node}: clock", None if ahead < 1 else f"{ahead:.1f} s off ours; run a time service", False)
+        yield Finding("network between the nodes", _problem(lambda: preflight.fit_for_faults(fleet, facts)))
+        yield from _brokers(fleet)
+
+
+def _abilities(fleet: Fleet) -> Iterator[Finding]:
+    for node, able in fleet.each(lambda node: fleet.python(node, "abilities")).items():
+        for name, can in able.items():
+            yield Finding(f"{node}: {name}", None if can else REMEDIES[name], needed=name in NEEDED)
+
+
+def _brokers(fleet: Fleet) -> Iterator[Finding]:
+    nodes = list(fleet.nodes)
+    for node, view in fleet.each_or_error(lambda node: broker.view(fleet, node)).items():
+        if isinstance(view, Exception):
+            yield Finding(f"{node}: RabbitMQ", "not up; run `jepsenvm deploy`")
+        else:
+            yield Finding(f"{node}: RabbitMQ sees the whole cluster", "; ".join(view.troubles(nodes)) or None)
+    try:
+        yield Finding(f"RabbitMQ {preflight.version(fleet)} on every node")
+    except Refused as problem:
+        yield Finding("one RabbitMQ version", str(problem))
+    except JepsenvmError:
+        return  # a broker that is not up was named above

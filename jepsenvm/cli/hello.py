@@ -1,0 +1,71 @@
+"""jepsenvm hello: one confirmed message through each node, and back through another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from jepsenvm.cli import options
+from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.errors import Failed
+from jepsenvm.workloads.amqp import Address, Delivery, Outcome, SessionLost, connect
+
+DEADLINE_S = 20
+
+
+@click.command("hello")
+@options.inventory
+def command(inventory_path: Path | None) -> None:
+    """Publish one confirmed message through each node and get it back through another."""
+    inventory = inventory_for(inventory_path)
+    secret = credentials(inventory)
+    addresses = [
+        Address(node.name, node.amqp_host, node.amqp_port, secret.user, secret.password) for node in inventory.nodes
+    ]
+    failures = asyncio.run(_greet_all(addresses))
+    if failures:
+        raise Failed(f"no hello from {', '.join(failures)}", remedy="run `jepsenvm doctor`, or `jepsenvm deploy`")
+
+
+async def _greet_all(addresses: Sequence[Address]) -> list[str]:
+    failures = []
+    for number, address in enumerate(addresses):
+        other = addresses[(number + 1) % len(addresses)]
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                line = await _greet(address, other)
+        except (SessionLost, TimeoutError) as problem:
+            line = f"{address.node}: FAILED: {problem or f'no answer within {DEADLINE_S} s'}"
+            failures.append(address.node)
+        click.echo(line)
+    return failures
+
+
+async def _greet(address: Address, other: Address) -> str:
+    queue, greeting = f"jepsenvm.hello.{address.node}", f"hello from {address.node}".encode()
+    here, there = await connect(address), await connect(other)
+    try:
+        await here.declare(queue, {"x-queue-type": "classic"})
+        outcome = await here.publish(queue, greeting)
+        if outcome is not Outcome.CONFIRMED:
+            raise SessionLost(f"the broker said {outcome.value}")
+        arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def deliver(delivery: Delivery) -> None:
+            there.acknowledge_up_to(delivery.tag)
+            if not arrived.done():
+                arrived.set_result(delivery.body)
+
+        await there.consume(queue, 1, deliver)
+        body = await arrived
+        if body != greeting:
+            raise SessionLost(f"another message came back: {body!r}")
+        await here.delete(queue)
+    finally:
+        here.abandon("done")
+        there.abandon("done")
+    return f"{address.node}: confirmed, and back through {other.node}"

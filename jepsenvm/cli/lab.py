@@ -1,0 +1,60 @@
+"""`jepsenvm lab`: local hosts brought up, taken down, looked at and logged in to."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from jepsenvm import lab
+
+
+@click.group("lab")
+def group() -> None:
+    """Five Linux hosts on this machine, for when there are no VMs."""
+
+
+@group.command()
+@click.option("--nodes", default=5, show_default=True, help="How many hosts, 1 to 9.")
+@click.option("--suite", default="bookworm", show_default=True, help="The Debian or Ubuntu suite they run.")
+def up(nodes: int, suite: str) -> None:
+    """Bring the lab up, or start the hosts of it that are off."""
+    inventory = lab.up(nodes, suite, click.echo)
+    click.echo(f"inventory: {inventory}")
+
+
+@group.command()
+def down() -> None:
+    """Remove the lab: everything but the cached base."""
+    lab.down(click.echo)
+    click.echo("the lab is down")
+
+
+@group.command()
+def status() -> None:
+    """Show every host, whether it runs and whether it answers."""
+    hosts = lab.status()
+    if not hosts:
+        click.echo("the lab is down")
+        return
+    table = Table("host", "address", "pid", "power", "ssh")
+    for host in hosts:
+        table.add_row(
+            host.name,
+            host.address,
+            str(host.pid or "-"),
+            "on" if host.running else "off",
+            "answers" if host.ssh else "silent",
+        )
+    Console().print(table)
+
+
+@group.command(context_settings={"ignore_unknown_options": True})
+@click.argument("node")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(node: str, command: tuple[str, ...]) -> None:
+    """Log in to NODE, or run a command in its shell and exit with its status."""
+    argv = lab.ssh_argv(node, list(command))
+    os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over this process, its terminal and its exit status

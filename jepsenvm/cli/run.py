@@ -1,0 +1,123 @@
+"""jepsenvm run: one experiment from plan to verdict."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from jepsenvm.cli import options
+from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.story import Story
+from jepsenvm.cluster import ansible
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import JepsenvmError, Refused
+from jepsenvm.history.foreign import open_history
+from jepsenvm.plan.config import PartitionHandling, Plan, QueueType, read, resolve
+from jepsenvm.plan.nemesis import NEMESES
+from jepsenvm.plan.schedule import schedule
+from jepsenvm.report.html import page
+from jepsenvm.report.terminal import verdict_lines
+from jepsenvm.run import preflight
+from jepsenvm.run.lifecycle import Cluster, execute
+from jepsenvm.run.store import LOG, REPORT, create
+from jepsenvm.workloads.registry import WORKLOADS
+
+
+@click.command("run")
+@click.argument("plan_path", metavar="[PLAN.yml]", required=False, type=click.Path(path_type=Path))
+@options.inventory
+@click.option("--workload", type=click.Choice(sorted(WORKLOADS)))
+@click.option("--queue-type", type=click.Choice(get_args(QueueType)))
+@click.option("--partition-handling", type=click.Choice(get_args(PartitionHandling)))
+@click.option("--net-ticktime", type=int, metavar="S", help="Seconds of silence until a node counts as down.")
+@click.option("--nemesis", type=click.Choice(sorted(NEMESES)))
+@click.option("--time-limit", type=float, metavar="S", help="How long the load lasts.")
+@click.option("--quiet-before", type=float, metavar="S", help="Quiet time before each fault.")
+@click.option("--fault-duration", type=float, metavar="S", help="How long each fault lasts.")
+@click.option("--rate", type=float, metavar="MSGS_PER_S", help="Messages a second of all publishers; 0 is flat out.")
+@click.option("--messages", type=int, metavar="N", help="End the load after so many messages.")
+@click.option("--publishers", type=int, metavar="N", help="Publishers for each node.")
+@click.option("--window", type=int, metavar="N", help="Unconfirmed messages that each publisher may have in flight.")
+@click.option("--consumers", type=int, metavar="N", help="Consumers during the load.")
+@click.option("--seed", type=int, metavar="N", help="The same seed gives the same ops and the same schedule.")
+@click.option("--name", metavar="NAME", help="The run's name in the store.")
+@click.option("--store", "store_root", type=click.Path(path_type=Path), default=Path("store"), show_default=True)
+@click.option("--no-deploy", is_flag=True, help="Refuse, rather than deploy, when the cluster is not as needed.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    plan_path: Path | None,
+    inventory_path: Path | None,
+    store_root: Path,
+    no_deploy: bool,
+    **overrides: Any,
+) -> None:
+    """Run an experiment: load the cluster, break it, heal it, drain it, and give a verdict.
+
+    Options override the plan file. The exit status is the verdict: 0 valid, 1 invalid, 2 unknown.
+    """
+    plan = _plan(plan_path, {key.replace("_", "-"): value for key, value in overrides.items() if value is not None})
+    story = Story()
+    inventory = inventory_for(inventory_path, story.say, bring_up=True)
+    store = create(store_root, plan)
+    with story.kept_in(store.path / LOG), Fleet(inventory.nodes) as fleet:
+        try:
+            cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
+        except JepsenvmError:
+            store.discard()
+            raise
+        store.begin()
+        results = execute(plan, cluster, store, story.say, story.tell)
+        for line in verdict_lines(results):
+            story.say(line)
+        text = page(f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history))
+        story.say(f"stored in {store.path}, report: {store.write(REPORT, text)}")
+    context.exit(results.verdict.exit_status)
+
+
+def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
+    document: Mapping[str, object] = {}
+    source = "command line"
+    if path is not None:
+        source = str(path)
+        try:
+            document = read(path.read_text(encoding="utf-8"), source)
+        except OSError as problem:
+            raise Refused(f"{path}: {problem.strerror}") from None
+    seed = {} if "seed" in document else {"seed": secrets.randbelow(2**31)}
+    return resolve({**seed, **document, **overrides}, source, WORKLOADS.keys(), NEMESES.keys())
+
+
+def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *, may_deploy: bool) -> Cluster:
+    """Return the cluster as the plan needs it, deployed if it was not; raise Refused when that cannot be."""
+    schedule(plan, list(fleet.nodes))  # refuses a nemesis for which there are too few nodes, before anything is done
+    facts = preflight.hosts(fleet)
+    found = preflight.unlike(fleet, plan)
+    if found:
+        if not may_deploy:
+            raise Refused(f"the cluster is not as the plan needs it: {found[0]}", remedy="run without --no-deploy")
+        story.say(f"deploying, because {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))
+        settings = {
+            "rabbitmq_partition_handling": plan.partition_handling,
+            "rabbitmq_net_ticktime": plan.net_ticktime,
+        }
+        ansible.play("site.yml", inventory, settings, story.say)
+        facts = preflight.hosts(fleet)
+        found = preflight.unlike(fleet, plan)
+        if found:
+            raise Refused(f"the cluster is not as the plan needs it even after deploying: {'; '.join(found)}")
+    version = preflight.version(fleet)
+    preflight.possible(plan, version)
+    preflight.fit_for_faults(fleet, facts)
+    story.say(
+        f"RabbitMQ {version} on {len(inventory.nodes)} nodes, {plan.queue_type} queue, {plan.partition_handling}, "
+        f"nemesis {plan.nemesis}, seed {plan.seed}"
+    )
+    return Cluster(inventory, fleet, facts, credentials(inventory))

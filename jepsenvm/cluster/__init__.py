@@ -1,0 +1,1 @@
+"""The machines: inventory, SSH, Ansible, and the broker's own word."""

@@ -1,0 +1,33 @@
+"""The reachability matrix: which node can exchange packets with which, probed from every node at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from jepsenvm.cluster.hosts import Facts
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.faults.partition import Matrix
+
+PORTS: Final = (4369, 25672)
+"""Erlang's port mapper and RabbitMQ's distribution: what a cluster lives on."""
+
+SILENCE_S: Final = 1.0
+"""So long without any answer counts as cut."""
+
+
+def matrix(fleet: Fleet, facts: Mapping[str, Facts], silence: float = SILENCE_S) -> Matrix:
+    """Return who can reach whom; a row of None for a node whose probe failed."""
+
+    def row(node: str) -> Mapping[str, bool | None]:
+        peers = {name: list(peer.global_addresses) for name, peer in facts.items() if name != node}
+        answer: dict[str, bool | None] = fleet.python(
+            node, "reach", {"peers": peers, "ports": PORTS, "timeout": silence}, timeout=silence + 30
+        )
+        return answer
+
+    rows = fleet.each_or_error(row)
+    return {
+        node: dict.fromkeys(name for name in facts if name != node) if isinstance(seen, Exception) else seen
+        for node, seen in rows.items()
+    }

@@ -1,0 +1,183 @@
+"""Commands on the nodes over SSH: one open connection each, all nodes at once, every command with a deadline."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import fabric
+import invoke
+import paramiko
+
+from jepsenvm.cluster.inventory import Node
+from jepsenvm.errors import CommandFailed, Refused, Unreachable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command printed, and its exit status."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+class Fleet:
+    """Open SSH connections to the nodes; use as a context manager."""
+
+    def __init__(self, nodes: Sequence[Node], connect_timeout: float = 15) -> None:
+        """Nothing is connected before the first command; ``connect_timeout`` is in seconds."""
+        self.nodes = {node.name: node for node in nodes}
+        self._connections = {node.name: _connection(node, connect_timeout) for node in nodes}
+        self._locks = {node.name: threading.Lock() for node in nodes}
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(nodes)), thread_name_prefix="ssh")
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for connection in self._connections.values():
+            connection.close()
+
+    def run(self, node: str, script: str, *, timeout: float = 30, stdin: str = "", check: bool = True) -> Output:
+        """Run a shell script as root on a node.
+
+        Raises Unreachable when the node does not answer within ``timeout`` seconds, CommandFailed when ``check`` and
+        the exit status is not 0.
+        """
+        password = self.nodes[node].become_password
+        sudo = "sudo -n" if password is None else "sudo -S -p ''"
+        given = stdin if password is None else f"{password}\n{stdin}"
+        output = self._execute(node, f"{sudo} /bin/sh -c {shlex.quote(script)}", timeout, given)
+        if check and output.status != 0:
+            raise CommandFailed(_reason(output), node=node, command=_short(script), status=output.status)
+        return output
+
+    def plain(self, node: str, command: str, *, timeout: float = 30) -> Output:
+        """Run a shell command as the SSH user itself, whatever its exit status."""
+        return self._execute(node, command, timeout, "")
+
+    def python(self, node: str, program: str, order: Mapping[str, Any] | None = None, timeout: float = 30) -> Any:
+        """Run a program of ``jepsenvm.cluster.onnode`` on a node; return the JSON that it prints.
+
+        It gets ``order`` as JSON on its standard input, and must read it to the end; without an order it gets none.
+        """
+        source = files("jepsenvm.cluster.onnode").joinpath(f"{program}.py").read_text()
+        script = f"exec python3 -c {shlex.quote(source)}"
+        return json.loads(self.run(node, script, timeout=timeout, stdin=json.dumps(order) if order else "").stdout)
+
+    def each(self, task: Callable[[str], T], nodes: Sequence[str] | None = None) -> dict[str, T]:
+        """Do a task for all (or these) nodes at once; the first error is raised after all have ended."""
+        futures = {node: self._pool.submit(task, node) for node in (nodes if nodes is not None else self.nodes)}
+        errors = [error for future in futures.values() if (error := future.exception())]
+        if errors:
+            raise errors[0]
+        return {node: future.result() for node, future in futures.items()}
+
+    def each_or_error(self, task: Callable[[str], T], nodes: Sequence[str] | None = None) -> dict[str, T | Exception]:
+        """Do a task for all (or these) nodes at once; a node's error stands in its place."""
+
+        def guarded(node: str) -> T | Exception:
+            try:
+                return task(node)
+            except Exception as error:
+                return error
+
+        return self.each(guarded, nodes)
+
+    def script_each(self, scripts: Mapping[str, str], timeout: float = 30) -> dict[str, Output]:
+        """Run each node's script on it, all at once."""
+        return self.each(lambda node: self.run(node, scripts[node], timeout=timeout), list(scripts))
+
+    def _execute(self, node: str, command: str, timeout: float, stdin: str) -> Output:
+        connection = self._open(node)
+        try:
+            result = connection.run(
+                command,
+                hide=True,
+                warn=True,
+                timeout=timeout,
+                in_stream=io.StringIO(stdin) if stdin else False,
+            )
+        except invoke.exceptions.CommandTimedOut:
+            raise Unreachable(f"no answer within {timeout:.0f} s", node=node) from None
+        except (OSError, EOFError, paramiko.SSHException) as problem:
+            connection.close()
+            raise Unreachable(f"the SSH connection broke: {problem}", node=node) from problem
+        except invoke.exceptions.ThreadException as problem:
+            # One of invoke's threads failed: most often the command ended before it had read its input.
+            raise Unreachable("the command's input or output was cut off", node=node) from problem
+        return Output(result.stdout, result.stderr, result.exited)
+
+    def _open(self, node: str) -> fabric.Connection:
+        connection = self._connections[node]
+        with self._locks[node]:
+            if not connection.is_connected:
+                _connect(connection, self.nodes[node])
+        return connection
+
+
+def _connection(node: Node, connect_timeout: float) -> fabric.Connection:
+    kwargs: dict[str, Any] = {"banner_timeout": connect_timeout, "auth_timeout": connect_timeout}
+    if node.ssh_key:
+        kwargs |= {"key_filename": node.ssh_key, "look_for_keys": False, "allow_agent": False}
+    connection = fabric.Connection(
+        node.ssh_host,
+        user=node.ssh_user,
+        port=node.ssh_port,
+        connect_timeout=connect_timeout,
+        connect_kwargs=kwargs,
+    )
+    connection.client.load_system_host_keys()
+    if node.known_hosts:
+        connection.client.load_host_keys(node.known_hosts)
+    # Fabric accepts any unknown host by default; a changed or unknown key must stop us.
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    return connection
+
+
+def _connect(connection: fabric.Connection, node: Node) -> None:
+    where = f"{node.ssh_user}@{node.ssh_host}:{node.ssh_port}"
+    try:
+        connection.open()
+    except paramiko.AuthenticationException:
+        raise Refused(
+            f"{where} refused the SSH login",
+            node=node.name,
+            remedy="check ansible_user and the key file",
+        ) from None
+    except paramiko.BadHostKeyException:
+        raise Refused(f"{where} shows another host key than known_hosts has", node=node.name) from None
+    except FileNotFoundError as problem:
+        raise Refused(f"the key file {problem.filename} does not exist", node=node.name) from None
+    except (OSError, EOFError, paramiko.SSHException) as problem:
+        raise Unreachable(
+            f"no SSH to {where}: {problem}",
+            node=node.name,
+            remedy="check that the host is up and its address right",
+        ) from problem
+
+
+def _reason(output: Output) -> str:
+    """Return the line that says why: one that calls itself an error, else the last."""
+    lines = (output.stderr.strip() or output.stdout.strip() or "it said nothing").splitlines()
+    return next((line for line in lines if line.lower().startswith("error")), lines[-1])
+
+
+def _short(script: str) -> str:
+    line = " ".join(script.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."

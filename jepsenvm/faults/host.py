@@ -1,0 +1,15 @@
+"""What a fault must know of a node to be rendered for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Host:
+    """A node's addresses that are its own alone (IPv4 and IPv6), and how its controller comes in over SSH."""
+
+    addresses: tuple[str, ...]
+    controller: str | None
+    """The address from which the controller's SSH comes, as the node sees it."""
+    ssh_port: int

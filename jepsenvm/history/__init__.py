@@ -1,0 +1,1 @@
+"""What happened: ops as they were invoked and completed, written as they happen and read in columns."""

@@ -1,0 +1,1 @@
+"""What a run will do: pure data and pure functions; the same seed gives the same plan."""

@@ -1,0 +1,76 @@
+"""Plots of a history, as SVG: what was confirmed and read back when, on which node, under which fault."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jepsenvm.checkers.windows import SECOND, windows
+from jepsenvm.history.table import History, Ints
+
+
+def rates(history: History, f: str, title: str) -> str:
+    """Return an SVG of how many ops of this f were ok in each second, by node, with the fault windows shaded."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for node, times in sorted(_ok_times(history, f).items()):
+        seconds, counts = _per_second(times)
+        axes.plot(seconds, counts, label=node, linewidth=1.2)
+    _shade(axes, history)
+    axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right", ncols=6, fontsize="small")
+    return _svg(figure)
+
+
+def losses(history: History) -> str | None:
+    """Return an SVG of when the messages were confirmed that never came back; None when all did."""
+    missing = np.setdiff1d(history.values("ok", "enqueue"), history.values("ok", "dequeue"))
+    if not len(missing):
+        return None
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    for node, times in sorted(_ok_times(history, "enqueue", missing).items()):
+        seconds, counts = _per_second(times)
+        axes.plot(seconds, counts, label=node, linewidth=1.2)
+    _shade(axes, history)
+    axes.set(title="confirmed, and never came back", xlabel="seconds since the run began", ylabel="per second")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right", ncols=6, fontsize="small")
+    return _svg(figure)
+
+
+def _ok_times(history: History, f: str, only: Ints | None = None) -> dict[str, Ints]:
+    """Return when ops of this f were ok on each node, of these values only if given."""
+    times: dict[str, list[Ints]] = {}
+    for chunk in history:
+        rows = history.mask(chunk, "ok", f)
+        if only is not None:
+            rows &= np.isin(chunk.value, only)
+        for code in np.unique(chunk.node[rows]):
+            name = history.nodes[code] if code >= 0 else "-"
+            times.setdefault(name, []).append(chunk.time[rows & (chunk.node == code)])
+    return {name: np.concatenate(parts) for name, parts in times.items()}
+
+
+def _per_second(times: Ints) -> tuple[Ints, Ints]:
+    counts = np.bincount(times // SECOND)
+    first = int(times.min() // SECOND)
+    return np.arange(first, len(counts)), counts[first:]
+
+
+def _shade(axes: Axes, history: History) -> None:
+    for window in windows(history):
+        if window.healed is not None:
+            label = f"fault {window.number}"
+            axes.axvspan(window.injected / SECOND, window.healed / SECOND, color="tab:red", alpha=0.12, label=label)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,1 @@
+"""A run: its phases, from a plan and a cluster to a history, and where all of it is kept."""

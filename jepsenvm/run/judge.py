@@ -1,0 +1,57 @@
+"""From a run's folder, or a foreign history, to its results; what a run does at its end can be done again from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.recovery import recovery
+from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.verdict import Checker, Results, check
+from jepsenvm.errors import Refused
+from jepsenvm.history.foreign import open_history
+from jepsenvm.plan.config import Plan, read, resolve
+from jepsenvm.plan.nemesis import NEMESES
+from jepsenvm.plan.schedule import beginnings
+from jepsenvm.run.store import HISTORY, PLAN
+from jepsenvm.workloads.registry import WORKLOADS
+
+FOREIGN: Mapping[str, Checker] = {"queue": total_queue}
+"""How a history is judged that no run of ours made: by its workload's own checker, as Jepsen does."""
+
+
+def judge(path: Path, workload: str | None = None) -> Results:
+    """Check a run's folder or a history file; raise Refused when it can be neither."""
+    if path.is_dir():
+        return judge_run(path)
+    if not path.exists():
+        raise Refused(f"{path}: there is no such run or history")
+    if path.name == HISTORY and (path.parent / PLAN).exists():
+        return judge_run(path.parent)
+    name = workload or "queue"
+    if name not in FOREIGN:
+        raise Refused(f"--workload: unknown workload {name!r}", remedy=f"known: {', '.join(sorted(FOREIGN))}")
+    return check(open_history(path), {"total-queue": FOREIGN[name]})
+
+
+def judge_run(path: Path) -> Results:
+    """Check a run from its plan and its history, whether or not it came to its end."""
+    plan = read_plan(path / PLAN)
+    planned = len(list(beginnings(plan)))
+    checkers: Mapping[str, Checker] = {
+        **WORKLOADS[plan.workload].checkers(plan),
+        "faults": partial(faults, planned=planned),
+        "recovery": recovery,
+    }
+    return check(open_history(path / HISTORY), checkers)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file; raise Refused naming every problem of it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise Refused(f"{path}: {problem.strerror}") from None
+    return resolve(read(text, str(path)), str(path), WORKLOADS.keys(), NEMESES.keys())

@@ -1,0 +1,254 @@
+"""The phases of a run: setup, load and faults, heal, recover, drain, collect, check."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jepsenvm.checkers.verdict import Results
+from jepsenvm.cluster import broker
+from jepsenvm.cluster.hosts import Facts
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.secrets import Credentials
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import Failed
+from jepsenvm.history.journal import Journal
+from jepsenvm.history.op import NEMESIS
+from jepsenvm.plan.config import Plan
+from jepsenvm.plan.schedule import Step, schedule
+from jepsenvm.run.collect import collect, log_sizes
+from jepsenvm.run.judge import judge_run
+from jepsenvm.run.nemesis import Nemesis
+from jepsenvm.run.recovery import Recovery
+from jepsenvm.run.store import Store
+from jepsenvm.workloads.amqp import Address, SessionLost
+from jepsenvm.workloads.registry import WORKLOADS
+from jepsenvm.workloads.workload import Context, Leftover, Tally
+
+FLUSH_EVERY_S: Final = 0.1
+TELL_EVERY_S: Final = 5.0
+RENEW_EVERY_S: Final = 15.0
+QUEUE_PREFIX: Final = "jepsenvm."
+
+Tell = Callable[[Mapping[str, Tally], float], None]
+"""Shows the publishers' tallies; the second argument is the share of the load's time that has gone by."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is fit for a run."""
+
+    inventory: Inventory
+    fleet: Fleet
+    facts: Mapping[str, Facts]
+    credentials: Credentials
+
+
+def execute(plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], None], tell: Tell) -> Results:
+    """Run a plan on a cluster; return what the checkers make of it.
+
+    Whatever happens, every fault is healed before this returns or raises; raises Failed when the run broke midway.
+    """
+    try:
+        return asyncio.run(_Run(plan, cluster, store, say, tell).execute())
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+class _Run:
+    def __init__(self, plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], None], tell: Tell) -> None:
+        self._plan, self._cluster, self._store, self._say, self._tell = plan, cluster, store, say, tell
+        self._workload = WORKLOADS[plan.workload]
+        began = time.monotonic_ns()
+        self._journal = Journal(store.history, lambda: time.monotonic_ns() - began)
+        self._steps = schedule(plan, [node.name for node in cluster.inventory.nodes])
+        self._nemesis = Nemesis(
+            cluster.fleet, cluster.facts, self._journal, say, max((s.until - s.at for s in self._steps), default=0.0)
+        )
+        self._stop = asyncio.Event()
+        self._interrupted = asyncio.Event()
+        self._abandoned = asyncio.Event()
+        self._context = Context(
+            plan,
+            [_address(cluster, node.name) for node in cluster.inventory.nodes],
+            f"{QUEUE_PREFIX}{plan.queue_type}.{store.path.name}",
+            self._journal,
+            say,
+            self._stop,
+        )
+
+    async def execute(self) -> Results:
+        self._listen_to_signals()
+        async with self._every(FLUSH_EVERY_S, self._flush):
+            sizes = await asyncio.to_thread(log_sizes, self._cluster.fleet)
+            await self._setup()
+            try:
+                await self._load_and_break()
+            finally:
+                await self._heal()
+            await self._recover_and_drain()
+        self._journal.close()
+        await asyncio.to_thread(collect, self._cluster.fleet, self._store, sizes, self._say)
+        results = await asyncio.to_thread(judge_run, self._store.path)
+        self._store.write_results(results)
+        return results
+
+    # Phases.
+
+    async def _setup(self) -> None:
+        names = await asyncio.to_thread(broker.queues, self._cluster.fleet, self._context.addresses[0].node)
+        stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
+        try:
+            await self._workload.setup(self._context, stale)
+        except (SessionLost, TimeoutError) as problem:
+            raise Failed(f"the queue could not be set up: {problem or 'no answer in time'}") from None
+        self._say(f"queue {self._context.queue} declared" + (f", {len(stale)} old one(s) deleted" if stale else ""))
+        for number, step in enumerate(self._steps, 1):
+            self._say(f"planned: fault {number} from {step.at:g} s to {step.until:g} s: {step.fault.describe()}")
+        if self._steps:
+            await asyncio.to_thread(self._nemesis.prepare)
+
+    async def _load_and_break(self) -> None:
+        began = asyncio.get_running_loop().time()
+        telling = self._every(TELL_EVERY_S, lambda: self._show(began))
+        async with telling, self._renewing(), asyncio.TaskGroup() as tasks:
+            load = tasks.create_task(_together(self._workload.load(self._context)))
+            tasks.create_task(self._break(began))
+            tasks.create_task(self._end_load(began))
+            await asyncio.wait({load})
+            self._stop.set()
+        await self._show(began)
+
+    async def _break(self, began: float) -> None:
+        for number, step in enumerate(self._steps, 1):
+            if await self._stopped_by(began + step.at):
+                return
+            await self._one_fault(number, step, began)
+
+    async def _one_fault(self, number: int, step: Step, began: float) -> None:
+        await asyncio.to_thread(self._nemesis.inject, number, step.fault)
+        await self._stopped_by(began + step.until)
+        await asyncio.to_thread(self._nemesis.heal, number, step.fault)
+
+    async def _end_load(self, began: float) -> None:
+        await self._stopped_by(began + self._plan.time_limit)
+        self._stop.set()
+
+    async def _heal(self) -> None:
+        problems = await asyncio.to_thread(self._nemesis.end)
+        if problems:
+            raise Failed(f"not everything could be healed: {'; '.join(problems)}", remedy="run `jepsenvm heal`")
+        self._say("everything is healed")
+
+    async def _recover_and_drain(self) -> None:
+        if self._interrupted.is_set():
+            self._journal.append("info", "interrupt", process=NEMESIS, error="a signal asked for it")
+        work = asyncio.create_task(self._recover_then_drain())
+        given_up = asyncio.create_task(self._abandoned.wait())
+        await asyncio.wait({work, given_up}, return_when=asyncio.FIRST_COMPLETED)
+        given_up.cancel()
+        if not work.done():
+            self._say("asked twice: not waiting for the drain")
+            work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+    async def _recover_then_drain(self) -> None:
+        plan = self._plan
+        recovery = Recovery(self._cluster.fleet, self._journal, self._context.queue, plan.recovery_deadline, self._say)
+        await recovery.wait()
+        await self._workload.drain(self._context, self._ask_broker)
+
+    async def _ask_broker(self) -> Leftover:
+        """Return what is left in the queue; only when every node says so is it empty, or gone."""
+        fleet, name = self._cluster.fleet, self._context.queue
+        told = await asyncio.to_thread(fleet.each_or_error, lambda node: broker.queues(fleet, node).get(name))
+        for node, queue in told.items():
+            if isinstance(queue, Exception):
+                return Leftover(1, f"nothing on {node}: {queue}")
+        found = [queue for queue in told.values() if isinstance(queue, broker.Queue)]
+        if not found:
+            return Leftover(None, "that the queue is gone from every node")
+        ready, unacknowledged = (
+            max(counts) for counts in zip(*((q.ready, q.unacknowledged) for q in found), strict=True)
+        )
+        everywhere = len(found) == len(told) and all(queue.empty for queue in found)
+        return Leftover(0 if everywhere else 1, f"ready {ready}, unacknowledged {unacknowledged}")
+
+    # What goes on beside the phases.
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._interrupted.is_set():
+            self._abandoned.set()
+            return
+        self._interrupted.set()
+        self._stop.set()
+        self._say("asked to end: healing, then draining for a verdict; once more skips the drain")
+
+    async def _stopped_by(self, instant: float) -> bool:
+        """Wait until an instant of the loop's clock; return True at once when the load is to end before."""
+        try:
+            async with asyncio.timeout_at(instant):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _flush(self) -> None:
+        self._journal.flush()
+
+    async def _show(self, began: float) -> None:
+        gone = (asyncio.get_running_loop().time() - began) / self._plan.time_limit
+        self._tell(self._context.tallies, min(1.0, gone))
+
+    @asynccontextmanager
+    async def _renewing(self) -> AsyncIterator[None]:
+        if not self._steps:
+            yield
+            return
+        async with self._every(RENEW_EVERY_S, lambda: asyncio.to_thread(self._nemesis.renew)):
+            yield
+
+    @asynccontextmanager
+    async def _every(self, seconds: float, act: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+        """Act every so often as long as the context is open; an error in it ends the run."""
+
+        async def repeat() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                await act()
+
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(repeat())
+            try:
+                yield
+            finally:
+                task.cancel()
+
+
+def _address(cluster: Cluster, name: str) -> Address:
+    node = cluster.fleet.nodes[name]
+    return Address(name, node.amqp_host, node.amqp_port, cluster.credentials.user, cluster.credentials.password)
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for one in work:
+            tasks.create_task(one)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,89 @@
+"""Preflight: whether the hosts and the cluster are as the plan needs them, before anything is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from jepsenvm.cluster import broker
+from jepsenvm.cluster.hosts import Facts, facts
+from jepsenvm.cluster.reach import matrix
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import CommandFailed, JepsenvmError, Refused
+from jepsenvm.faults.partition import pairs
+from jepsenvm.plan.config import Plan
+
+MIRRORING_ENDED = (4, 0)
+PARTITION_HANDLING_ENDED = (4, 3)
+
+
+def hosts(fleet: Fleet) -> Mapping[str, Facts]:
+    """Return every node's facts; raise Refused for a node where we cannot become root."""
+    for node, problem in fleet.each_or_error(lambda node: fleet.run(node, "true")).items():
+        if isinstance(problem, CommandFailed):
+            raise Refused(
+                f"cannot become root: {problem.message}",
+                node=node,
+                remedy="let the SSH user use sudo without a password, or set ansible_become_password",
+            )
+        if isinstance(problem, Exception):
+            raise problem
+    return facts(fleet)
+
+
+def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
+    """Raise Refused unless every node has the programs that faults need and reaches every other."""
+    for node, node_facts in known.items():
+        if node_facts.missing:
+            raise Refused(f"has no {', '.join(node_facts.missing)}", node=node, remedy="run `jepsenvm deploy`")
+    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known)) if not flows]
+    if cut:
+        raise Refused(
+            f"the network is broken before any fault: {', '.join(cut)}",
+            remedy="run `jepsenvm heal`, and check firewalls between the nodes (ports 4369 and 25672)",
+        )
+
+
+def unlike(fleet: Fleet, plan: Plan) -> list[str]:
+    """Return in what the cluster is not as the plan needs it; empty when it is."""
+    nodes = sorted(fleet.nodes)
+    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    found = [f"{node}: RabbitMQ is not up ({_line(v)})" for node, v in views.items() if isinstance(v, Exception)]
+    for node, view in views.items():
+        if isinstance(view, broker.View):
+            found += [f"{node}: {trouble}" for trouble in view.troubles(nodes)]
+    if found:
+        return found
+    settings = fleet.each(lambda node: broker.settings(fleet, node))
+    for node, one in settings.items():
+        if one.net_ticktime != plan.net_ticktime:
+            found.append(f"{node}: net_ticktime is {one.net_ticktime}, the plan says {plan.net_ticktime}")
+        if release(one.version) < PARTITION_HANDLING_ENDED and one.partition_handling != plan.partition_handling:
+            found.append(f"{node}: partition handling is {one.partition_handling}, not {plan.partition_handling}")
+    return found
+
+
+def version(fleet: Fleet) -> str:
+    """Return the one RabbitMQ version that all nodes run; raise Refused if they differ."""
+    versions = {node: one.version for node, one in fleet.each(lambda node: broker.settings(fleet, node)).items()}
+    if len(set(versions.values())) > 1:
+        raise Refused(f"the nodes run different RabbitMQ versions: {versions}", remedy="deploy one version to all")
+    return next(iter(versions.values()))
+
+
+def possible(plan: Plan, running: str) -> None:
+    """Raise Refused when this RabbitMQ cannot do what the plan asks for."""
+    if plan.queue_type == "mirrored" and release(running) >= MIRRORING_ENDED:
+        raise Refused(
+            f"queue-type: mirrored queues were removed in RabbitMQ 4.0, and the nodes run {running}",
+            remedy="use queue-type quorum, or machines with an older RabbitMQ (`jepsenvm lab up --suite bookworm`)",
+        )
+
+
+def release(text: str) -> tuple[int, ...]:
+    """Return a version as numbers: (3, 10) of "3.10.8"."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+def _line(problem: Sequence[object] | Exception | object) -> str:
+    return problem.message if isinstance(problem, JepsenvmError) else str(problem)

@@ -1,0 +1,64 @@
+"""The lab tier: real hosts, a real five-node RabbitMQ cluster, real partitions. Where the lab cannot run, it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jepsenvm import lab
+from jepsenvm.cluster.inventory import Inventory, load
+
+JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
+
+
+@pytest.fixture(scope="session")
+def lab_inventory() -> Iterator[Path]:
+    """A lab of five that is up; taken down afterwards if these tests brought it up."""
+    was_up = lab.is_up()
+    yield lab.up()
+    if not was_up:
+        lab.down()
+
+
+@pytest.fixture(scope="module")
+def cluster(lab_inventory: Path) -> Inventory:
+    """The lab with RabbitMQ deployed. A short tick time lets partitions be noticed within short tests."""
+    jepsenvm("deploy", "-i", str(lab_inventory), "--net-ticktime", "8", expect=0)
+    return load(lab_inventory)
+
+
+def jepsenvm(*words: str, expect: int | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    done = subprocess.run([JEPSENVM, *words], capture_output=True, text=True, timeout=timeout, check=False)
+    if expect is not None:
+        assert done.returncode == expect, f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def on(node: str, command: str, *, check: bool = True) -> str:
+    """Run a command on a node as root, by a way that is not the product's."""
+    argv = lab.ssh_argv(node, ["sudo", "sh", "-c", f"'{command}'"])
+    return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=60).stdout
+
+
+def results(run: Path) -> dict[str, Any]:
+    """Return a run's results.json."""
+    return dict(json.loads((run / "results.json").read_text()))
+
+
+def cut(pairs: Sequence[tuple[str, str]], addresses: dict[str, str]) -> list[bool]:
+    """Return for each ordered pair whether a plain TCP connection to the port mapper stays without an answer."""
+    connect = 'timeout 2 bash -c "</dev/tcp/{}/4369" 2>/dev/null; echo $?'
+
+    def silent(pair: tuple[str, str]) -> bool:
+        return on(pair[0], connect.format(addresses[pair[1]])).strip() == "124"
+
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        return list(pool.map(silent, pairs))

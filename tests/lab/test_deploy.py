@@ -1,0 +1,201 @@
+"""The playbooks against real hosts: what a deployment leaves there, and what makes it refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jepsenvm import lab
+from jepsenvm.cluster import ansible, secrets
+from jepsenvm.cluster.inventory import Inventory, load
+from jepsenvm.errors import JepsenvmError, Refused
+
+MARKER = "/etc/rabbitmq/.jepsenvm"
+
+
+def on(node: str, command: str, stdin: str | None = None) -> str:
+    done = subprocess.run(
+        lab.ssh_argv(node, [command]), input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def status(node: str) -> dict[str, list[str]]:
+    answer: dict[str, list[str]] = json.loads(on(node, "sudo rabbitmqctl -q cluster_status --formatter json"))
+    return answer
+
+
+def whole(inventory: Inventory) -> bool:
+    everyone = {f"rabbit@{node.name}" for node in inventory.nodes}
+    views = [status(node.name) for node in inventory.nodes]
+    return all(set(view["running_nodes"]) == everyone and not view["partitions"] for view in views)
+
+
+def partition_handling(node: str) -> str:
+    return on(node, "sudo rabbitmqctl eval 'application:get_env(rabbit, cluster_partition_handling).'").strip()
+
+
+def started(node: str) -> str:
+    """Another answer after every start of the broker."""
+    return on(node, "systemctl show --property=MainPID rabbitmq-server")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deploy") / "ansible.log"
+
+
+@pytest.fixture(scope="module")
+def deployed(lab_inventory: Path, log: Path) -> Inventory:
+    inventory = load(lab_inventory)
+    ansible.play("site.yml", inventory, {}, print, log)
+    return inventory
+
+
+@pytest.fixture
+def nosudo(deployed: Inventory) -> Iterator[str]:
+    """A user who can log in to the first node and do nothing else there."""
+    node, name = deployed.nodes[0].name, "nosudo"
+    on(node, f"sudo useradd --create-home --password '*' {name}")
+    on(node, f"sudo cp -r ~/.ssh /home/{name}/ && sudo chown -R {name} /home/{name}/.ssh")
+    yield name
+    on(node, f"sudo userdel --remove {name} 2>&1")
+
+
+def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventory:
+    """The same hosts, with other variables for the first of them."""
+    content = yaml.safe_load(inventory.path.read_text())
+    group = content["all"]["children"]["rabbitmq"]
+    group["hosts"][inventory.nodes[0].name].update(changes)
+    group["vars"]["jepsenvm_secrets_dir"] = str(inventory.secrets_dir)
+    file = tmp_path / "variant.yml"
+    file.write_text(yaml.safe_dump(content))
+    return load(file)
+
+
+def test_a_second_deployment_changes_nothing(deployed: Inventory, log: Path) -> None:
+    said: list[str] = []
+    recap = ansible.play("site.yml", deployed, {}, said.append, log)
+    assert {node: counts.changed for node, counts in recap.nodes.items()} == {n.name: 0 for n in deployed.nodes}
+    assert not [line for line in said if "changed" in line]
+    assert recap.told["rabbitmq_version"].count(".") == 2
+
+
+def test_every_node_sees_all_the_others(deployed: Inventory) -> None:
+    assert whole(deployed)
+
+
+def test_there_is_our_user_and_no_guest(deployed: Inventory) -> None:
+    users = json.loads(on(deployed.nodes[-1].name, "sudo rabbitmqctl -q list_users --formatter json"))
+    assert [user["user"] for user in users] == [secrets.USER]
+
+
+def test_the_nodes_count_ticks_as_told(deployed: Inventory) -> None:
+    assert on(deployed.nodes[0].name, "sudo rabbitmqctl eval 'net_kernel:get_net_ticktime().'").strip() == "15"
+
+
+def test_secrets_are_for_their_owners_only(deployed: Inventory) -> None:
+    files = {file.name: oct(file.stat().st_mode & 0o777) for file in deployed.secrets_dir.iterdir()}
+    assert files == {"erlang_cookie": "0o600", "rabbitmq_password": "0o600"}
+    assert deployed.secrets_dir.stat().st_mode & 0o777 == 0o700
+    for node in deployed.nodes:
+        modes = "sudo stat -c '%a %U' /var/lib/rabbitmq/.erlang.cookie /etc/rabbitmq/definitions.json"
+        assert on(node.name, modes).splitlines() == ["400 rabbitmq", "640 root"]
+
+
+def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
+    hidden = [file.read_text().strip() for file in deployed.secrets_dir.iterdir()]
+    assert not [secret for secret in hidden if secret in log.read_text()]
+    # The patterns come by standard input: as arguments, sudo would write them to the journal itself.
+    for node in deployed.nodes:
+        search = "sudo grep --recursive --files-with-matches --fixed-strings --file=- /etc /run /var/log || true"
+        assert on(node.name, search, "\n".join(hidden)).splitlines() == ["/etc/rabbitmq/definitions.json"]
+        arguments = on(node.name, "sudo ps axww -o args")
+        assert not [secret for secret in hidden if secret in arguments]
+
+
+def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) -> None:
+    first = deployed.nodes[0].name
+    ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "pause_minority"}, print)
+    assert partition_handling(first) == "{ok,pause_minority}"
+    assert whole(deployed)
+
+
+def test_a_deployment_that_was_cut_short_is_made_good(deployed: Inventory) -> None:
+    """The file is as it should be, but the broker is older and has not read it."""
+    first = deployed.nodes[0].name
+    ansible.play("site.yml", deployed, {}, print)
+    since = started(first)
+    on(first, "sudo touch /etc/rabbitmq/rabbitmq.conf")
+    ansible.play("site.yml", deployed, {}, print)
+    assert started(first) != since
+    assert partition_handling(first) == "{ok,autoheal}"
+
+
+def test_other_policies_need_no_restart(deployed: Inventory) -> None:
+    first = deployed.nodes[0].name
+    since = started(first)
+    ansible.play("site.yml", deployed, {"rabbitmq_mirror_count": 2}, print)
+    assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
+    ansible.play("site.yml", deployed, {}, print)
+    assert '"ha-params":3' in on(first, "sudo rabbitmqctl -q list_policies")
+    assert started(first) == since
+
+
+def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory) -> None:
+    last = deployed.nodes[-1].name
+    on(last, f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}")
+    ansible.play("site.yml", deployed, {}, print)
+    assert whole(deployed)
+    assert ansible.play("site.yml", deployed, {}, print).changed == 0
+
+
+def test_an_unreachable_host_is_refused(deployed: Inventory, tmp_path: Path) -> None:
+    nowhere = variant(deployed, tmp_path, ansible_port=9)
+    with pytest.raises(Refused, match=r"^n1: ssh: connect to host \S+ port 9: Connection refused .*; check that"):
+        ansible.play("site.yml", nowhere, {}, print)
+
+
+def test_a_wrong_key_is_refused(deployed: Inventory, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    wrong = variant(deployed, tmp_path, ansible_ssh_private_key_file=str(key))
+    with pytest.raises(Refused, match=r"^n1: .*Permission denied .*; check ansible_user and ansible_ssh_private_key"):
+        ansible.play("site.yml", wrong, {}, print)
+
+
+def test_a_host_without_sudo_is_refused(deployed: Inventory, tmp_path: Path, nosudo: str) -> None:
+    with pytest.raises(Refused, match=r"^n1: Missing sudo password .*; let the user sudo without a password"):
+        ansible.play("site.yml", variant(deployed, tmp_path, ansible_user=nosudo), {}, print)
+
+
+def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
+    first = deployed.nodes[0].name
+    on(first, f"sudo mv {MARKER} {MARKER}.away")
+    try:
+        with pytest.raises(Refused, match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host"):
+            ansible.play("site.yml", deployed, {}, print)
+    finally:
+        on(first, f"sudo mv {MARKER}.away {MARKER}")
+
+
+def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
+    with pytest.raises(Refused, match="rabbitmq_partition_handling must be one of: ignore, autoheal, pause_minority"):
+        ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"}, print)
+
+
+def test_a_node_that_cannot_join_is_named(deployed: Inventory) -> None:
+    last = deployed.nodes[-1].name
+    on(last, "sudo rabbitmqctl -q stop_app")
+    try:
+        with pytest.raises(JepsenvmError, match=r"sees only these nodes running: .*jepsenvm deploy --reset") as error:
+            ansible.play("site.yml", deployed, {"cluster_polls": 1}, print)
+        assert "\n" not in str(error.value)
+    finally:
+        on(last, "sudo rabbitmqctl -q start_app")

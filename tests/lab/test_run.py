@@ -1,0 +1,208 @@
+"""The main job on a real cluster: partitions that are proven and healed, and verdicts that are true."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.history.foreign import open_history
+from jepsenvm.workloads.amqp import Address, Outcome, connect
+from tests.lab.conftest import JEPSENVM, cut, jepsenvm, on, results
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+PAIRS = list(itertools.permutations(NODES, 2))
+SMALL = ["--net-ticktime", "8", "--time-limit", "45", "--quiet-before", "6", "--fault-duration", "32", "--seed", "1"]
+USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def users_rule(cluster: Inventory) -> Iterator[None]:
+    """A rule of the user's own on every node, which must outlive everything that these tests do."""
+    for node in cluster.nodes:
+        on(node.name, f"iptables -w -A {USERS_RULE}")
+    yield
+    for node in cluster.nodes:
+        assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), node.name
+        on(node.name, f"iptables -w -D {USERS_RULE}")
+
+
+def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:
+    done = jepsenvm("run", "--store", str(store), *words, expect=expect)
+    return (store / "latest").resolve(), done.stdout
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def faulty() -> list[str]:
+    """Return the nodes on which there is a chain of ours."""
+    return [node for node in NODES if "JEPSENVM" in on(node, "iptables -w -S; ip6tables -w -S")]
+
+
+def test_hello_through_every_node(cluster: Inventory) -> None:
+    told = jepsenvm("hello", "-i", str(cluster.path), expect=0).stdout
+    assert told.count("confirmed, and back through") == 5
+
+
+def test_doctor_finds_nothing_that_is_needed_missing(cluster: Inventory) -> None:
+    told = jepsenvm("doctor", "-i", str(cluster.path), expect=0).stdout
+    assert "FAIL" not in told
+    assert "n5: RabbitMQ sees the whole cluster" in told
+
+
+def test_mirrored_queue_with_autoheal_loses_confirmed_messages(cluster: Inventory, tmp_path: Path) -> None:
+    folder, told = run(tmp_path, "--queue-type", "mirrored", *SMALL, expect=1)
+    found = results(folder)
+    queue = found["checkers"]["total-queue"]
+    assert found["verdict"] == "invalid"
+    assert queue["lost-count"] > 0
+    assert queue["unexpected-count"] == 0
+    (window,) = found["checkers"]["faults"]["windows"]
+    assert window["proven"]
+    assert "INVALID: acknowledged" in told
+    assert "during fault 1 (partition-random-halves" in told
+    assert (folder / "nodes/n1/rabbit@n1.log").stat().st_size > 0
+    password = credentials(cluster).password.encode()
+    assert not [path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()]
+    # The same again from disk.
+    assert jepsenvm("check", str(folder), expect=1).stdout.splitlines()[0] in told
+
+
+def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:
+    folder, _ = run(tmp_path, "--queue-type", "quorum", *SMALL, expect=0)
+    found = results(folder)
+    queue = found["checkers"]["total-queue"]
+    assert (queue["lost-count"], queue["unexpected-count"]) == (0, 0)
+    assert queue["acknowledged-count"] > 100
+    assert found["checkers"]["faults"]["windows"][0]["acknowledged-count"] > 0
+    assert faulty() == []
+
+
+def test_consumers_and_a_window_and_a_rate_without_faults(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--nemesis", "none", "--time-limit", "8", "--consumers", "3", "--window", "20", "--rate", "300"]
+    folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
+    queue = results(folder)["checkers"]["total-queue"]
+    assert 500 < queue["acknowledged-count"] <= 2500
+    assert queue["ok-count"] == queue["attempt-count"]
+
+
+def test_a_number_of_messages_ends_the_load(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--nemesis", "none", "--time-limit", "60", "--messages", "101", "--queue-type", "classic"]
+    folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
+    history = open_history(folder / "history.arrow")
+    assert sorted(history.values("ok", "enqueue")) == list(range(101))
+
+
+def test_an_unroutable_message_failed_for_certain(cluster: Inventory) -> None:
+    secret, node = credentials(cluster), cluster.nodes[0]
+
+    async def publish() -> Outcome:
+        address = Address(node.name, node.amqp_host, node.amqp_port, secret.user, secret.password)
+        session = await connect(address)
+        outcome = await session.publish("jepsenvm.no-such-queue", b"1")
+        await session.close()
+        return outcome
+
+    assert asyncio.run(publish()) is Outcome.RETURNED
+
+
+def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--quiet-before", "1", "--fault-duration", "25", "--time-limit", "60", "--net-ticktime", "8"]
+    controller = subprocess.Popen(
+        [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert controller.stdout
+    groups = next(line for line in controller.stdout if "in force" in line)
+    try:
+        addresses = {node.name: node.cluster_address for node in cluster.nodes}
+        inside = groups[groups.index("{") + 1 : groups.index("}")].split(" | ")
+        sides = {node: number for number, side in enumerate(inside) for node in side.split()}
+        assert cut(PAIRS, addresses) == [sides[a] != sides[b] for a, b in PAIRS]
+    finally:
+        os.kill(controller.pid, signal.SIGKILL)
+        controller.wait()
+        controller.stdout.close()
+    assert sorted(faulty()) == NODES
+    judged = jepsenvm("check", str(tmp_path / "latest"), expect=2).stdout
+    assert "the history is cut short" in judged
+    history = open_history((tmp_path / "latest").resolve() / "history.arrow")
+    assert history.count("ok", "enqueue") > 0
+    # The nodes heal themselves: 25 seconds of the longest fault, thirty of grace, and some for a busy machine.
+    assert until(lambda: not faulty(), 120)
+    assert not any(cut(PAIRS, addresses))
+
+
+def test_sigterm_heals_and_still_gives_a_verdict(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--quiet-before", "1", "--fault-duration", "50", "--time-limit", "60", "--net-ticktime", "8"]
+    controller = subprocess.Popen(
+        [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True
+    )
+    assert controller.stdout
+    assert any("in force" in line for line in controller.stdout)
+    controller.send_signal(signal.SIGTERM)
+    told = controller.stdout.read()
+    assert controller.wait(timeout=300) == 2, told
+    found = results((tmp_path / "latest").resolve())
+    assert any("the run was ended early" in reason for reason in found["reasons"])
+    assert found["checkers"]["total-queue"]["verdict"] == "valid"
+    assert faulty() == []
+
+
+def test_heal_by_hand_says_what_it_removed(cluster: Inventory) -> None:
+    on("n2", "iptables -w -N JEPSENVM; iptables -w -A JEPSENVM -s 192.0.2.1 -j DROP; iptables -w -A INPUT -j JEPSENVM")
+    told = jepsenvm("heal", "-i", str(cluster.path), expect=0).stdout
+    assert "n2: removed from iptables: -s 192.0.2.1/32 -j DROP" in told
+    assert "n1: nothing to heal" in told
+    assert faulty() == []
+
+
+def test_a_broker_that_is_down_is_named(cluster: Inventory, tmp_path: Path) -> None:
+    on("n3", "systemctl stop rabbitmq-server")
+    try:
+        done = jepsenvm("run", "--no-deploy", "--net-ticktime", "8", "--store", str(tmp_path), expect=254)
+        assert "n3: RabbitMQ is not up" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert not list(tmp_path.rglob("plan.yml")), "a refused run leaves nothing"
+    finally:
+        on("n3", "systemctl start rabbitmq-server")
+    assert until(lambda: jepsenvm("hello", "-i", str(cluster.path)).returncode == 0, 120)
+
+
+def test_a_cluster_that_is_not_as_the_plan_needs_it_is_deployed_only_if_allowed(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    done = jepsenvm("run", "--no-deploy", "--net-ticktime", "9", "--store", str(tmp_path), expect=254)
+    assert "net_ticktime is 8, the plan says 9" in done.stderr
+
+
+@contextmanager
+def disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "jepsenvm-test", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_refused(cluster: Inventory, tmp_path: Path) -> None:
+    with disk(tmp_path / "full", 1) as full:
+        done = jepsenvm("run", "--no-deploy", "--net-ticktime", "8", "--store", str(full), expect=254)
+    assert "MB free" in done.stderr

@@ -1,0 +1,29 @@
+"""What rabbitmqctl's tables mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from jepsenvm.cluster.broker import Queue, _queue
+
+
+@pytest.mark.parametrize(
+    ("line", "queue"),
+    [
+        ("q\trunning\t\t<rabbit@n5.1795476522.1418.0>\t3\t4", Queue("q", "running", "n5", 3, 4)),
+        ("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0", Queue("q", "running", "n2", 0, 0)),
+        (
+            "q\trunning\t\t<rabbit@n1.example.org.1795476522.1418.0>\t0\t0",
+            Queue("q", "running", "n1.example.org", 0, 0),
+        ),
+        ("q\tdown\t\t\t\t", Queue("q", "down", None, -1, -1)),
+        ("q", Queue("q", "unknown", None, -1, -1)),
+    ],
+)
+def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
+    assert _queue(line) == queue
+
+
+def test_only_a_queue_with_counts_can_be_empty() -> None:
+    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0").empty
+    assert not _queue("q\tdown\t\t\t\t").empty

@@ -1,0 +1,74 @@
+"""Which nodes are restarted when the cluster does not come back by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from jepsenvm.cluster.broker import View
+from jepsenvm.run.recovery import Trouble, to_restart
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+
+
+def split(*sides: str) -> dict[str, Trouble]:
+    """Return what nodes say that each have another side; a side is given as "1 2 3"."""
+    return {
+        f"n{number}": Trouble("split", frozenset(f"n{other}" for other in side.split()))
+        for side in sides
+        for number in side.split()
+    }
+
+
+EVERYONE = frozenset(NODES)
+
+
+@pytest.mark.parametrize(
+    ("troubles", "restarted"),
+    [
+        ({}, []),
+        ({"n2": Trouble("AMQP is not open")}, ["n2"]),
+        # One node's application is stopped; the others answer, and only miss it.
+        ({"n2": Trouble("exit 69"), "n1": Trouble("does not see n2", EVERYONE - {"n2"})}, ["n2"]),
+        # Nobody serves: there is nothing to lose by restarting them all.
+        ({node: Trouble("AMQP is not open") for node in NODES}, NODES),
+        # A split that lasts: the smaller side is restarted.
+        (split("1 2", "3 4 5"), ["n1", "n2"]),
+        # All run, and the larger side still remembers that it was partitioned from the smaller one.
+        ({n: Trouble("x", EVERYONE if n in ("n1", "n2") else EVERYONE - {"n1", "n2"}) for n in NODES}, ["n1", "n2"]),
+        # Nobody is on a wrong side, and still something is wrong: restarting helps nobody.
+        ({n: Trouble("has an alarm", EVERYONE) for n in ("n1", "n2")}, []),
+        # The queue has no leader although every node serves.
+        ({"n1": Trouble("the queue is down", EVERYONE)}, []),
+    ],
+)
+def test_who_is_restarted_first(troubles: dict[str, Trouble], restarted: list[str]) -> None:
+    assert to_restart(troubles, NODES, set()) == ([restarted] if restarted else [])
+
+
+def test_those_who_remember_a_partition_after_that_are_restarted_one_by_one() -> None:
+    troubles = {node: Trouble("x", EVERYONE, remembers=False) for node in NODES}
+    for node in ("n3", "n4"):
+        troubles[node] = Trouble("x", EVERYONE - {"n1", "n2"}, remembers=True)
+    assert to_restart(troubles, NODES, set()) == [["n1", "n2"]]
+    assert to_restart(troubles, NODES, {"n1", "n2"}) == [["n3"], ["n4"]]
+
+
+def test_nodes_on_the_trusted_side_of_a_split_are_never_restarted() -> None:
+    for sides in (("1", "2 3 4 5"), ("1 2", "3 4 5"), ("1 3 5", "2 4")):
+        largest = max(sides, key=len)
+        (group,) = to_restart(split(*sides), NODES, set())
+        assert not {f"n{number}" for number in largest.split()} & set(group)
+
+
+def test_a_side_is_whom_a_node_does_not_regard_as_partitioned_from_it() -> None:
+    view = View(EVERYONE, {"n3": ["n1", "n2"]})
+    assert view.side("n3") == {"n3", "n4", "n5"}
+    assert view.side("n1") == EVERYONE
+
+
+def test_a_views_troubles() -> None:
+    assert View(frozenset(NODES), {}).troubles(NODES) == []
+    assert View(frozenset(NODES), {"n1": []}).troubles(NODES) == []
+    assert View(frozenset(NODES[:3]), {}).troubles(NODES) == ["does not see n4 n5 running"]
+    assert View(frozenset(NODES), {"n1": ["n4"]}).troubles(NODES) == ["sees a partition from n4"]
+    assert View(frozenset(NODES), {}, ["memory"]).troubles(NODES) == ["has an alarm"]

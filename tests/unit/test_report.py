@@ -1,0 +1,58 @@
+"""What people read: verdict lines and the report's page."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.stats import stats
+from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.verdict import Results, check
+from jepsenvm.checkers.windows import HEALED, IN_FORCE, INJECT
+from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.table import History, from_ops
+from jepsenvm.report.html import page
+from jepsenvm.report.terminal import verdict_lines
+
+SECOND = 1_000_000_000
+FAULT = {"name": "partition-random-halves", "text": "n1 | n2 <n3>"}
+
+
+def lossy() -> History:
+    phases = [(INJECT, 2), (IN_FORCE, 3), (HEALED, 6)]
+    nemesis = [
+        Op("info", "start", process=NEMESIS, time=at * SECOND, data={"phase": phase, "window": 1, "fault": FAULT})
+        for phase, at in phases
+    ]
+    sent = [
+        Op(type_, "enqueue", value, time=value * SECOND, node="n1") for value in range(8) for type_ in ("invoke", "ok")
+    ]
+    came = [Op("ok", "dequeue", value, time=9 * SECOND, node="n2") for value in (0, 1, 2, 6, 7)]
+    return from_ops([*nemesis, *sent, *came])
+
+
+def judged(history: History) -> Results:
+    return check(history, {"total-queue": total_queue, "stats": stats, "faults": partial(faults, planned=1)})
+
+
+def test_verdict_lines() -> None:
+    lines = list(verdict_lines(judged(lossy())))
+    assert lines[0] == ("INVALID: acknowledged 8, drained 5, LOST 3, duplicated 0, unexpected 0, recovered 0")
+    assert "3 lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1" in lines[1]
+    assert lines[-1] == "  first lost: 3, 4, 5"
+
+
+def test_the_page_has_the_verdict_the_plots_and_nothing_unescaped() -> None:
+    text = page("a <run>", "seed: 1", judged(lossy()), lossy())
+    assert '<h1 class="invalid">INVALID' in text
+    assert text.count("<svg") == 3
+    assert "a &lt;run&gt;" in text
+    assert "&lt;n3&gt;" in text
+    assert "<n3>" not in text
+    assert "src=" not in text
+    assert "<script" not in text
+
+
+def test_a_run_that_lost_nothing_has_no_plot_of_losses() -> None:
+    history = from_ops([Op("invoke", "enqueue", 1), Op("ok", "enqueue", 1), Op("ok", "dequeue", 1)])
+    assert page("t", "p", judged(history), history).count("<svg") == 2
