@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -11,8 +12,7 @@ from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cluster import ansible
 from jepsenvm.cluster.inventory import Inventory
-
-PARTITION_HANDLING = ("ignore", "autoheal", "pause_minority")
+from jepsenvm.plan.config import PartitionHandling
 
 
 @click.command("deploy")
@@ -20,7 +20,7 @@ PARTITION_HANDLING = ("ignore", "autoheal", "pause_minority")
 @click.option(
     "--partition-handling",
     "rabbitmq_partition_handling",
-    type=click.Choice(PARTITION_HANDLING),
+    type=click.Choice(get_args(PartitionHandling)),
     help="What a partitioned node does (before RabbitMQ 4.3).",
 )
 @click.option(

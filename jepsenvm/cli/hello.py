@@ -23,10 +23,7 @@ def command(inventory_path: Path | None) -> None:
     """Publish one confirmed message through each node and get it back through another."""
     inventory = inventory_for(inventory_path)
     secret = credentials(inventory)
-    addresses = [
-        Address(node.name, node.amqp_host, node.amqp_port, secret.user, secret.password) for node in inventory.nodes
-    ]
-    failures = asyncio.run(_greet_all(addresses))
+    failures = asyncio.run(_greet_all([secret.at(node) for node in inventory.nodes]))
     if failures:
         raise Failed(f"no hello from {', '.join(failures)}", remedy="run `jepsenvm doctor`, or `jepsenvm deploy`")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.inventory import Inventory, Node
 from jepsenvm.errors import Refused
+from jepsenvm.workloads.amqp import Address
 
 USER = "jepsenvm"  # the same as playbooks/roles/rabbitmq/defaults/main.yml
 
@@ -17,6 +18,10 @@ class Credentials:
 
     user: str
     password: str = field(repr=False)
+
+    def at(self, node: Node) -> Address:
+        """Return where a node's broker listens, for this user."""
+        return Address(node.name, node.amqp_host, node.amqp_port, self.user, self.password)
 
 
 def credentials(inventory: Inventory) -> Credentials:

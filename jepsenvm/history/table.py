@@ -56,8 +56,6 @@ class History:
     nodes: list[str] = field(default_factory=list)
     labels: Sequence[Any] | None = None
     complete: bool = True
-    foreign: bool = False
-    """True for a history that was not made by a run of ours."""
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks(self)
@@ -128,11 +126,13 @@ def open_arrow(path: Path) -> History:
 def _arrow_chunks(path: Path, history: History) -> Iterator[Chunk]:
     """Yield the journal's small batches joined to large chunks: what a chunk costs is then nothing beside its rows."""
     waiting: list[pa.RecordBatch] = []
+    rows = 0
     for batch in _batches(path, history):
         waiting.append(batch)
-        if sum(map(len, waiting)) >= CHUNK_ROWS:
+        rows += len(batch)
+        if rows >= CHUNK_ROWS:
             yield _chunk(_joined(waiting), history)
-            waiting = []
+            waiting, rows = [], 0
     if waiting:
         yield _chunk(_joined(waiting), history)
 
@@ -247,7 +247,7 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
         data=lambda row: extras[row][0],
         error=lambda row: extras[row][1],
     )
-    return History(lambda _: iter((chunk,)), list(names), list(nodes), originals, complete, foreign=True)
+    return History(lambda _: iter((chunk,)), list(names), list(nodes), originals, complete)
 
 
 def _expanded(op: Op) -> Iterator[Op]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,16 +15,7 @@ from jepsenvm.history.table import History, Ints
 
 def rates(history: History, f: str, title: str) -> str:
     """Return an SVG of how many ops of this f were ok in each second, by node, with the fault windows shaded."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    axes = figure.add_subplot()
-    for node, times in sorted(_ok_times(history, f).items()):
-        seconds, counts = _per_second(times)
-        axes.plot(seconds, counts, label=node, linewidth=1.2)
-    _shade(axes, history)
-    axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
-    axes.set_ylim(bottom=0)
-    axes.legend(loc="upper right", ncols=6, fontsize="small")
-    return _svg(figure)
+    return _per_node(history, _ok_times(history, f), title)
 
 
 def losses(history: History) -> str | None:
@@ -31,13 +23,17 @@ def losses(history: History) -> str | None:
     missing = np.setdiff1d(history.values("ok", "enqueue"), history.values("ok", "dequeue"))
     if not len(missing):
         return None
-    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, and never came back")
+
+
+def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
+    figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.add_subplot()
-    for node, times in sorted(_ok_times(history, "enqueue", missing).items()):
-        seconds, counts = _per_second(times)
+    for node, seen in sorted(times.items()):
+        seconds, counts = _per_second(seen)
         axes.plot(seconds, counts, label=node, linewidth=1.2)
     _shade(axes, history)
-    axes.set(title="confirmed, and never came back", xlabel="seconds since the run began", ylabel="per second")
+    axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right", ncols=6, fontsize="small")
     return _svg(figure)

@@ -26,7 +26,7 @@ from jepsenvm.run.judge import judge_run
 from jepsenvm.run.nemesis import Nemesis
 from jepsenvm.run.recovery import Recovery
 from jepsenvm.run.store import Store
-from jepsenvm.workloads.amqp import Address, SessionLost
+from jepsenvm.workloads.amqp import SessionLost
 from jepsenvm.workloads.registry import WORKLOADS
 from jepsenvm.workloads.workload import Context, Leftover, Tally
 
@@ -75,7 +75,7 @@ class _Run:
         self._abandoned = asyncio.Event()
         self._context = Context(
             plan,
-            [_address(cluster, node.name) for node in cluster.inventory.nodes],
+            [cluster.credentials.at(node) for node in cluster.inventory.nodes],
             f"{QUEUE_PREFIX}{plan.queue_type}.{store.path.name}",
             self._journal,
             say,
@@ -174,9 +174,8 @@ class _Run:
         found = [queue for queue in told.values() if isinstance(queue, broker.Queue)]
         if not found:
             return Leftover(None, "that the queue is gone from every node")
-        ready, unacknowledged = (
-            max(counts) for counts in zip(*((q.ready, q.unacknowledged) for q in found), strict=True)
-        )
+        ready = max(queue.ready for queue in found)
+        unacknowledged = max(queue.unacknowledged for queue in found)
         everywhere = len(found) == len(told) and all(queue.empty for queue in found)
         return Leftover(0 if everywhere else 1, f"ready {ready}, unacknowledged {unacknowledged}")
 
@@ -234,11 +233,6 @@ class _Run:
                 yield
             finally:
                 task.cancel()
-
-
-def _address(cluster: Cluster, name: str) -> Address:
-    node = cluster.fleet.nodes[name]
-    return Address(name, node.amqp_host, node.amqp_port, cluster.credentials.user, cluster.credentials.password)
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -190,12 +190,22 @@ def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
         ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"}, print)
 
 
-def test_a_node_that_cannot_join_is_named(deployed: Inventory) -> None:
+def test_a_node_that_is_stuck_is_restarted(deployed: Inventory) -> None:
     last = deployed.nodes[-1].name
     on(last, "sudo rabbitmqctl -q stop_app")
+    ansible.play("site.yml", deployed, {"cluster_polls": 3}, print)
+    assert whole(deployed)
+
+
+def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -> None:
+    """A disk alarm that comes back with every start."""
+    last = deployed.nodes[-1].name
+    too_much = "[{rabbit, [{disk_free_limit, 999999999999999}]}]."
+    on(last, "sudo tee /etc/rabbitmq/advanced.config", too_much)
+    on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
-        with pytest.raises(JepsenvmError, match=r"sees only these nodes running: .*jepsenvm deploy --reset") as error:
-            ansible.play("site.yml", deployed, {"cluster_polls": 1}, print)
+        with pytest.raises(JepsenvmError, match=r"^n\d: sees an alarm; .*jepsenvm deploy --reset") as error:
+            ansible.play("site.yml", deployed, {"cluster_polls": 2}, print)
         assert "\n" not in str(error.value)
     finally:
-        on(last, "sudo rabbitmqctl -q start_app")
+        on(last, "sudo rm /etc/rabbitmq/advanced.config && sudo systemctl restart rabbitmq-server")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from jepsenvm.cluster import broker
 from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.secrets import credentials
+from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.history.foreign import open_history
-from jepsenvm.workloads.amqp import Address, Outcome, connect
+from jepsenvm.workloads.amqp import Outcome, connect
 from tests.lab.conftest import JEPSENVM, cut, jepsenvm, on, results
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -35,6 +38,15 @@ def users_rule(cluster: Inventory) -> Iterator[None]:
     for node in cluster.nodes:
         assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), node.name
         on(node.name, f"iptables -w -D {USERS_RULE}")
+
+
+@pytest.fixture(autouse=True)
+def whole(cluster: Inventory, users_rule: None) -> None:
+    """Every test begins with a whole cluster: the one before may have left a node that is stuck for good."""
+    with Fleet(cluster.nodes) as fleet:
+        views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    if any(isinstance(view, Exception) or view.troubles(NODES) for view in views.values()):
+        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 
 
 def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:
@@ -114,8 +126,7 @@ def test_an_unroutable_message_failed_for_certain(cluster: Inventory) -> None:
     secret, node = credentials(cluster), cluster.nodes[0]
 
     async def publish() -> Outcome:
-        address = Address(node.name, node.amqp_host, node.amqp_port, secret.user, secret.password)
-        session = await connect(address)
+        session = await connect(secret.at(node))
         outcome = await session.publish("jepsenvm.no-such-queue", b"1")
         await session.close()
         return outcome
@@ -206,3 +217,23 @@ def test_a_full_disk_is_refused(cluster: Inventory, tmp_path: Path) -> None:
     with disk(tmp_path / "full", 1) as full:
         done = jepsenvm("run", "--no-deploy", "--net-ticktime", "8", "--store", str(full), expect=254)
     assert "MB free" in done.stderr
+
+
+def test_a_disk_that_fills_up_midway_ends_the_run_healed(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--quiet-before", "1", "--fault-duration", "50", "--time-limit", "60", "--net-ticktime", "8"]
+    with disk(tmp_path / "small", 230) as small:
+        controller = subprocess.Popen(
+            [JEPSENVM, "run", "--store", str(small), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert controller.stdout
+        assert any("in force" in line for line in controller.stdout)
+        subprocess.run(["fallocate", "-l", str(shutil.disk_usage(small).free), str(small / "ballast")], check=True)
+        _, complaint = controller.communicate(timeout=120)
+        assert controller.returncode == 255, complaint
+    (line,) = complaint.splitlines()
+    assert "cannot write the history" in line
+    assert "free some disk space" in line
+    assert faulty() == []
