@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.checkers.windows import SECOND, Window, acknowledged_within, windows
 from jepsenvm.history.table import History
 
+SCHEDULE: Final = "schedule"
+"""The f of the nemesis op whose ``data`` lists the planned steps."""
 
-def faults(history: History, *, planned: int) -> Result:
+
+def faults(history: History) -> Result:
     """Say unknown unless every planned fault happened, is proven and met acknowledged ops; never invalid.
 
-    A run that broke nothing, or broke it while nobody was writing, says nothing about the broker.
+    A run that broke nothing, or broke it while nobody was writing, says nothing about the broker. A fault that means to
+    keep every publisher from being confirmed need not meet any, while it is in force.
     """
     seen = windows(history)
+    planned = [len(op.data) for op in history.nemesis_ops() if op.f == SCHEDULE]
     figures = [_figures(history, window) for window in seen]
     reasons = [reason for window in seen for reason in _doubts(window)]
     reasons += [
         f"{window.title} met no acknowledged message while it was in force, so it tested nothing"
         for window, row in zip(seen, figures, strict=True)
-        if window.in_force is not None and not row["acknowledged-count"]
+        if window.in_force is not None and not window.stops_load and not row["acknowledged-count"]
     ]
-    if len(seen) < planned:
-        reasons.append(f"only {len(seen)} of {planned} planned faults were injected")
+    missing = {number for count in planned for number in range(1, count + 1)} - {window.number for window in seen}
+    if missing:
+        reasons.append(f"only {planned[-1] - len(missing)} of {planned[-1]} planned faults were injected")
+    if not planned:
+        reasons.append("the history does not tell which faults were planned")
     if not history.count("ok", "enqueue"):
         reasons.append("nothing was ever acknowledged, so there was nothing to lose")
     verdict = Verdict.UNKNOWN if reasons else Verdict.VALID
-    return Result(verdict, tuple(reasons), {"planned-count": planned, "windows": figures})
+    return Result(verdict, tuple(reasons), {"planned-count": planned[-1] if planned else None, "windows": figures})
 
 
 def _doubts(window: Window) -> list[str]:
@@ -50,5 +60,6 @@ def _figures(history: History, window: Window) -> dict[str, object]:
         "heal-began": seconds(window.heal_began),
         "healed": seconds(window.healed),
         "proven": window.proven,
+        "skew-ms": window.skew_ms,
         "acknowledged-count": acknowledged_within(history, window),
     }

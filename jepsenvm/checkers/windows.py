@@ -17,7 +17,7 @@ INJECT: Final = "inject"
 IN_FORCE: Final = "in-force"
 HEAL: Final = "heal"
 HEALED: Final = "healed"
-"""The phases of a fault, each a nemesis op: its ``data`` has phase, window, fault and, after a probe, the proof."""
+"""The phases of a fault, each a nemesis op: its ``data`` has phase, window, fault, proof and when each node acted."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Window:
     in_force: int | None = None
     heal_began: int | None = None
     healed: int | None = None
+    skew_ms: float | None = None
+    """Milliseconds between the first node and the last to act."""
+    stops_load: bool = False
+    """Whether it means to keep every publisher from being confirmed."""
     problems: tuple[str, ...] = ()
     """Why the fault, or its healing, is not proven; empty when it is."""
 
@@ -58,6 +62,10 @@ def _note(fields: dict[str, Any], op: Op) -> None:
     key = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}.get(op.data["phase"])
     if key:
         fields[key] = op.time
+    if key == "in_force" and op.data.get("fired"):
+        fields["in_force"] = max(op.data["fired"].values())
+        fields["skew_ms"] = op.data.get("skew-ms")
+        fields["stops_load"] = bool(op.data.get("stops-load"))
     if op.error:
         fields["problems"] = (*fields["problems"], op.error)
 

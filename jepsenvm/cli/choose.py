@@ -24,7 +24,7 @@ def inventory_for(path: Path | None, say: Callable[[str], None] = click.echo, *,
     if Path(".vagrant").is_dir() and VAGRANT_INVENTORY.exists():
         say(f"machines: the VMs of this folder's .vagrant ({VAGRANT_INVENTORY})")
         return load(VAGRANT_INVENTORY)
-    if not lab.is_up():
+    if not lab.is_up() and (bring_up or not lab.status()):
         if not bring_up:
             raise Refused("there are no machines", remedy="run `jepsenvm lab up`, or name an inventory with -i")
         say("machines: the lab, which is down: bringing it up")

@@ -13,19 +13,15 @@ from jepsenvm import lab
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import VAGRANT_INVENTORY, inventory_for
 from jepsenvm.cluster import broker
+from jepsenvm.cluster.hosts import abilities
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import JepsenvmError, Refused
+from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.lab import machine
 from jepsenvm.run import preflight
 
 NOT_FIT = 254
 
-REMEDIES: Mapping[str, str] = {
-    "iptables": "install iptables there (`jepsenvm deploy` does); in a container grant CAP_NET_ADMIN and CAP_NET_RAW",
-    "ip6tables": "install iptables there; without it partitions of IPv6 clusters are refused",
-    "systemd-run": "use hosts that run systemd: each node's own timer heals it when the controller is gone",
-    "netem": "load the kernel module sch_netem; without it delay, duplication and reordering of packets are refused",
-}
 NEEDED = ("iptables", "systemd-run")
 
 
@@ -95,9 +91,9 @@ def _hosts(inventory_path: Path | None) -> Iterator[Finding]:
 
 
 def _abilities(fleet: Fleet) -> Iterator[Finding]:
-    for node, able in fleet.each(lambda node: fleet.python(node, "abilities")).items():
+    for node, able in abilities(fleet).items():
         for name, can in able.items():
-            yield Finding(f"{node}: {name}", None if can else REMEDIES[name], needed=name in NEEDED)
+            yield Finding(f"{node}: {name}", None if can else ABILITIES[name], needed=name in NEEDED)
 
 
 def _brokers(fleet: Fleet) -> Iterator[Finding]:

@@ -8,9 +8,12 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Failed
-from jepsenvm.faults import everything
+from jepsenvm.errors import Failed, JepsenvmError
+from jepsenvm.run.by_hand import running, spooled
+from jepsenvm.run.nemesis import heal_everything, heal_noted
+from jepsenvm.run.power import POWER
 
 
 @click.command("heal")
@@ -18,15 +21,32 @@ from jepsenvm.faults import everything
 def command(inventory_path: Path | None) -> None:
     """Remove every fault of ours from every node, from any state, and say what was removed."""
     inventory = inventory_for(inventory_path)
-    script = everything.heal_and_disarm()
+    failed = _switched_on(inventory)
     with Fleet(inventory.nodes) as fleet:
-        answers = fleet.each_or_error(lambda node: fleet.run(node, script))
-    failed = []
+        folder = running(inventory)
+        if folder is not None:
+            # The run's history is to have the healing of what was done by hand, with its proof.
+            heal_noted(fleet, spooled(folder), click.echo, POWER.get(inventory.machines))
+        answers = heal_everything(fleet)
     for node, answer in answers.items():
         if isinstance(answer, Exception):
             failed.append(str(answer))
             continue
-        for line in answer.stdout.splitlines() or ["nothing to heal"]:
+        for line in answer or ["nothing to heal"]:
             click.echo(f"{node}: {line}")
     if failed:
         raise Failed(f"not healed: {'; '.join(failed)}", remedy="mend that and run `jepsenvm heal` again")
+
+
+def _switched_on(inventory: Inventory) -> list[str]:
+    """Switch on the hosts that are off, where we can; return what went wrong."""
+    power = POWER.get(inventory.machines)
+    problems = []
+    for node in inventory.nodes:
+        try:
+            if power and not power.is_on(node.name):
+                power.on(node.name)
+                click.echo(f"{node.name}: switched on")
+        except JepsenvmError as problem:
+            problems.append(str(problem))
+    return problems

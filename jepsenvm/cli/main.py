@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from jepsenvm.cli import check, deploy, doctor, heal, hello, lab, run
+from jepsenvm.cli import check, deploy, doctor, fault, heal, hello, lab, run
 from jepsenvm.errors import JepsenvmError
 
 USAGE_STATUS = 254
@@ -32,6 +32,7 @@ cli.add_command(hello.command)
 cli.add_command(run.command)
 cli.add_command(check.command)
 cli.add_command(heal.command)
+cli.add_command(fault.group)
 cli.add_command(doctor.command)
 
 

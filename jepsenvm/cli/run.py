@@ -24,6 +24,7 @@ from jepsenvm.plan.schedule import schedule
 from jepsenvm.report.html import page
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.run import preflight
+from jepsenvm.run.by_hand import announced
 from jepsenvm.run.lifecycle import Cluster, execute
 from jepsenvm.run.store import LOG, REPORT, create
 from jepsenvm.workloads.registry import WORKLOADS
@@ -69,12 +70,14 @@ def command(
     store = create(store_root, plan)
     with story.kept_in(store.path / LOG), Fleet(inventory.nodes) as fleet:
         try:
-            cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
+            with announced(inventory, store.path):
+                cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
+                store.begin()
+                results = execute(plan, cluster, store, story.say, story.tell)
         except JepsenvmError:
-            store.discard()
+            if not store.begun:
+                store.discard()
             raise
-        store.begin()
-        results = execute(plan, cluster, store, story.say, story.tell)
         for line in verdict_lines(results):
             story.say(line)
         text = page(f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history))
@@ -97,8 +100,10 @@ def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
 
 def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *, may_deploy: bool) -> Cluster:
     """Return the cluster as the plan needs it, deployed if it was not; raise Refused when that cannot be."""
-    schedule(plan, list(fleet.nodes))  # refuses a nemesis for which there are too few nodes, before anything is done
+    faults = [step.fault for step in schedule(plan, list(fleet.nodes))]
+    preflight.suits(plan, faults)
     facts = preflight.hosts(fleet)
+    preflight.able(fleet, inventory, faults)
     found = preflight.unlike(fleet, plan)
     if found:
         if not may_deploy:
@@ -118,6 +123,6 @@ def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *
     preflight.fit_for_faults(fleet, facts)
     story.say(
         f"RabbitMQ {version} on {len(inventory.nodes)} nodes, {plan.queue_type} queue, {plan.partition_handling}, "
-        f"nemesis {plan.nemesis}, seed {plan.seed}"
+        f"nemesis {', '.join(plan.nemeses) or ('as scheduled' if plan.schedule else 'none')}, seed {plan.seed}"
     )
     return Cluster(inventory, fleet, facts, credentials(inventory))

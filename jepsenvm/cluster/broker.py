@@ -22,6 +22,12 @@ class View:
     running: frozenset[str]
     partitions: Mapping[str, Sequence[str]]
     alarms: Sequence[Any] = field(default_factory=list)
+    members: frozenset[str] = frozenset()
+    """All nodes of the cluster, running or not."""
+
+    def alarm_texts(self) -> list[str]:
+        """Return the alarms one by one, such as ``n1 memory``."""
+        return sorted(map(_alarm, self.alarms))
 
     def side(self, node: str) -> frozenset[str]:
         """Return those whom this node, whose view it is, regards as on its own side of a partition."""
@@ -54,6 +60,15 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Replicas:
+    """Where a queue is: its leader, the nodes that have a replica of it, and those whose replica is up."""
+
+    leader: str | None
+    members: tuple[str, ...]
+    online: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Settings:
     """What of a running node's configuration a plan decides."""
 
@@ -66,7 +81,13 @@ def view(fleet: Fleet, node: str, timeout: float = 60) -> View:
     """Return the cluster as this node sees it; raises like Fleet.run when the node's broker is not up."""
     status = _ctl_json(fleet, node, "cluster_status", timeout=timeout)
     partitions = {_host(name): [_host(n) for n in others] for name, others in dict(status["partitions"] or {}).items()}
-    return View(frozenset(map(_host, status["running_nodes"])), partitions, status.get("alarms") or [])
+    members = [name for kind in ("disk_nodes", "ram_nodes") for name in status.get(kind) or ()]
+    return View(
+        frozenset(map(_host, status["running_nodes"])),
+        partitions,
+        status.get("alarms") or [],
+        frozenset(map(_host, members)),
+    )
 
 
 def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
@@ -75,6 +96,13 @@ def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
     columns = ["name", "state", "leader", "pid", "messages_ready", "messages_unacknowledged"]
     table = _ctl(fleet, node, "--no-table-headers", "list_queues", *columns, timeout=timeout)
     return {queue.name: queue for queue in map(_queue, table.splitlines())}
+
+
+def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
+    """Return where a queue of the default virtual host is, as this node tells it; None when it knows no such queue."""
+    columns = ["name", "leader", "pid", "members", "online"]
+    table = _ctl(fleet, node, "--no-table-headers", "list_queues", *columns, timeout=timeout)
+    return next((_replicas(line) for line in table.splitlines() if line.split("\t")[0] == queue), None)
 
 
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
@@ -119,10 +147,31 @@ def _host(name: str) -> str:
 
 def _queue(line: str) -> Queue:
     name, state, leader, pid, ready, unacknowledged = (line.split("\t") + [""] * 6)[:6]
+    return Queue(name, state or "unknown", _leader(leader, pid), _count(ready), _count(unacknowledged))
+
+
+def _replicas(line: str) -> Replicas:
+    _, leader, pid, members, online = (line.split("\t") + [""] * 5)[:5]
+    return Replicas(_leader(leader, pid), _hosts(members), _hosts(online))
+
+
+def _leader(leader: str, pid: str) -> str | None:
     # Only quorum queues name a leader; a classic one's is the node in a pid such as <rabbit@n1.1700000000.2345.0>.
     found = re.search(r"@(.+?)\.\d+\.\d+\.\d+>", pid)
-    known = _host(leader) or (found[1] if found else None)
-    return Queue(name, state or "unknown", known, _count(ready), _count(unacknowledged))
+    return _host(leader) or (found[1] if found else None)
+
+
+def _hosts(names: str) -> tuple[str, ...]:
+    # A list as Erlang writes it, such as [rabbit@n1, 'rabbit@n-2'].
+    return tuple(sorted(re.findall(r"@([A-Za-z0-9.-]+)", names)))
+
+
+def _alarm(alarm: Any) -> str:
+    if not isinstance(alarm, dict):
+        return str(alarm)
+    what = alarm.get("resource") or alarm.get("type") or "unknown"
+    node = str(alarm.get("node", ""))
+    return f"{_host(node) or node} {what}".strip()
 
 
 def _count(text: str) -> int:

@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import Refused
@@ -35,6 +36,39 @@ def facts(fleet: Fleet) -> dict[str, Facts]:
     raw = fleet.each(lambda node: _ask(fleet, node))
     shared = Counter(entry["address"] for answer, _, _ in raw.values() for entry in answer["addresses"])
     return {node: _facts(fleet, node, answer, shared) for node, answer in raw.items()}
+
+
+BOOT_APART_S: Final = 0.005
+"""Machines that booted closer together than this count as one; slewing and the reading itself cost less."""
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def abilities(fleet: Fleet) -> dict[str, dict[str, bool]]:
+    """Return what each node can do, by the names of ``faults.abilities``."""
+    answers = fleet.each(lambda node: fleet.python(node, "abilities", timeout=60))
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return judged(answers, {"boot-id": _BOOT_ID.read_text().strip(), "booted": booted})
+
+
+def judged(answers: Mapping[str, Mapping[str, Any]], controller: Mapping[str, Any]) -> dict[str, dict[str, bool]]:
+    """Return the nodes' answers with ``own-clock`` in the place of what tells it: who shares a kernel shares its clock.
+
+    The boot ids tell, and so do the moments of booting: systemd-nspawn gives each container a boot id of its own.
+    """
+
+    def shared(node: str) -> bool:
+        mine = answers[node]
+        others = [controller, *(other for name, other in answers.items() if name != node)]
+        return any(
+            other["boot-id"] == mine["boot-id"] or abs(other["booted"] - mine["booted"]) < BOOT_APART_S
+            for other in others
+        )
+
+    return {
+        node: {**{name: can for name, can in able.items() if isinstance(can, bool)}, "own-clock": not shared(node)}
+        for node, able in answers.items()
+    }
 
 
 def _ask(fleet: Fleet, node: str) -> tuple[dict[str, Any], str | None, float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import fabric
 import invoke
@@ -20,6 +20,9 @@ from jepsenvm.cluster.inventory import Node
 from jepsenvm.errors import CommandFailed, Refused, Unreachable
 
 T = TypeVar("T")
+
+TASKS_A_NODE: Final = 4
+"""So many commands may run on a node at once: sshd takes ten sessions a connection."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Fleet:
         self.nodes = {node.name: node for node in nodes}
         self._connections = {node.name: _connection(node, connect_timeout) for node in nodes}
         self._locks = {node.name: threading.Lock() for node in nodes}
-        self._pool = ThreadPoolExecutor(max_workers=max(1, len(nodes)), thread_name_prefix="ssh")
+        self._pool = ThreadPoolExecutor(max_workers=max(1, TASKS_A_NODE * len(nodes)), thread_name_prefix="ssh")
 
     def __enter__(self) -> Fleet:
         return self
@@ -52,6 +55,10 @@ class Fleet:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for connection in self._connections.values():
             connection.close()
+
+    def forget(self, node: str) -> None:
+        """Close a node's connection: it would not notice that its host was switched off. The next command opens one."""
+        self._connections[node].close()
 
     def run(self, node: str, script: str, *, timeout: float = 30, stdin: str = "", check: bool = True) -> Output:
         """Run a shell script as root on a node.
@@ -76,8 +83,7 @@ class Fleet:
 
         It gets ``order`` as JSON on its standard input, and must read it to the end; without an order it gets none.
         """
-        source = files("jepsenvm.cluster.onnode").joinpath(f"{program}.py").read_text()
-        script = f"exec python3 -c {shlex.quote(source)}"
+        script = f"exec python3 -c {shlex.quote(source(program))}"
         return json.loads(self.run(node, script, timeout=timeout, stdin=json.dumps(order) if order else "").stdout)
 
     def each(self, task: Callable[[str], T], nodes: Sequence[str] | None = None) -> dict[str, T]:
@@ -111,7 +117,7 @@ class Fleet:
                 hide=True,
                 warn=True,
                 timeout=timeout,
-                in_stream=io.StringIO(stdin) if stdin else False,
+                in_stream=_AtOnce(stdin) if stdin else False,
             )
         except invoke.exceptions.CommandTimedOut:
             raise Unreachable(f"no answer within {timeout:.0f} s", node=node) from None
@@ -129,6 +135,18 @@ class Fleet:
             if not connection.is_connected:
                 _connect(connection, self.nodes[node])
         return connection
+
+
+def source(program: str) -> str:
+    """Return the source of a program of ``jepsenvm.cluster.onnode``."""
+    return files("jepsenvm.cluster.onnode").joinpath(f"{program}.py").read_text()
+
+
+class _AtOnce(io.StringIO):
+    """Text that is sent in one piece: invoke reads one character at a time, and sleeps for 10 ms after each."""
+
+    def read(self, size: int | None = -1, /) -> str:  # noqa: ARG002 - that is the point
+        return super().read()
 
 
 def _connection(node: Node, connect_timeout: float) -> fabric.Connection:

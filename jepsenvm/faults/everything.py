@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from jepsenvm.faults import deadman, partition
+from jepsenvm.faults import chain, deadman
+from jepsenvm.faults.host import Host
+from jepsenvm.faults.kind import STATE
+from jepsenvm.faults.registry import KINDS
+
+
+def prepare(host: Host) -> str:
+    """Return the script that readies a node for any fault."""
+    return f"mkdir -p {STATE}/faults\nchmod 0700 {STATE}\n{chain.prepare(host)}"
 
 
 def heal() -> str:
-    """Return the script that removes every fault and prints what it removed; run again, it finds nothing to do."""
-    return partition.heal()
+    """Return the script that removes every fault and prints what it removed; run again, it finds nothing to do.
+
+    What goes wrong with one kind of fault does not keep the others from being healed; its exit status tells of it.
+    """
+    # Not `(...) ||`: a shell ignores `set -e` in what such a list tests.
+    parts = [f"(set -e\n{kind.sweep}\n)\n[ $? = 0 ] || failed=1" for kind in KINDS.values() if kind.sweep]
+    return "\n".join(["failed=0", *parts, f"rm -rf {STATE}/faults", '[ "$failed" = 0 ]'])
 
 
 def heal_and_disarm() -> str:
-    """Return the same, followed by stopping the dead man's timers."""
-    return f"{heal()}\n{deadman.disarm()}"
+    """Return the same, followed by stopping the dead man's timers if it went well."""
+    return f"{heal()} && {{\n{deadman.disarm()}\n}}"

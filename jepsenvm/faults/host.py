@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+SERVICE: Final = "rabbitmq-server"
+AMQP_PORT: Final = 5672
 
 
 @dataclass(frozen=True)

@@ -1,72 +1,66 @@
-"""Partitions: iptables rules that drop the packets of the nodes in the grudge, and the matrix that proves them.
-
-All rules stand in a chain of our own, set in one transaction; healing empties and removes that chain and touches no
-other rule.
-"""
+"""Partitions: nodes drop the packets of those in their grudge; who still reaches whom is the proof."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address
-from typing import Final
+from typing import Any
 
-from jepsenvm.faults.host import Host
+from jepsenvm.faults import chain
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights
+from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import Grudge, cut_pairs
-
-CHAIN: Final = "JEPSENVM"
-
-_TABLES: Final = {4: "iptables", 6: "ip6tables"}
 
 Matrix = Mapping[str, Mapping[str, bool | None]]
 """Who can reach whom, from -> to; None where the probe itself failed."""
 
 
-def prepare() -> str:
-    """Return the script that makes our empty chain and its jump from INPUT, if they are not there."""
-    return "\n".join(
-        f"{guard}{table} -w -N {CHAIN} 2>/dev/null || {table} -w -F {CHAIN}\n"
-        f"{table} -w -C INPUT -j {CHAIN} 2>/dev/null || {table} -w -I INPUT 1 -j {CHAIN}{end}"
-        for table, guard, end in (("iptables", "", ""), ("ip6tables", "if [ -e /proc/net/if_inet6 ]; then\n", "\nfi"))
+def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    """Drop what comes from those in the node's grudge, and from nobody else."""
+    return chain.drop(number, addresses(fault.grudge, node, hosts))
+
+
+def heal(fault: Fault, number: str, node: str, _: Hosts) -> Sequence[Action]:
+    """Drop it no more."""
+    return [chain.remove(number)] if fault.grudge.get(node) else []
+
+
+def addresses(grudge: Grudge, node: str, hosts: Hosts) -> list[str]:
+    """Return every address of those in a node's grudge."""
+    return [address for peer in sorted(grudge.get(node, ())) for address in hosts[peer].addresses]
+
+
+def looks(fault: Fault) -> tuple[str, ...]:
+    """A connection needs both directions: where only one is cut, datagrams show which."""
+    return ("matrix", "datagrams") if one_way(fault.grudge) else ("matrix",)
+
+
+def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
+    """Yield the pairs that were cut before, that are not cut, or that should not have been."""
+    cut = cut_pairs(fault.grudge)
+    yield from (
+        f"{a} could not reach {b} even before"
+        for a, b, flows in pairs(before["matrix"])
+        if not flows and _known(a, b, around)
     )
-
-
-def inject(node: str, grudge: Grudge, hosts: Mapping[str, Host]) -> str:
-    """Return the script that makes a node drop the packets of those in its grudge, and of nobody else.
-
-    The controller's own SSH passes whatever the grudge says, even where the controller is one of the nodes.
-    """
-    dropped = sorted(grudge.get(node, ()))
-    addresses = [address for peer in dropped for address in hosts[peer].addresses]
-    return "\n".join(_restore(version, hosts[node], addresses) for version in _versions(addresses))
-
-
-def heal() -> str:
-    """Return the script that empties and removes our chain, and prints the rules that it removed."""
-    return f"""for table in iptables ip6tables; do
-  rules=$($table -w -S {CHAIN} 2>/dev/null) || continue
-  $table -w -F {CHAIN}
-  while $table -w -D INPUT -j {CHAIN} 2>/dev/null; do :; done
-  $table -w -X {CHAIN}
-  printf '%s\\n' "$rules" | sed -n "s/^-A {CHAIN} /removed from $table: /p"
-done"""
-
-
-def doubts(before: Matrix, during: Matrix, grudge: Grudge) -> Iterator[str]:
-    """Yield why a partition is not proven: pairs that were cut before it, that it did not cut, or should not have."""
-    cut = cut_pairs(grudge)
-    yield from (f"{a} could not reach {b} even before" for a, b, flows in pairs(before) if not flows)
-    for a, b, flows in pairs(during):
+    for a, b, flows in pairs(during["matrix"]):
+        if not _known(a, b, around):
+            continue
         if flows is None:
             yield f"the probe from {a} to {b} failed"
         elif flows and (a, b) in cut:
             yield f"{a} still reaches {b}"
         elif not flows and (a, b) not in cut:
             yield f"{a} cannot reach {b}, which the partition leaves connected"
+    yield from _deaf_or_not(one_way(fault.grudge), during.get("datagrams") or {}, around)
 
 
-def leftovers(after: Matrix) -> Iterator[str]:
+def leftovers(_: Fault, __: Sights, after: Sights, around: Around) -> Iterator[str]:
     """Yield the pairs that are still cut after healing."""
-    yield from (f"{a} still cannot reach {b} after healing" for a, b, flows in pairs(after) if not flows)
+    yield from (
+        f"{a} still cannot reach {b} after healing"
+        for a, b, flows in pairs(after["matrix"])
+        if not flows and _known(a, b, around)
+    )
 
 
 def pairs(matrix: Matrix) -> Iterator[tuple[str, str, bool | None]]:
@@ -77,17 +71,31 @@ def pairs(matrix: Matrix) -> Iterator[tuple[str, str, bool | None]]:
                 yield a, b, flows
 
 
-def _versions(addresses: Sequence[str]) -> list[int]:
-    return sorted({ip_address(address).version for address in addresses})
+def one_way(grudge: Grudge) -> frozenset[tuple[str, str]]:
+    """Return the ordered pairs (from, to) of which only this direction is cut."""
+    cut = {(source, node) for node, dropped in grudge.items() for source in dropped}
+    return frozenset((a, b) for a, b in cut if (b, a) not in cut)
 
 
-def _restore(version: int, host: Host, addresses: Sequence[str]) -> str:
-    """Return one transaction: with --noflush, naming a chain of ours empties it and no other."""
-    here = [address for address in addresses if ip_address(address).version == version]
-    if host.controller and ip_address(host.controller).version == version:
-        allowed = [f"-A {CHAIN} -s {host.controller} -p tcp --dport {host.ssh_port} -j RETURN"]
-    else:
-        allowed = []
-    rules = [*allowed, *(f"-A {CHAIN} -s {address} -j DROP" for address in here)]
-    lines = "\n".join(["*filter", f":{CHAIN} - [0:0]", *rules, "COMMIT"])
-    return f"{_TABLES[version]}-restore --noflush -w <<'RULES'\n{lines}\nRULES"
+def heard(datagrams: Mapping[str, Any], node: str, source: str) -> int | None:
+    """Return how many datagrams a node heard from another; None where its probe failed."""
+    answer = datagrams.get(node)
+    return None if answer is None else int(answer["heard"].get(source, {}).get("count", 0))
+
+
+def _deaf_or_not(cut: frozenset[tuple[str, str]], datagrams: Mapping[str, Any], around: Around) -> Iterator[str]:
+    for source, node in sorted(cut):
+        if not _known(source, node, around):
+            continue
+        if heard(datagrams, node, source) != 0:
+            yield f"{node} still hears {source}, or could not be asked"
+        if not heard(datagrams, source, node):
+            yield f"{source} does not hear {node}, which the partition leaves it"
+
+
+def _known(a: str, b: str, around: Around) -> bool:
+    """Return whether nothing else explains what is seen between two nodes."""
+    return (a, b) not in around.cut and not {a, b} & around.off
+
+
+KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=chain.SWEEP, needs=lambda _: ("iptables", "ip6tables"))

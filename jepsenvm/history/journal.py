@@ -73,6 +73,10 @@ class Journal:
         with self._lock:
             self._rows.append((self._clock(), *row))
 
+    def now(self) -> int:
+        """Return the time that an op would get now, in nanoseconds since the run began."""
+        return self._clock()
+
     def flush(self) -> None:
         """Hand everything appended so far to the kernel; raise Failed when the disk does not take it."""
         with self._lock:

@@ -2,45 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, Self
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from jepsenvm.errors import Refused
+
+T = TypeVar("T")
 
 QueueType = Literal["quorum", "mirrored", "classic"]
 PartitionHandling = Literal["ignore", "autoheal", "pause_minority"]
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?")
+_IN_SECONDS: Final = (3600, 60, 1, 0.001)
 
 
-def _known(value: str, info: ValidationInfo) -> str:
-    """Return the value if the registry that the caller handed in has it."""
-    choices = (info.context or {}).get(info.field_name)
-    if choices is not None and value not in choices:
-        raise ValueError(f"must be one of {', '.join(sorted(choices))}")
+def seconds(text: str) -> float:
+    """Return the seconds in a text like ``20s``, ``1m30s``, ``500ms`` or ``20``; raise ValueError if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        found = _DURATION.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        raise ValueError("must be seconds, or a text like 20s, 1m30s or 500ms")
+    # summed in milliseconds, so that 1s500ms is exactly 1.5
+    return sum(float(part) * unit * 1000 for part, unit in zip(found.groups(), _IN_SECONDS, strict=True) if part) / 1000
+
+
+def _parsed(value: object) -> object:
+    return seconds(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_parsed), Field(gt=0, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, BeforeValidator(_parsed), Field(ge=0, allow_inf_nan=False)]
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("must be [least, most]")
+    return pair
+
+
+def _one_or_list(value: object) -> str:
+    return "list" if isinstance(value, list | tuple) else "one"
+
+
+_Ascending = AfterValidator(_ascending)
+_OneOrList = Discriminator(_one_or_list)
+_TAGS: Final = frozenset({"one", "list"})
+"""What the discriminator puts into the place of an error, and nobody wrote into the plan."""
+
+Span = Annotated[
+    Annotated[Seconds, Tag("one")] | Annotated[tuple[Seconds, Seconds], _Ascending, Tag("list")], _OneOrList
+]
+SpanOrNone = Annotated[
+    Annotated[SecondsOrNone, Tag("one")] | Annotated[tuple[SecondsOrNone, SecondsOrNone], _Ascending, Tag("list")],
+    _OneOrList,
+]
+
+
+def bounds(span: float | tuple[float, float]) -> tuple[float, float]:
+    """Return the least and the most of a span; they are the same for one that is a number."""
+    return span if isinstance(span, tuple) else (span, span)
+
+
+def _known_in(registry: str) -> Callable[[str, ValidationInfo], str]:
+    """Return what lets a name pass if that registry, which the caller handed in, has it."""
+
+    def known(value: str, info: ValidationInfo) -> str:
+        choices = (info.context or {}).get(registry)
+        if choices is not None and value not in choices:
+            raise ValueError(f"must be one of {', '.join(sorted(choices))}")
+        return value
+
+    return known
+
+
+def _some_fault(value: str) -> str:
+    if value == "none":
+        raise ValueError("none makes no faults, so it stands alone or not at all")
     return value
+
+
+def _not_empty(values: tuple[T, ...]) -> tuple[T, ...]:
+    # a min_length would also count what is left when every item is refused, and tell of that too
+    if not values:
+        raise ValueError("must not be empty")
+    return values
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+NemesisName = Annotated[str, AfterValidator(_known_in("nemesis"))]
+FaultName = Annotated[NemesisName, AfterValidator(_some_fault)]
+NemesisNames = Annotated[
+    Annotated[NemesisName, Tag("one")] | Annotated[tuple[FaultName, ...], AfterValidator(_not_empty), Tag("list")],
+    _OneOrList,
+]
+
+
+class PlannedFault(BaseModel):
+    """One step of a schedule that a person wrote: when, how long, which nemesis, and what else they said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True)
+
+    at: SecondsOrNone
+    lasts: Annotated[Seconds, Field(alias="for")]
+    fault: FaultName
+    nodes: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    grudge: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    settings: Mapping[str, float] = Field(default_factory=dict)
+
+    @property
+    def until(self) -> float:
+        """When it ends, in seconds since the load began."""
+        return self.at + self.lasts
 
 
 class Plan(BaseModel):
     """What one run does; every key has a default, and the same plan with the same seed does the same again."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"), validate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "run"
-    workload: Annotated[str, AfterValidator(_known)] = "queue"
+    workload: Annotated[str, AfterValidator(_known_in("workload"))] = "queue"
     queue_type: QueueType = "quorum"
     partition_handling: PartitionHandling = "autoheal"
     net_ticktime: Annotated[int, Field(ge=4, le=3600)] = 15
-    nemesis: Annotated[str, AfterValidator(_known)] = "partition-random-halves"
+    nemesis: NemesisNames = "partition-random-halves"
+    """A name, or names of which each fault draws one; of no meaning beside a schedule (see ``nemeses``)."""
     time_limit: Seconds = 90
-    quiet_before: SecondsOrNone = 15
-    fault_duration: Seconds = 45
+    quiet_before: SpanOrNone = 15
+    fault_duration: Span = 45
+    overlapping: Annotated[int, Field(ge=1, le=5)] = 1
+    """How many faults may be in force together."""
+    schedule: Annotated[tuple[PlannedFault, ...], AfterValidator(_not_empty)] | None = None
+    """Timed steps instead of a nemesis that draws them."""
+    repeat_every: Seconds | None = None
+    """The whole schedule begins anew every so often, as long as it fits into the time limit."""
     publishers: Annotated[int, Field(ge=1, le=100)] = 1
     """Publishers for each node, each with a connection of its own."""
     window: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -56,18 +173,62 @@ class Plan(BaseModel):
     drain_deadline: Seconds = 600
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @property
+    def nemeses(self) -> tuple[str, ...]:
+        """The names of which each fault draws one; none without faults, and none beside a schedule."""
+        if self.schedule is not None or self.nemesis == "none":
+            return ()
+        return (self.nemesis,) if isinstance(self.nemesis, str) else self.nemesis
+
     @model_validator(mode="after")
-    def _a_fault_fits(self) -> Self:
-        if self.nemesis != "none" and self.quiet_before + self.fault_duration > self.time_limit:
-            raise ValueError(
-                f"time-limit ({self.time_limit:g} s) must be at least quiet-before + fault-duration "
-                f"({self.quiet_before + self.fault_duration:g} s), or no fault would ever be injected"
-            )
+    def _the_faults_fit(self) -> Self:
+        problems = [*_drawing_problems(self), *_schedule_problems(self)]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     def to_yaml(self) -> str:
         """Return the plan as a plan file that gives this plan again."""
-        return yaml.safe_dump(self.model_dump(by_alias=True, mode="json"), sort_keys=False)
+        document = self.model_dump(by_alias=True, mode="json")
+        if self.schedule is not None:
+            document = {key: value for key, value in document.items() if key not in _DRAWN_ONLY}
+            document["schedule"] = [
+                step.model_dump(by_alias=True, mode="json", exclude_defaults=True) for step in self.schedule
+            ]
+        return yaml.safe_dump(document, sort_keys=False)
+
+
+_DRAWN_ONLY: Final = ("nemesis", "quiet-before", "fault-duration", "overlapping")
+"""The keys that say how faults are drawn, which is of no meaning beside a schedule."""
+
+
+def _drawing_problems(plan: Plan) -> list[str]:
+    """Return why no fault would ever be drawn."""
+    least = bounds(plan.quiet_before)[0] + bounds(plan.fault_duration)[0]
+    if not plan.nemeses or least <= plan.time_limit:
+        return []
+    return [
+        f"time-limit ({plan.time_limit:g} s) must be at least quiet-before + fault-duration "
+        f"({least:g} s), or no fault would ever be injected"
+    ]
+
+
+def _schedule_problems(plan: Plan) -> list[str]:
+    """Return why the keys of a plan do not go with its schedule."""
+    if plan.schedule is None:
+        return ["repeat-every goes only with schedule"] if plan.repeat_every is not None else []
+    surplus = [key for key in _DRAWN_ONLY if key.replace("-", "_") in plan.model_fields_set]
+    problems = [f"schedule stands instead of {', '.join(surplus)}: give one or the other"] if surplus else []
+    problems += [
+        f"schedule item {number} ({step.fault}, at {step.at:g} s for {step.lasts:g} s) ends after "
+        f"time-limit ({plan.time_limit:g} s)"
+        for number, step in enumerate(plan.schedule, start=1)
+        if step.until > plan.time_limit
+    ]
+    takes = max(step.until for step in plan.schedule) - min(step.at for step in plan.schedule)
+    if plan.repeat_every is not None and plan.repeat_every < takes:
+        problems.append(f"repeat-every ({plan.repeat_every:g} s) is shorter than the schedule takes ({takes:g} s)")
+    return problems
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -109,9 +270,14 @@ def resolve(document: Mapping[str, object], source: str, workloads: Collection[s
 
 
 def _sentence(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    places = [f"item {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part not in _TAGS]
+    key = " ".join(places)
     if error["type"] == "extra_forbidden":
-        known = ", ".join(sorted(field.alias or name for name, field in Plan.model_fields.items()))
-        return f"unknown key '{key}' (known: {known})"
+        model = PlannedFault if len(places) > 1 else Plan
+        known = ", ".join(sorted(field.alias or name for name, field in model.model_fields.items()))
+        where = f"{' '.join(places[:-1])}: " if len(places) > 1 else ""
+        return f"{where}unknown key '{places[-1]}' (known: {known})"
     text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{key}: must be given"
     return f"{key}: {text} (found {error['input']!r})" if key else text

@@ -82,6 +82,40 @@ def pair(nodes: Sequence[str], random: Random) -> tuple[str, str, Grudge]:
     return a, b, {a: frozenset({b}), b: frozenset({a})}
 
 
+def random_minority(nodes: Sequence[str], random: Random) -> tuple[str, ...]:
+    """Return 1 to half of the nodes, drawn."""
+    size = random.randint(1, max(1, len(nodes) // 2))
+    return tuple(sorted(shuffled(nodes, random)[:size]))
+
+
+def with_rest(groups: Iterable[Sequence[str]], nodes: Sequence[str]) -> Groups:
+    """Return the groups, and the nodes of no group together in one more (as blockade does)."""
+    parts = [tuple(group) for group in groups]
+    named = frozenset().union(*parts)
+    rest = [node for node in nodes if node not in named]
+    return _groups(*parts, rest) if rest else _groups(*parts)
+
+
+def isolate(victims: Sequence[str], nodes: Sequence[str]) -> Grudge:
+    """Return the grudge in which a victim and any other node, another victim too, do not hear each other."""
+    return complete_grudge(with_rest([(victim,) for victim in victims], nodes))
+
+
+def one_way(deaf: Sequence[str], heard: Sequence[str]) -> Grudge:
+    """Return the grudge in which the deaf drop the packets of the others, who still hear them."""
+    return {node: frozenset(heard) for node in sorted(deaf)}
+
+
+def rolling_stale(nodes: Sequence[str], random: Random) -> tuple[Groups, Groups, Groups]:
+    """Return three partitions of three random parts, {a b | c}, {a | b | c}, {a | b c} (Balint Pato's).
+
+    Taken one after the other, overlapping, c is behind when it joins b, and a is behind with nobody.
+    """
+    mixed = shuffled(nodes, random)
+    a, b, c = mixed[0::3], mixed[1::3], mixed[2::3]
+    return _groups(a + b, c), _groups(a, b, c), _groups(a, b + c)
+
+
 def majorities_ring(nodes: Sequence[str], random: Random) -> tuple[list[str], Grudge]:
     """Return the nodes as a ring in which each hears only its neighbours, and that grudge.
 

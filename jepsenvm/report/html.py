@@ -31,10 +31,11 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
 {% for plot in plots %}{{ plot }}{% endfor %}
 <h2>Faults</h2>
 {% if windows %}<table>
-<tr><th>fault<th>whom<th>in force<th>healed<th>proven<th>acknowledged meanwhile</tr>
+<tr><th>fault<th>whom<th>in force<th>healed<th>proven<th>skew<th>acknowledged meanwhile</tr>
 {% for w in windows %}<tr><td>{{ w.window }} {{ w.fault.name }}
 <td>{{ w.fault.text }}
 <td>{{ w["in-force"] }} s<td>{{ w.healed }} s<td>{{ "yes" if w.proven else "NO" }}
+<td>{{ "-" if w["skew-ms"] is none else w["skew-ms"] ~ " ms" }}
 <td>{{ w["acknowledged-count"] }}</tr>
 {% endfor %}</table>{% else %}<p>none</p>{% endif %}
 <h2>Ops by node</h2>

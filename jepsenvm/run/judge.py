@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from jepsenvm.checkers.faults import faults
@@ -14,7 +13,6 @@ from jepsenvm.errors import Refused
 from jepsenvm.history.foreign import open_history
 from jepsenvm.plan.config import Plan, read, resolve
 from jepsenvm.plan.nemesis import NEMESES
-from jepsenvm.plan.schedule import beginnings
 from jepsenvm.run.store import HISTORY, PLAN
 from jepsenvm.workloads.registry import WORKLOADS
 
@@ -39,10 +37,9 @@ def judge(path: Path, workload: str | None = None) -> Results:
 def judge_run(path: Path) -> Results:
     """Check a run from its plan and its history, whether or not it came to its end."""
     plan = read_plan(path / PLAN)
-    planned = len(list(beginnings(plan)))
     checkers: Mapping[str, Checker] = {
         **WORKLOADS[plan.workload].checkers(plan),
-        "faults": partial(faults, planned=planned),
+        "faults": faults,
         "recovery": recovery,
     }
     return check(open_history(path / HISTORY), checkers)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jepsenvm.checkers.faults import SCHEDULE
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.cluster import broker
 from jepsenvm.cluster.hosts import Facts
@@ -21,9 +22,12 @@ from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.plan.config import Plan
 from jepsenvm.plan.schedule import Step, schedule
+from jepsenvm.run.by_hand import Spool
 from jepsenvm.run.collect import collect, log_sizes
 from jepsenvm.run.judge import judge_run
-from jepsenvm.run.nemesis import Nemesis
+from jepsenvm.run.nemesis import AHEAD_S, Nemesis
+from jepsenvm.run.note import journaled
+from jepsenvm.run.power import POWER
 from jepsenvm.run.recovery import Recovery
 from jepsenvm.run.store import Store
 from jepsenvm.workloads.amqp import SessionLost
@@ -67,9 +71,6 @@ class _Run:
         began = time.monotonic_ns()
         self._journal = Journal(store.history, lambda: time.monotonic_ns() - began)
         self._steps = schedule(plan, [node.name for node in cluster.inventory.nodes])
-        self._nemesis = Nemesis(
-            cluster.fleet, cluster.facts, self._journal, say, max((s.until - s.at for s in self._steps), default=0.0)
-        )
         self._stop = asyncio.Event()
         self._interrupted = asyncio.Event()
         self._abandoned = asyncio.Event()
@@ -80,6 +81,18 @@ class _Run:
             self._journal,
             say,
             self._stop,
+        )
+        self._record = journaled(self._journal)
+        self._spool = Spool(store.path)
+        self._nemesis = Nemesis(
+            cluster.fleet,
+            cluster.facts,
+            self._record,
+            say,
+            max((step.until - step.at for step in self._steps), default=0.0),
+            self._context.queue,
+            POWER.get(cluster.inventory.machines),
+            views=True,
         )
 
     async def execute(self) -> Results:
@@ -110,6 +123,8 @@ class _Run:
         self._say(f"queue {self._context.queue} declared" + (f", {len(stale)} old one(s) deleted" if stale else ""))
         for number, step in enumerate(self._steps, 1):
             self._say(f"planned: fault {number} from {step.at:g} s to {step.until:g} s: {step.fault.describe()}")
+        planned = [{"at": step.at, "until": step.until, "fault": step.fault.as_data()} for step in self._steps]
+        self._journal.append("info", SCHEDULE, process=NEMESIS, data=planned)
         if self._steps:
             await asyncio.to_thread(self._nemesis.prepare)
 
@@ -125,21 +140,21 @@ class _Run:
         await self._show(began)
 
     async def _break(self, began: float) -> None:
-        for number, step in enumerate(self._steps, 1):
-            if await self._stopped_by(began + step.at):
-                return
-            await self._one_fault(number, step, began)
+        await _together([self._one_fault(number, step, began) for number, step in enumerate(self._steps, 1)])
 
     async def _one_fault(self, number: int, step: Step, began: float) -> None:
-        await asyncio.to_thread(self._nemesis.inject, number, step.fault)
-        await self._stopped_by(began + step.until)
-        await asyncio.to_thread(self._nemesis.heal, number, step.fault)
+        if await self._stopped_by(began + step.at - AHEAD_S):
+            return
+        await asyncio.to_thread(self._nemesis.inject, number, step.fault, _wall(began + step.at))
+        stopped = await self._stopped_by(began + step.until - AHEAD_S)
+        await asyncio.to_thread(self._nemesis.heal, number, None if stopped else _wall(began + step.until))
 
     async def _end_load(self, began: float) -> None:
         await self._stopped_by(began + self._plan.time_limit)
         self._stop.set()
 
     async def _heal(self) -> None:
+        await asyncio.to_thread(self._nemesis.heal_by_hand)
         problems = await asyncio.to_thread(self._nemesis.end)
         if problems:
             raise Failed(f"not everything could be healed: {'; '.join(problems)}", remedy="run `jepsenvm heal`")
@@ -204,6 +219,10 @@ class _Run:
         return True
 
     async def _flush(self) -> None:
+        for note in self._spool.new():
+            self._record(note)
+            self._nemesis.adopt(note)
+            self._say(f"by hand: fault {note.number} ({note.fault['name']} {{{note.fault['text']}}}) {note.phase}")
         self._journal.flush()
 
     async def _show(self, began: float) -> None:
@@ -233,6 +252,11 @@ class _Run:
                 yield
             finally:
                 task.cancel()
+
+
+def _wall(instant: float) -> float:
+    """Return an instant of the loop's clock on the wall clock."""
+    return time.time() + instant - asyncio.get_running_loop().time()
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:

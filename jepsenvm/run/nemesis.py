@@ -1,48 +1,82 @@
-"""The nemesis: injects the faults of a schedule, proves them, heals them, proves that, and records all of it."""
+"""The nemesis: injects faults, proves that they bite, heals them, proves that too, and records all of it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT
-from jepsenvm.cluster.hosts import Facts
-from jepsenvm.cluster.reach import matrix
+from jepsenvm.cluster.fire import argv, fire
+from jepsenvm.cluster.hosts import Facts, facts
 from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import JepsenvmError
-from jepsenvm.faults import deadman, everything, partition
-from jepsenvm.history.journal import Journal
-from jepsenvm.history.op import NEMESIS
+from jepsenvm.errors import Failed, JepsenvmError
+from jepsenvm.faults import deadman, everything
+from jepsenvm.faults.kind import Acts, Around, Sights
+from jepsenvm.faults.registry import kind_of
 from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.grudge import cut_pairs
+from jepsenvm.plan.nemesis import resolved
+from jepsenvm.run.by_hand import FIRST_NUMBER
+from jepsenvm.run.look import broker_view, look
+from jepsenvm.run.note import Note, Record
+from jepsenvm.run.power import Power
+from jepsenvm.run.status import in_force
 
 LEAD_S: Final = 1.0
 """So far ahead of its firing a fault is staged on the nodes."""
 
+AHEAD_S: Final = 4.0
+"""So far ahead of its time a fault, or its healing, wants to be begun: what is looked at before takes its time too."""
+
 GRACE_S: Final = 30.0
 """A node heals itself when the controller has been silent for the longest planned fault and so much more."""
 
-HEAL_PROOF_DEADLINE_S: Final = 20.0
+ACT_DEADLINE_S: Final = 130.0
+
+MUTING: Final = ("kill", "pause", "stop-app", "restart", "leave")
+"""The kinds under which a broker is not its normal self, whatever another fault does to it."""
+
+Looked = Callable[[Fault, Sights, Sights, Around], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Active:
+    """A fault in force, and what was seen before it."""
+
+    fault: Fault
+    before: Sights
 
 
 @dataclass
 class Nemesis:
-    """What the nemesis works with; all its methods block, so call them from a thread."""
+    """What the nemesis works with; all its methods block, and any thread may call them."""
 
     fleet: Fleet
     facts: Mapping[str, Facts]
-    journal: Journal
+    record: Record
     say: Callable[[str], None]
     longest_fault: float
+    queue: str | None = None
+    """The queue whose leader some faults are about."""
+    power: Power | None = None
+    views: bool = False
+    """Whether the brokers' own views are recorded as well, before, during and after each fault."""
+    _active: dict[int, Active] = field(default_factory=dict)
     _ended: bool = False
     _acting: threading.Lock = field(default_factory=threading.Lock)
-    """Held while rules change: what a cancelled run still has under way must not fire after the last healing."""
+    """Held while nodes act: what a cancelled run still has under way must not fire after the last healing."""
+
+    _viewers: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "view"))
+    """Asking brokers takes seconds, and longest under a fault: no fault waits for it."""
 
     def prepare(self) -> None:
         """Arm every node's timer, before the first fault."""
-        self.fleet.each(lambda node: self.fleet.run(node, self._arm()))
+        self.fleet.each(self._arm)
 
     def renew(self) -> None:
         """Tell every node that its controller lives.
@@ -50,84 +84,224 @@ class Nemesis:
         A node that cannot be told heals itself when its timer runs out, and then the proof sees that.
         """
         with self._acting:
-            answers = {} if self._ended else self.fleet.each_or_error(lambda node: self.fleet.run(node, self._arm()))
+            answers = {} if self._ended else self.fleet.each_or_error(self._arm, self._powered())
         for node, problem in answers.items():
             if isinstance(problem, Exception):
                 self.say(f"{node}: its timer could not be renewed: {problem}")
 
     def end(self) -> list[str]:
         """Heal everything and stop the timers, for good; return what went wrong."""
+        self._viewers.shutdown(cancel_futures=True)
         with self._acting:
             self._ended = True
-            return heal_everything(self.fleet, disarm=True)
+            problems = self._power_on([node for one in self._active.values() for node in _switched_off(one.fault)])
+            self._active.clear()
+            answers = heal_everything(self.fleet)
+        return problems + [str(answer) for answer in answers.values() if isinstance(answer, Exception)]
 
-    def inject(self, number: int, fault: Fault) -> None:
-        """Inject a fault on all nodes at one instant, and look whether it bit."""
-        with self._acting:
-            if not self._ended:
-                self._inject(number, fault)
+    def adopt(self, note: Note) -> None:
+        """Take over what another process did by hand to the same nodes: ours to explain, and to heal at the end."""
+        if note.phase == IN_FORCE:
+            self._active[note.number] = Active(Fault.from_data(note.fault), note.proof.get("before", {}))
+        if note.phase == HEALED:
+            self._active.pop(note.number, None)
 
-    def _arm(self) -> str:
-        return deadman.arm(self.longest_fault + GRACE_S, everything.heal())
+    def heal_by_hand(self) -> None:
+        """Heal what was adopted and is still in force, and look whether it is gone."""
+        for number in sorted(number for number in self._active if number >= FIRST_NUMBER):
+            self.heal(number)
 
-    def _inject(self, number: int, fault: Fault) -> None:
-        before = matrix(self.fleet, self.facts)
-        self._record("start", INJECT, number, fault)
+    def inject(self, number: int, fault: Fault, at: float | None = None) -> None:
+        """Inject a fault on all its nodes at one instant (wall clock; at once if None), and look whether it bites."""
         try:
-            data = {"skew-ms": self._fire(fault)}
+            fault = self._resolved(fault)
+            self._view("before", number, fault)
+            before = self._look(fault)
+            fired = self._injected(number, fault, before, at)
         except JepsenvmError as problem:
-            self._record("start", IN_FORCE, number, fault, error=f"could not be injected: {problem}")
+            self._note("start", IN_FORCE, number, fault, error=f"could not be injected: {problem}")
             self.say(f"fault {number}: could not be injected: {problem}")
             return
-        during = matrix(self.fleet, self.facts)
-        doubts = list(partition.doubts(before, during, fault.grudge))
-        proof = {**data, "before": before, "during": during}
-        self._record("start", IN_FORCE, number, fault, proof=proof, error="; ".join(doubts) or None)
-        links = [flows for _, _, flows in partition.pairs(during)]
-        told = (
-            f"NOT PROVEN: {'; '.join(doubts)}"
-            if doubts
-            else f"proven: {links.count(False)} of {len(links)} links cut, {links.count(True)} open"
+        if fired is None:
+            return
+        kind = kind_of(fault)
+        self._view("during", number, fault)
+        during, doubts = self._seen(number, fault, kind.doubts, before, kind.settles_s)
+        note = self._note(
+            "start",
+            IN_FORCE,
+            number,
+            fault,
+            proof={"before": before, "during": during},
+            error="; ".join(doubts) or None,
+            fired=fired,
         )
-        self.say(f"fault {number}: {fault.describe()} in force, skew {data['skew-ms']} ms; {told}")
+        told = f"NOT PROVEN: {'; '.join(doubts)}" if doubts else f"proven ({_summary(during)})"
+        self.say(f"fault {number}: {fault.describe()} in force, skew {note.skew_ms} ms; {told}")
 
-    def heal(self, number: int, fault: Fault) -> None:
-        """Look whether a fault is still in force, heal it, and look whether it is gone."""
-        still = matrix(self.fleet, self.facts)
-        gone = list(partition.doubts({}, still, fault.grudge))
-        error = f"it did not last: {'; '.join(gone)}" if gone else None
-        self._record("stop", HEAL, number, fault, proof={"at-end": still}, error=error)
-        problems = heal_everything(self.fleet)
-        after, left = self._healed_matrix()
+    def heal(self, number: int, at: float | None = None) -> None:
+        """Look whether a fault is still there, heal it at an instant (at once if None), look whether it is gone."""
+        if number not in self._active:
+            return
+        fault, before = self._active[number].fault, self._active[number].before
+        kind = kind_of(fault)
+        gone: list[str] = []
+        proof = {}
+        if kind.lasting and (at is None or at - time.time() > LEAD_S + 0.5):
+            proof["at-end"], gone = self._seen(number, fault, kind.doubts, before, 0)
+        self._note(
+            "stop", HEAL, number, fault, proof=proof, error=f"it did not last: {'; '.join(gone)}" if gone else None
+        )
+        fired, problems = self._healed(number, fault, at)
+        self._view("after", number, fault)
+        after, left = self._seen(number, fault, kind.leftovers, before, kind.heals_s)
         problems += left
-        self._record("stop", HEALED, number, fault, proof={"after": after}, error="; ".join(problems) or None)
-        self.say(f"fault {number}: " + (f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, all links open"))
+        self._note(
+            "stop", HEALED, number, fault, proof={"after": after}, error="; ".join(problems) or None, fired=fired
+        )
+        self.say(
+            f"fault {number}: " + (f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, and seen healed")
+        )
 
-    def _healed_matrix(self) -> tuple[partition.Matrix, list[str]]:
-        deadline = time.monotonic() + HEAL_PROOF_DEADLINE_S
-        while True:
-            after = matrix(self.fleet, self.facts)
-            left = list(partition.leftovers(after))
-            if not left or time.monotonic() > deadline:
-                return after, left
+    # Acting.
 
-    def _fire(self, fault: Fault) -> float:
-        """Stage the rules on every node and let them take effect at one instant; return the skew in milliseconds."""
+    def _injected(self, number: int, fault: Fault, before: Sights, at: float | None) -> Mapping[str, float] | None:
+        """Return when each node had acted; None when the nemesis has ended meanwhile."""
+        if at is not None:
+            time.sleep(max(0.0, at - LEAD_S - time.time()))
+        with self._acting:
+            if self._ended:
+                return None
+            self._note("start", INJECT, number, fault)
+            self._active[number] = Active(fault, before)
+            if kind_of(fault).from_outside:
+                return self._from_outside(fault, at, cut=True)
+            return self._fire(number, fault, kind_of(fault).inject, at, forget=False)
+
+    def _healed(self, number: int, fault: Fault, at: float | None) -> tuple[Mapping[str, float], list[str]]:
+        """Return when each node had healed, and what went wrong."""
+        if at is not None:
+            time.sleep(max(0.0, at - LEAD_S - time.time()))
+        with self._acting:
+            try:
+                if kind_of(fault).from_outside:
+                    return self._from_outside(fault, at, cut=False), []
+                return self._fire(number, fault, kind_of(fault).heal, at, forget=True), []
+            except JepsenvmError as problem:
+                return {}, [str(problem)]
+            finally:
+                self._active.pop(number, None)
+
+    def _fire(self, number: int, fault: Fault, acts: Acts, at: float | None, *, forget: bool) -> Mapping[str, float]:
+        """Stage what every node does, let all act at one instant; return when each had, on our clock."""
         hosts = {node: known.host for node, known in self.facts.items()}
-        at = time.time() + LEAD_S
-        scripts = {
-            node: _at(
-                at + self.facts[node].clock_offset,
-                prepare=partition.prepare(),
-                script=partition.inject(node, fault.grudge, hosts),
-            )
-            for node in self.facts
+        actions = {node: acts(fault, str(number), node, hosts) for node in self.facts}
+        actions = {node: todo for node, todo in actions.items() if todo}
+        self.fleet.script_each({node: everything.prepare(hosts[node]) for node in actions})
+        instant = max(at or 0.0, time.time() + LEAD_S)
+        before = {} if forget else self._active[number].before
+        note = {"number": number, "fault": fault.as_data(), "since": instant, "before": before}
+        orders = {
+            node: {
+                "at": instant + self.facts[node].clock_offset,
+                "actions": [{"argv": argv(action), "stdin": action.stdin} for action in todo],
+                "id": str(number),
+                "note": None if forget else note,
+                "forget": forget,
+                "timeout": ACT_DEADLINE_S,
+            }
+            for node, todo in actions.items()
         }
-        outputs = self.fleet.script_each(scripts)
-        done = [float(out.stdout) - self.facts[node].clock_offset for node, out in outputs.items()]
-        return round((max(done) - min(done)) * 1000, 1)
+        answers = fire(self.fleet, orders, LEAD_S + ACT_DEADLINE_S + 10)
+        return {node: answer["fired"] - self.facts[node].clock_offset for node, answer in answers.items()}
 
-    def _record(
+    def _from_outside(self, fault: Fault, at: float | None, *, cut: bool) -> Mapping[str, float]:
+        """Switch hosts off or on; return when each was."""
+        if self.power is None:
+            raise Failed("nobody here can switch these hosts off and on")
+        time.sleep(max(0.0, (at or 0.0) - time.time()))
+        power = self.power
+
+        def switch(node: str) -> float:
+            if cut:
+                power.cut(node, self.longest_fault + GRACE_S)
+            else:
+                power.on(node)
+            self.fleet.forget(node)
+            return time.time()
+
+        return self.fleet.each(switch, fault.nodes)
+
+    def _power_on(self, nodes: Sequence[str]) -> list[str]:
+        problems = []
+        for node in nodes:
+            try:
+                if self.power:
+                    self.power.on(node)
+                self.fleet.forget(node)
+            except JepsenvmError as problem:
+                problems.append(str(problem))
+        return problems
+
+    def _arm(self, node: str) -> None:
+        self.fleet.run(node, deadman.arm(self.longest_fault + GRACE_S, everything.heal()))
+
+    def _powered(self) -> list[str]:
+        off = {node for one in self._active.values() for node in _switched_off(one.fault)}
+        return [node for node in self.facts if node not in off]
+
+    # Looking.
+
+    def _resolved(self, fault: Fault) -> Fault:
+        """Return the fault about the nodes that it is about at this moment."""
+        if fault.role is None:
+            return fault
+        seen = look(self.fleet, self.facts, ["queue"], self.queue)["queue"]
+        if not seen or not seen["leader"]:
+            raise Failed("the queue's leader could not be learnt")
+        found = resolved(fault, seen["leader"])
+        return replace(found, settings={**found.settings, "queue": self.queue or ""})
+
+    def _look(self, fault: Fault) -> Sights:
+        return look(self.fleet, self.facts, kind_of(fault).looks(fault), self.queue)
+
+    def _seen(
+        self, number: int, fault: Fault, judge: Looked, before: Sights, deadline: float
+    ) -> tuple[Sights, list[str]]:
+        """Look until nothing is doubted or left over, or the deadline (seconds) is over; return the last of both."""
+        until = time.monotonic() + deadline
+        while True:
+            earlier = self._around(number)
+            sights = self._look(fault)
+            later = self._around(number)
+            around = Around(earlier.cut | later.cut, earlier.off | later.off, earlier.mute | later.mute)
+            hidden = set() if fault.grudge else set(fault.nodes) & (around.off | around.mute)
+            known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in hidden))
+            found = list(judge(known, before, sights, around))
+            if hidden and not known.nodes:
+                found.append(f"another fault on {' '.join(sorted(hidden))} hides whether it bites")
+            if not found or time.monotonic() > until:
+                return sights, found
+
+    def _view(self, when: str, number: int, fault: Fault) -> None:
+        """Record what the brokers themselves see, as soon as they have said it."""
+
+        def ask() -> None:
+            self._note("view", when, number, fault, proof={"broker": broker_view(self.fleet, self.queue)})
+
+        if self.views:
+            self._viewers.submit(ask)
+
+    def _around(self, number: int) -> Around:
+        """Return what the other faults in force explain."""
+        others = [one.fault for other, one in list(self._active.items()) if other != number]
+        return Around(
+            frozenset(pair for fault in others for pair in cut_pairs(fault.grudge)),
+            frozenset(node for fault in others for node in _switched_off(fault)),
+            frozenset(node for fault in others if fault.kind in MUTING for node in fault.nodes),
+        )
+
+    def _note(
         self,
         f: str,
         phase: str,
@@ -136,20 +310,38 @@ class Nemesis:
         *,
         proof: Mapping[str, object] | None = None,
         error: str | None = None,
-    ) -> None:
-        data = {"phase": phase, "window": number, "fault": fault.as_data(), "proof": proof}
-        self.journal.append("info", f, process=NEMESIS, data=data, error=error)
-        self.journal.flush()
+        fired: Mapping[str, float] | None = None,
+    ) -> Note:
+        stops = kind_of(fault).stops_load or (not fault.grudge and set(fault.nodes) == set(self.facts))
+        note = Note(f, phase, number, fault.as_data(), proof or {}, error, fired or {}, stops)
+        self.record(note)
+        return note
 
 
-def heal_everything(fleet: Fleet, *, disarm: bool = False) -> list[str]:
-    """Remove every fault of ours from every node, and its timers if asked; return what went wrong, node by node."""
-    script = everything.heal_and_disarm() if disarm else everything.heal()
-    answers = fleet.each_or_error(lambda node: fleet.run(node, script))
-    return [str(answer) for answer in answers.values() if isinstance(answer, Exception)]
+def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:
+    """Remove every fault of ours and every timer from every node; return what each removed, or why it could not."""
+    script = everything.heal_and_disarm()
+    return fleet.each_or_error(lambda node: fleet.run(node, script, timeout=ACT_DEADLINE_S * 2).stdout.splitlines())
 
 
-def _at(instant: float, *, prepare: str, script: str) -> str:
-    """Return a script that prepares, waits for an instant of its node's wall clock, acts, and prints when it had."""
-    wait = f"python3 -c 'import time; time.sleep(max(0.0, {instant!r} - time.time()))'"
-    return f"set -e\n{prepare}\n{wait}\n{script}\ndate +%s.%N"
+def heal_noted(fleet: Fleet, record: Record, say: Callable[[str], None], power: Power | None) -> None:
+    """Heal what was done by hand, as the nodes have it on record, with proof and notes."""
+    nemesis = Nemesis(fleet, facts(fleet), record, say, 0.0, power=power)
+    told = in_force(fleet)
+    noted = [one for faults in told.values() if not isinstance(faults, Exception) for one in faults]
+    for one in noted:
+        nemesis.adopt(Note("start", IN_FORCE, one["number"], one["fault"], {"before": one["before"]}))
+    nemesis.heal_by_hand()
+
+
+def _switched_off(fault: Fault) -> tuple[str, ...]:
+    return fault.nodes if kind_of(fault).from_outside else ()
+
+
+def _summary(during: Sights) -> str:
+    """Return what was seen, in a few words."""
+    matrix = during.get("matrix")
+    if matrix:
+        links = [flows for row in matrix.values() for flows in row.values()]
+        return f"{links.count(False)} of {len(links)} links cut, {links.count(True)} open"
+    return f"seen in {', '.join(during)}"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jepsenvm.cluster import broker
-from jepsenvm.cluster.hosts import Facts, facts
+from jepsenvm.cluster.hosts import Facts, abilities, facts
+from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.reach import matrix
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import CommandFailed, JepsenvmError, Refused
+from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.faults.partition import pairs
+from jepsenvm.faults.registry import kind_of
 from jepsenvm.plan.config import Plan
+from jepsenvm.plan.fault import Fault
+from jepsenvm.run.power import POWER
 
 MIRRORING_ENDED = (4, 0)
 PARTITION_HANDLING_ENDED = (4, 3)
@@ -42,6 +47,30 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
             f"the network is broken before any fault: {', '.join(cut)}",
             remedy="run `jepsenvm heal`, and check firewalls between the nodes (ports 4369 and 25672)",
         )
+
+
+def able(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
+    """Raise Refused for the first fault that a node it acts on, or whoever keeps the nodes, cannot make."""
+    asked = list(faults)
+    if not asked:
+        return
+    known = abilities(fleet)
+    for fault in asked:
+        for need in kind_of(fault).needs(fault):
+            for node in sorted({*fault.nodes, *fault.grudge}):
+                has = inventory.machines in POWER if need == "power" else known[node].get(need, False)
+                if not has:
+                    raise Refused(f"{fault.name} is not possible here: no {need}", node=node, remedy=ABILITIES[need])
+
+
+def suits(plan: Plan, faults: Iterable[Fault]) -> None:
+    """Raise Refused for a fault that this type of queue cannot have."""
+    for fault in faults:
+        if fault.kind in ("replica-shrink", "leader-transfer") and plan.queue_type != "quorum":
+            raise Refused(
+                f"{fault.name} is about the replicas of quorum queues, and the plan's queue-type is {plan.queue_type}",
+                remedy="use queue-type quorum, or another nemesis",
+            )
 
 
 def unlike(fleet: Fleet, plan: Plan) -> list[str]:

@@ -42,6 +42,11 @@ class Store:
         draft.symlink_to(self.path.relative_to(link.parent))
         draft.replace(link)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the run has anything to show."""
+        return self.history.exists()
+
     def discard(self) -> None:
         """Remove the folder of a run that was refused before it began."""
         shutil.rmtree(self.path)

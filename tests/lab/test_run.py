@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -105,6 +104,14 @@ def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:
     assert queue["acknowledged-count"] > 100
     assert found["checkers"]["faults"]["windows"][0]["acknowledged-count"] > 0
     assert faulty() == []
+
+
+def test_every_fault_of_several_is_proven(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--quiet-before", "4", "--fault-duration", "6", "--time-limit", "30", "--nemesis", "partition-random-node"]
+    folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
+    found = results(folder)["checkers"]["faults"]["windows"]
+    assert [window["window"] for window in found] == [1, 2, 3]
+    assert all(window["proven"] for window in found)
 
 
 def test_consumers_and_a_window_and_a_rate_without_faults(cluster: Inventory, tmp_path: Path) -> None:
@@ -228,11 +235,16 @@ def test_a_disk_that_fills_up_midway_ends_the_run_healed(cluster: Inventory, tmp
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert controller.stdout
-        assert any("in force" in line for line in controller.stdout)
-        subprocess.run(["fallocate", "-l", str(shutil.disk_usage(small).free), str(small / "ballast")], check=True)
-        _, complaint = controller.communicate(timeout=120)
-        assert controller.returncode == 255, complaint
+        try:
+            assert controller.stdout
+            assert any("in force" in line for line in controller.stdout)
+            fill = ["dd", "if=/dev/zero", f"of={small}/ballast", "bs=64k"]
+            subprocess.run(fill, capture_output=True, check=False)
+            _, complaint = controller.communicate(timeout=180)
+            assert controller.returncode == 255, complaint
+        finally:
+            controller.kill()
+            controller.wait()
     (line,) = complaint.splitlines()
     assert "cannot write the history" in line
     assert "free some disk space" in line

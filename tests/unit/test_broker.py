@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jepsenvm.cluster.broker import Queue, _queue
+from jepsenvm.cluster.broker import Queue, Replicas, View, _queue, _replicas
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,27 @@ def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
 def test_only_a_queue_with_counts_can_be_empty() -> None:
     assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0").empty
     assert not _queue("q\tdown\t\t\t\t").empty
+
+
+@pytest.mark.parametrize(
+    ("line", "replicas"),
+    [
+        (
+            "q\trabbit@n2\t<rabbit@n2.1.2.3>\t[rabbit@n1, rabbit@n2, 'rabbit@n-3']\t[rabbit@n2, rabbit@n1]",
+            Replicas("n2", ("n-3", "n1", "n2"), ("n1", "n2")),
+        ),
+        ("q\t\t<rabbit@n5.1795476522.1418.0>\t\t", Replicas("n5", (), ())),
+        ("q", Replicas(None, (), ())),
+    ],
+)
+def test_where_a_queue_is(line: str, replicas: Replicas) -> None:
+    assert _replicas(line) == replicas
+
+
+def test_alarms_as_texts() -> None:
+    alarms = [
+        {"node": "rabbit@n2", "resource": "memory", "type": "resource_limit"},
+        {"node": "rabbit@n1", "type": "file_descriptor_limit"},
+        "odd",
+    ]
+    assert View(frozenset(), {}, alarms).alarm_texts() == ["n1 file_descriptor_limit", "n2 memory", "odd"]

@@ -1,16 +1,50 @@
-"""Grudges: whom they cut, and whom never."""
+"""Grudges and nemeses: whom they cut, and whom never; what each nemesis draws, takes and refuses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jepsenvm.plan.grudge import complete_grudge, cut_pairs, majority, random_groups, random_halves
-from jepsenvm.plan.nemesis import FEWEST_NODES, NEMESES, next_fault
+from jepsenvm.errors import Refused
+from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.grudge import (
+    complete_grudge,
+    cut_pairs,
+    isolate,
+    majority,
+    one_way,
+    random_groups,
+    random_halves,
+    random_minority,
+    rolling_stale,
+    with_rest,
+)
+from jepsenvm.plan.nemesis import NEMESES, PRESETS, Ask, Recipe, Stage, resolved, stages
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
+SYMMETRIC = [name for name in PRESETS["partitions"] if name != "partition-one-way"]
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+SEEDS = st.integers(0, 2**32)
+RECIPES: Mapping[str, Recipe] = {name: recipe for name, recipe in NEMESES.items() if recipe is not None}
+DOCS = Path(__file__).parents[2] / "docs" / "plan.md"
+
+
+def cutting(name: str, nodes: list[str], seed: int) -> Fault:
+    (stage,) = stages(name, Ask(nodes, Random(seed)))
+    return stage.fault
+
+
+def enough(name: str, nodes: list[str]) -> bool:
+    recipe = NEMESES[name]
+    return recipe is not None and len(nodes) >= recipe.fewest
 
 
 @given(NODES, st.integers())
@@ -36,15 +70,12 @@ def test_one_dropped_direction_cuts_both_for_whoever_needs_an_answer() -> None:
     assert cut_pairs({"n1": frozenset({"n2"})}) == {("n1", "n2"), ("n2", "n1")}
 
 
-PARTITIONS = st.sampled_from(sorted(set(NEMESES) - {"none"}))
-
-
-@given(PARTITIONS, NODES, st.integers())
+@given(st.sampled_from([*SYMMETRIC, "partition-flapping", "delay", "loss"]), NODES, st.integers())
 def test_whoever_is_not_heard_does_not_hear_and_nobody_is_cut_from_itself(
     nemesis: str, nodes: list[str], seed: int
 ) -> None:
-    assume(len(nodes) >= FEWEST_NODES.get(nemesis, 2))
-    grudge = next_fault(nemesis, nodes, Random(seed)).grudge
+    assume(enough(nemesis, nodes))
+    grudge = cutting(nemesis, nodes, seed).grudge
     assert cut_pairs(grudge), "a fault that cuts nothing is none"
     for node, dropped in grudge.items():
         assert node not in dropped
@@ -53,7 +84,7 @@ def test_whoever_is_not_heard_does_not_hear_and_nobody_is_cut_from_itself(
 
 
 def heard(nemesis: str, nodes: list[str], seed: int) -> dict[str, frozenset[str]]:
-    grudge = next_fault(nemesis, nodes, Random(seed)).grudge
+    grudge = cutting(nemesis, nodes, seed).grudge
     return {node: frozenset(nodes) - grudge.get(node, frozenset()) for node in nodes}
 
 
@@ -73,7 +104,7 @@ def test_one_node_of_a_bridge_hears_all_and_no_other_does(nodes: list[str], seed
 
 @given(NODES, st.integers())
 def test_a_pair_cuts_one_link(nodes: list[str], seed: int) -> None:
-    assert len(cut_pairs(next_fault("partition-pair", nodes, Random(seed)).grudge)) == 2
+    assert len(cut_pairs(cutting("partition-pair", nodes, seed).grudge)) == 2
 
 
 @given(NODES, st.integers())
@@ -92,9 +123,7 @@ def test_there_is_one_majority(nemesis: str, nodes: list[str], seed: int) -> Non
 
 def test_the_same_majority_stays_the_same() -> None:
     nodes = ["n1", "n2", "n3", "n4", "n5"]
-    assert {next_fault("partition-same-majority", nodes, Random(seed)).text for seed in range(9)} == {
-        "n1 n2 n3 | n4 n5"
-    }
+    assert {cutting("partition-same-majority", nodes, seed).text for seed in range(9)} == {"n1 n2 n3 | n4 n5"}
 
 
 @given(NODES, st.integers())
@@ -105,10 +134,270 @@ def test_random_groups_are_a_partition_in_the_sense_of_sets(nodes: list[str], se
     assert sorted(node for group in groups for node in group) == sorted(nodes)
 
 
-def test_faults_say_whom_they_touch() -> None:
+@given(NODES, st.integers())
+def test_one_way_is_deaf_in_one_direction_only(nodes: list[str], seed: int) -> None:
+    deaf, others = random_halves(nodes, Random(seed))
+    grudge = one_way(deaf, others)
+    assert set(grudge) == set(deaf)
+    assert all(dropped == set(others) for dropped in grudge.values())
+
+
+def test_of_two_random_halves_either_may_be_deaf() -> None:
     nodes = ["n1", "n2", "n3", "n4", "n5"]
-    texts = {name: next_fault(name, nodes, Random(1)).text for name in sorted(set(NEMESES) - {"none"})}
+    assert {len(cutting("partition-one-way", nodes, seed).grudge) for seed in range(30)} == {2, 3}
+
+
+@given(NODES, st.integers())
+def test_the_victims_are_isolated_from_all_and_the_others_from_nobody_else(nodes: list[str], seed: int) -> None:
+    victims = set(random_minority(nodes, Random(seed)))
+    assert 1 <= len(victims) <= len(nodes) // 2
+    grudge = isolate(sorted(victims), nodes)
+    for node in nodes:
+        assert grudge[node] == (set(nodes) - {node} if node in victims else victims)
+
+
+@given(NODES, st.integers())
+def test_the_rolling_scheme_moves_the_middle_part_from_one_side_to_the_other(nodes: list[str], seed: int) -> None:
+    first, second, third = rolling_stale(nodes, Random(seed))
+    a, b, c = map(set, second)
+    assert [set(group) for group in first] == [a | b, c]
+    assert [set(group) for group in third] == [a, b | c]
+    assert sorted((*a, *b, *c)) == sorted(nodes)
+    assert max(map(len, (a, b, c))) - min(map(len, (a, b, c))) <= 1
+    assert min(map(len, (a, b, c))) >= 1
+
+
+@given(NODES, st.integers())
+def test_every_stage_of_the_rolling_scheme_overlaps_the_next(nodes: list[str], seed: int) -> None:
+    drawn = stages("partition-rolling-stale", Ask(nodes, Random(seed)))
+    assert [(round(stage.begins, 2), round(stage.ends, 2)) for stage in drawn] == [(0, 0.4), (0.33, 0.74), (0.67, 1)]
+    assert [len(stage.fault.text.split(" | ")) for stage in drawn] == [2, 3, 2]
+    for stage in drawn:
+        assert all(node not in dropped and dropped for node, dropped in stage.fault.grudge.items())
+
+
+def test_nodes_of_no_group_stand_together() -> None:
+    nodes = ["n1", "n2", "n3", "n4"]
+    assert with_rest([("n2",)], nodes) == (("n2",), ("n1", "n3", "n4"))
+    assert with_rest([("n2", "n1"), ("n3", "n4")], nodes) == (("n1", "n2"), ("n3", "n4"))
+
+
+def draw(name: str, seed: int = 0, nodes: tuple[str, ...] = FIVE, **said: Any) -> tuple[Stage, ...]:
+    if name == "partition":
+        said = {"groups": (("n1", "n2"),), **said}
+    return stages(name, Ask(nodes, Random(seed), **said))
+
+
+def one(name: str, seed: int = 0, **said: Any) -> Fault:
+    (stage,) = draw(name, seed, **said)
+    return stage.fault
+
+
+@given(st.sampled_from(sorted(RECIPES)), st.integers(5, 9), SEEDS)
+def test_every_nemesis_draws_the_same_again_of_known_nodes(name: str, count: int, seed: int) -> None:
+    nodes = tuple(f"n{number}" for number in range(1, count + 1))
+    drawn = draw(name, seed, nodes)
+    assert drawn
+    assert drawn == draw(name, seed, nodes)
+    for stage in drawn:
+        fault = stage.fault
+        assert 0 <= stage.begins < stage.ends <= 1
+        assert fault.nodes
+        assert {*fault.nodes, *fault.grudge, *(node for drops in fault.grudge.values() for node in drops)} <= set(nodes)
+        assert all(node not in dropped for node, dropped in fault.grudge.items())
+        assert fault.name in PRESETS.get(name, (name,))
+        assert fault.text
+
+
+@given(st.sampled_from(sorted(RECIPES)), SEEDS)
+def test_a_nemesis_does_with_the_fewest_nodes_and_refuses_fewer(name: str, seed: int) -> None:
+    fewest = RECIPES[name].fewest
+    nodes = tuple(f"n{number}" for number in range(1, fewest + 1))
+    said: dict[str, Any] = {"groups": (("n1",),)} if name == "partition" else {}
+    assert stages(name, Ask(nodes, Random(seed), **said))
+    with pytest.raises(Refused, match=f"nemesis: {name} needs {fewest} nodes or more, and there are {fewest - 1}"):
+        stages(name, Ask(nodes[:-1], Random(seed)))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "settings"),
+    [
+        ("partition-halves", "partition", {}),
+        ("partition-flapping", "flapping", {"cut-ms": 300, "open-ms": 700}),
+        ("clients-drop", "clients", {"way": "drop"}),
+        ("clients-reject", "clients", {"way": "reject"}),
+        ("clients-kill", "clients-kill", {"way": "kill"}),
+        ("delay", "packets", {"delay-ms": 200, "jitter-ms": 50}),
+        ("duplicate", "packets", {"duplicate-percent": 10}),
+        ("reorder", "packets", {"reorder-percent": 25, "delay-ms": 20}),
+        ("corrupt", "packets", {"corrupt-percent": 5}),
+        ("rate", "packets", {"rate-kbit": 1000}),
+        ("loss", "loss", {"percent": 20}),
+        ("kill", "kill", {}),
+        ("kill-all", "kill", {}),
+        ("pause", "pause", {}),
+        ("stop-app", "stop-app", {}),
+        ("restart", "restart", {}),
+        ("power-cut", "power-cut", {}),
+        ("clock-strobe", "clock", {"way": "strobe", "seconds": 5, "every-ms": 200}),
+        ("disk-full", "disk-full", {}),
+        ("disk-slow", "disk-slow", {"write-kbyte-s": 200}),
+        ("memory-alarm", "memory-alarm", {}),
+        ("leave", "leave", {}),
+        ("replica-shrink", "replica-shrink", {}),
+        ("leader-transfer", "leader-transfer", {}),
+    ],
+)
+def test_kinds_and_settings(name: str, kind: str, settings: Mapping[str, float | str]) -> None:
+    fault = one(name)
+    assert (fault.kind, dict(fault.settings)) == (kind, settings)
+
+
+def test_every_symmetric_fault_of_packets_touches_all_links_of_its_victims() -> None:
+    fault = one("loss", victims=("n2", "n3"), settings={"percent": 50})
+    assert fault.nodes == ("n2", "n3")
+    assert fault.describe() == "loss {n2 n3, percent 50}"
+    others = {"n1", "n4", "n5"}
+    assert fault.grudge == {
+        "n2": others | {"n3"}, "n3": others | {"n2"}, **dict.fromkeys(sorted(others), frozenset({"n2", "n3"}))
+    }  # fmt: skip
+
+
+def test_groups_that_were_named_are_cut_with_the_rest_together() -> None:
+    assert one("partition", groups=(("n1",), ("n3", "n2"))).text == "n1 | n2 n3 | n4 n5"
+    assert one("partition-flapping", groups=(("n5",),)).text == "n5 | n1 n2 n3 n4, cut-ms 300, open-ms 700"
+
+
+def test_one_way_leaves_alone_whom_nobody_named() -> None:
+    fault = one("partition-one-way", groups=(("n1", "n2"), ("n3",)))
+    assert fault.grudge == {"n1": {"n3"}, "n2": {"n3"}}
+    assert fault.nodes == ("n1", "n2")
+
+
+def test_a_grudge_is_taken_as_it_is() -> None:
+    grudge = {"n1": frozenset({"n2", "n3"}), "n4": frozenset({"n1"})}
+    (stage,) = stages("partition", Ask(FIVE, Random(0), grudge=grudge))
+    assert stage.fault.grudge == grudge
+    assert stage.fault.text == "n1 drops n2 n3; n4 drops n1"
+
+
+def test_a_rolling_restart_restarts_each_node_once_and_never_two() -> None:
+    drawn = draw("rolling-restart", 3)
+    assert sorted(stage.fault.nodes for stage in drawn) == [(node,) for node in FIVE]
+    assert all(a.ends < b.begins for a, b in pairwise(drawn))
+    assert [stage.fault.nodes for stage in drawn] != [stage.fault.nodes for stage in draw("rolling-restart", 4)]
+
+
+def test_all_are_killed() -> None:
+    assert one("kill-all").nodes == FIVE
+
+
+@given(SEEDS)
+def test_a_bump_is_never_none(seed: int) -> None:
+    seconds = one("clock-bump", seed).settings["seconds"]
+    assert isinstance(seconds, int)
+    assert 1 <= abs(seconds) <= 300
+    assert one("clock-bump", seed, settings={"seconds": -7}).settings == {"way": "bump", "seconds": -7}
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_preset_draws_each_of_its_nemeses_for_which_there_are_nodes(preset: str) -> None:
+    drawn = {one(preset, seed).name for seed in range(300)}
+    assert drawn == set(PRESETS[preset])
+    few = {draw(preset, seed, ("n1", "n2"))[0].fault.name for seed in range(300)}
+    assert few == {name for name in PRESETS[preset] if RECIPES[name].fewest <= 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "says"),
+    [
+        ("none", {}, "none makes no faults"),
+        ("gremlins", {}, "there is no gremlins (known: none, partition,"),
+        ("partition-pair", {"victims": ("n1",)}, "partition-pair takes no nodes"),
+        ("kill", {"groups": (("n1",), ("n2",))}, "kill takes no groups"),
+        ("kill", {"grudge": {"n1": frozenset({"n2"})}}, "kill takes no grudge"),
+        ("kill", {"victims": ("n1", "n9")}, "kill: unknown nodes n9 (known: n1 n2 n3 n4 n5)"),
+        ("kill", {"victims": ("n1", "n1")}, "kill: n1 is named twice"),
+        ("partition", {"groups": (("n1", "n2"), ("n2",))}, "partition: n2 stands twice in the groups"),
+        ("partition", {"groups": (FIVE,)}, "partition: fewer than two groups"),
+        ("partition", {"groups": (("n1",), ())}, "partition: a group is empty"),
+        ("partition", {"groups": ()}, "partition needs either groups or a grudge"),
+        ("partition", {"groups": (), "grudge": {"n1": frozenset()}}, "partition needs either groups or a grudge"),
+        ("partition", {"grudge": {"n1": frozenset({"n2"})}}, "partition needs either groups or a grudge"),
+        ("partition", {"grudge": {"n1": frozenset({"n1"})}}, "partition: n1 cannot drop its own packets"),
+        ("partition", {"grudge": {"n8": frozenset({"n9"})}}, "partition: unknown nodes n8 n9"),
+        ("partition-one-way", {"groups": (("n1",), ("n2",), ("n3",))}, "partition-one-way takes two groups"),
+        ("loss", {"settings": {"percents": 3}}, "loss: unknown setting 'percents' (known: percent)"),
+        ("kill", {"settings": {"percent": 3}}, "kill: unknown setting 'percent' (known: none)"),
+        ("mixed", {"settings": {"percent": 3}}, "mixed: unknown setting 'percent' (known: none)"),
+        ("loss", {"settings": {"percent": 101}}, "loss: percent must be more than 0 and at most 100, not 101"),
+        ("delay", {"settings": {"delay-ms": 0}}, "delay: delay-ms must be more than 0, not 0"),
+        ("delay", {"settings": {"jitter-ms": -1}}, "delay: jitter-ms must be 0 or more, not -1"),
+        ("clock-bump", {"settings": {"seconds": float("inf")}}, "clock-bump: seconds must be a finite number"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(name: str, said: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refused) as refused:
+        draw(name, **said)
+    line = str(refused.value)
+    assert line.startswith("nemesis: ")
+    assert says in line
+    assert "\n" not in line
+
+
+def test_all_problems_of_a_fault_are_told_at_once() -> None:
+    with pytest.raises(Refused, match=r"takes no groups.*unknown nodes n9.*unknown setting 'x'"):
+        draw("kill", groups=(("n9",),), settings={"x": 1})
+
+
+@given(st.integers(3, 9), SEEDS, st.data())
+def test_the_leader_is_cut_from_all_others_once_it_is_known(count: int, seed: int, data: st.DataObject) -> None:
+    nodes = tuple(f"n{number}" for number in range(1, count + 1))
+    leader = data.draw(st.sampled_from(nodes))
+    (stage,) = draw("partition-leader", seed, nodes)
+    assert sorted(stage.fault.nodes) == sorted(nodes)
+    fault = resolved(stage.fault, leader)
+    assert fault.role is None
+    assert fault.grudge[leader] == set(nodes) - {leader}
+    assert cut_pairs(fault.grudge) == {pair for node in nodes if node != leader for pair in
+                                       ((leader, node), (node, leader))}  # fmt: skip
+
+
+@given(st.integers(3, 9), SEEDS, st.data())
+def test_the_leader_keeps_a_majority_when_followers_are_cut_off(count: int, seed: int, data: st.DataObject) -> None:
+    nodes = tuple(f"n{number}" for number in range(1, count + 1))
+    leader = data.draw(st.sampled_from(nodes))
+    (stage,) = draw("partition-followers", seed, nodes)
+    fault = resolved(stage.fault, leader)
+    assert fault.role is None
+    cut_off = fault.grudge[leader]
+    assert cut_off == {node for node in stage.fault.nodes if node in cut_off}
+    assert cut_off
+    assert len(nodes) - len(cut_off) >= majority(len(nodes))
+    assert {node for node in nodes if fault.grudge[node] == cut_off} == set(nodes) - cut_off
+
+
+def test_other_roles_become_the_leader_and_a_fault_without_one_stays() -> None:
+    fault = resolved(one("leader-transfer"), "n4")
+    assert (fault.nodes, fault.role, fault.text) == (("n4",), None, "n4")
+    kill = one("kill")
+    assert resolved(kill, "n4") is kill
+
+
+def test_faults_say_whom_they_touch() -> None:
+    texts = {name: one(name, 1).text for name in PRESETS["partitions"]}
     assert texts["partition-halves"] == "n1 n2 | n3 n4 n5"
     assert texts["partition-bridge"].count(" + ") == 2
     assert "all others see both" in texts["partition-pair"]
     assert texts["partition-majorities-ring"].startswith("ring of ")
+    assert texts["partition-one-way"].endswith(", who still hear them")
+    assert one("clients-kill", victims=("n1",)).describe() == "clients-kill {clients of n1}"
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_documentation_tells_of_every_nemesis_and_its_settings(name: str) -> None:
+    table = DOCS.read_text(encoding="utf-8").split("## Nemeses")[1]
+    rows = [line for line in table.splitlines() if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1
+    assert RECIPES[name].about.replace("|", r"\|") in rows[0]
+    assert all(f"`{key}` {value:g}" in rows[0] for key, value in RECIPES[name].settings.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepsenvm.errors import Refused
-from jepsenvm.plan.config import Plan, read, resolve
+from jepsenvm.plan.config import Plan, PlannedFault, read, resolve, seconds
 from jepsenvm.plan.nemesis import NEMESES
-from jepsenvm.plan.schedule import schedule
 from jepsenvm.workloads.registry import WORKLOADS
-
-NODES = ["n1", "n2", "n3", "n4", "n5"]
 
 
 def resolved(text: str) -> Plan:
@@ -30,7 +26,7 @@ def resolved(text: str) -> Plan:
         ("time-limit: -1", "time-limit: Input should be greater than 0 (found -1)"),
         ("time-limit: .nan", "time-limit"),
         ("time-limit: .inf", "time-limit"),
-        ("nemesis: gremlins", "nemesis: must be one of none, partition-bridge"),
+        ("nemesis: gremlins", "nemesis: must be one of clients-drop, clients-kill"),
         ("workload: cooking", "workload: must be one of queue"),
         ("queue-type: lazy", "queue-type"),
         ("name: ../../etc", "name"),
@@ -40,6 +36,38 @@ def resolved(text: str) -> Plan:
         ("- 1", "a plan is a mapping"),
         ("a: [", "not readable as YAML"),
         ("seed: 1\nseed: 2", "the key 'seed' stands twice"),
+        ("time-limit: soon", "time-limit: must be seconds, or a text like 20s, 1m30s or 500ms (found 'soon')"),
+        ("time-limit: 0s", "time-limit: Input should be greater than 0 (found '0s')"),
+        ("nemesis: []", "nemesis: must not be empty"),
+        ("nemesis: [kill, gremlins]", "nemesis item 2: must be one of"),
+        ("nemesis: [kill, none]", "nemesis item 2: none makes no faults"),
+        ("quiet-before: [5, 1]", "quiet-before: must be [least, most] (found [5, 1])"),
+        ("quiet-before: [5]", "quiet-before item 2: must be given"),
+        ("fault-duration: [0, 9]", "fault-duration item 1: Input should be greater than 0 (found 0)"),
+        ("fault-duration: [80, 90]", "quiet-before + fault-duration (95 s)"),
+        ("overlapping: 6", "overlapping: Input should be less than or equal to 5"),
+        ("repeat-every: 60", "repeat-every goes only with schedule"),
+        ("schedule: []", "schedule: must not be empty"),
+        ("schedule: [kill]", "schedule item 1: "),
+        ("schedule: [{at: 1, for: 2}]", "schedule item 1 fault: must be given"),
+        ("schedule: [{at: 1, for: 2, fault: none}]", "schedule item 1 fault: none makes no faults"),
+        ("schedule: [{at: 1, for: 2, fault: gremlins}]", "schedule item 1 fault: must be one of"),
+        ("schedule: [{at: -1, for: 2, fault: kill}]", "schedule item 1 at: Input should be greater than or equal to 0"),
+        ("schedule: [{at: 1, for: 0, fault: kill}]", "schedule item 1 for: Input should be greater than 0"),
+        ("schedule: [{at: 1, for: 2, fault: kill, node: n1}]", "schedule item 1: unknown key 'node' (known: at, fault"),
+        ("schedule: [{at: 1, lasts: 2, fault: kill}]", "schedule item 1: unknown key 'lasts'"),
+        (
+            "schedule: [{at: 1, for: 2, fault: kill}, {at: 1m, for: 31s, fault: pause}]",
+            "schedule item 2 (pause, at 60 s for 31 s) ends after time-limit (90 s)",
+        ),
+        (
+            "nemesis: kill\noverlapping: 2\nschedule: [{at: 1, for: 2, fault: kill}]",
+            "schedule stands instead of nemesis, overlapping",
+        ),
+        (
+            "repeat-every: 20\nschedule: [{at: 5, for: 2, fault: kill}, {at: 20, for: 6, fault: pause}]",
+            "repeat-every (20 s) is shorter than the schedule takes (21 s)",
+        ),
     ],
 )
 def test_a_bad_plan_is_refused_in_one_line(text: str, says: str) -> None:
@@ -61,6 +89,37 @@ def test_an_empty_plan_is_the_default_plan() -> None:
     assert resolved("") == Plan()
 
 
+def test_all_problems_of_the_faults_are_told_at_once() -> None:
+    with pytest.raises(Refused, match=r"item 1 at: .*item 2 fault: .*unknown key 'a'"):
+        resolved("schedule: [{at: -1, for: 2, fault: kill}, {at: 1, for: 2, fault: x}]\na: 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("20s", 20), ("1m30s", 90), ("500ms", 0.5), ("2h", 7200), ("1h1m1s1ms", 3661.001), ("1.5m", 90), ("12", 12)],
+)
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "s", "1x", "1s1m", "-1s", "1 s s", "ms"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="must be seconds"):
+        seconds(text)
+
+
+SPANS = st.sampled_from([10, 2.5, "10s", "1s500ms", [5, 10], ["5s", "12s"]])
+STEPS = st.fixed_dictionaries(
+    {"at": st.sampled_from([0, 1.5, "20s"]), "for": st.sampled_from([1, "30s"]), "fault": st.sampled_from(["kill"])},
+    optional={
+        "nodes": st.just(["n1"]),
+        "groups": st.just([["n1", "n2"], ["n3"]]),
+        "grudge": st.just({"n1": ["n2"]}),
+        "settings": st.just({"percent": 5}),
+    },
+)
+
+
 @given(
     st.fixed_dictionaries(
         {},
@@ -70,33 +129,29 @@ def test_an_empty_plan_is_the_default_plan() -> None:
             "rate": st.floats(0, 1e6, allow_nan=False),
             "messages": st.none() | st.integers(1, 10**9),
             "queue-type": st.sampled_from(["quorum", "mirrored", "classic"]),
+            "time-limit": st.sampled_from([60, "1m30s"]),
+        },
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "nemesis": st.sampled_from(sorted(NEMESES)) | st.lists(st.sampled_from(["kill", "loss"]), min_size=1),
+            "quiet-before": SPANS,
+            "fault-duration": SPANS,
+            "overlapping": st.integers(1, 5),
         },
     )
+    | st.fixed_dictionaries(
+        {"schedule": st.lists(STEPS, min_size=1, max_size=3)}, optional={"repeat-every": st.just("1m")}
+    ),
 )
-def test_a_stored_plan_is_the_same_plan(document: dict[str, Any]) -> None:
-    plan = resolve(document, "x", WORKLOADS.keys(), NEMESES.keys())
+def test_a_stored_plan_is_the_same_plan(common: dict[str, Any], faults: dict[str, Any]) -> None:
+    plan = resolve({**common, **faults}, "x", WORKLOADS.keys(), NEMESES.keys())
     assert resolved(plan.to_yaml()) == plan
 
 
-@given(st.integers(0, 2**32), st.floats(0, 50), st.floats(1, 60))
-def test_schedules_repeat_from_their_seed_and_end_healed(seed: int, quiet: float, duration: float) -> None:
-    plan = Plan(seed=seed, quiet_before=quiet, fault_duration=duration, time_limit=quiet + duration + 100)
-    steps = schedule(plan, NODES)
-    assert steps == schedule(plan, NODES)
-    assert steps
-    assert all(step.at < step.until <= plan.time_limit for step in steps)
-    assert all(a.until <= b.at for a, b in pairwise(steps))
-
-
-def test_different_seeds_differ() -> None:
-    assert len({schedule(Plan(seed=seed), NODES)[0].fault.text for seed in range(50)}) > 5
-
-
-@given(st.sampled_from(sorted(set(NEMESES) - {"none"})), st.integers(0, 1000))
-def test_a_nemesis_with_too_few_nodes_is_refused(nemesis: str, seed: int) -> None:
-    with pytest.raises(Refused, match=f"{nemesis} needs"):
-        schedule(Plan(nemesis=nemesis, seed=seed), ["n1"])
-
-
-def test_no_nemesis_no_faults() -> None:
-    assert schedule(Plan(nemesis="none"), NODES) == ()
+def test_of_which_nemeses_faults_are_drawn() -> None:
+    assert Plan().nemeses == ("partition-random-halves",)
+    assert Plan(nemesis=("kill", "loss")).nemeses == ("kill", "loss")
+    assert Plan(nemesis="none").nemeses == ()
+    assert Plan(schedule=(PlannedFault(at=1, lasts=2, fault="kill"),)).nemeses == ()

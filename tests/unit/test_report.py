@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
@@ -32,7 +30,7 @@ def lossy() -> History:
 
 
 def judged(history: History) -> Results:
-    return check(history, {"total-queue": total_queue, "stats": stats, "faults": partial(faults, planned=1)})
+    return check(history, {"total-queue": total_queue, "stats": stats, "faults": faults})
 
 
 def test_verdict_lines() -> None:

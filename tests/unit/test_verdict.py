@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
 from typing import Any
 
 import pytest
 
-from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.faults import SCHEDULE, faults
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.verdict import Result, Verdict, check, worst
 from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT, attribute, windows
@@ -60,6 +59,10 @@ def acknowledged(value: int, time: int, node: str = "n1") -> Op:
     return Op("ok", "enqueue", value, time=time, node=node)
 
 
+def scheduled(planned: int) -> Op:
+    return Op("info", SCHEDULE, process=NEMESIS, data=[{"fault": FAULT}] * planned)
+
+
 def good() -> list[Op]:
     return [
         acknowledged(0, 5),
@@ -72,7 +75,7 @@ def good() -> list[Op]:
 
 
 def judged(ops: list[Op], planned: int = 1) -> Result:
-    return faults(from_ops(ops), planned=planned)
+    return faults(from_ops([scheduled(planned), *ops]))
 
 
 def test_a_proven_fault_that_met_load_is_valid() -> None:
@@ -105,6 +108,21 @@ def test_fewer_faults_than_planned_is_unknown() -> None:
     assert judged(good(), planned=2).verdict is U
 
 
+def test_a_history_without_its_schedule_is_unknown() -> None:
+    assert "which faults were planned" in faults(from_ops(good())).reasons[-1]
+
+
+def test_a_fault_that_stops_the_load_need_not_meet_any() -> None:
+    quiet = [op for op in good() if op.time != 30]
+    quiet[2].data.update({"fired": {"n1": 18, "n2": 19}, "skew-ms": 0.0, "stops-load": True})
+    assert judged(quiet).verdict is V
+
+
+def test_a_fault_by_hand_does_not_stand_for_a_planned_one() -> None:
+    by_hand = [op if not op.data else nemesis(op.data["phase"], op.time, window=100_001) for op in good()]
+    assert "only 0 of 1 planned" in judged(by_hand).reasons[0]
+
+
 def test_no_fault_planned_and_none_seen_is_valid() -> None:
     assert judged([acknowledged(0, 5)], planned=0).verdict is V
 
@@ -130,6 +148,13 @@ def test_windows_are_numbered_and_timed() -> None:
     assert window.proven
 
 
+def test_a_fault_is_in_force_as_soon_as_the_last_node_has_acted() -> None:
+    ops = good()
+    ops[2].data.update({"fired": {"n1": 12, "n2": 15}, "skew-ms": 0.1})
+    (window,) = windows(from_ops(ops))
+    assert (window.in_force, window.skew_ms) == (15, 0.1)
+
+
 def recovered(**data: Any) -> Verdict:
     base = {"seconds": 3.0, "deadline": 120, "restarted": [], "troubles": {}}
     return recovery(from_ops([Op("info", "recover", process=NEMESIS, data={**base, **data})])).verdict
@@ -145,8 +170,8 @@ def test_recovery() -> None:
 def test_a_restarted_node_is_named_even_in_a_valid_run() -> None:
     data = {"seconds": 3.0, "deadline": 120.0, "restarted": ["n2"], "troubles": {}}
     results = check(
-        from_ops([*good(), Op("info", "recover", process=NEMESIS, data=data)]),
-        {"recovery": recovery, "faults": partial(faults, planned=1)},
+        from_ops([scheduled(1), *good(), Op("info", "recover", process=NEMESIS, data=data)]),
+        {"recovery": recovery, "faults": faults},
     )
     assert results.verdict is V
     assert "n2 did not come back by itself within 120 s" in results.reasons[0]

@@ -1,0 +1,54 @@
+"""Slow disk: RabbitMQ's writes are held to a rate by its service's cgroup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from jepsenvm.faults.host import SERVICE
+from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.plan.fault import Fault
+
+_SLOWED: Final = f"{STATE}/disk-slow"
+
+_RELEASE: Final = f"systemctl set-property --runtime {SERVICE} IOWriteBandwidthMax=\nrm -f {_SLOWED}"
+
+
+def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Limit the service's writes to the disk that holds its database."""
+    if node not in fault.nodes:
+        return []
+    limit = f"IOWriteBandwidthMax='/var/lib/rabbitmq {float(fault.settings['write-kbyte-s']):.0f}K'"
+    ahead = f"mkdir -p {STATE}\n: > {_SLOWED}"
+    return [shell(f"systemctl set-property --runtime {SERVICE} {limit}", ahead=ahead)]
+
+
+def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Lift the limit."""
+    return [shell(f"if [ -e {_SLOWED} ]; then\n{_RELEASE}\nfi")] if node in fault.nodes else []
+
+
+def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
+    """Yield the nodes on which a synced write was not slowed."""
+    for node in fault.nodes:
+        earlier, now = before["writes"].get(node), during["writes"].get(node)
+        if earlier is None or now is None:
+            yield f"{node}'s disk could not be measured"
+        elif now < 2 * earlier:
+            yield f"{node} writes in {now:.2f} s what took {earlier:.2f} s before"
+
+
+def leftovers(fault: Fault, before: Sights, after: Sights, _: Around) -> Iterator[str]:
+    """Yield the nodes on which a synced write is still slow."""
+    for node in fault.nodes:
+        earlier, now = before["writes"].get(node), after["writes"].get(node)
+        if earlier is None or now is None or now > 2 * earlier + 0.2:
+            yield f"{node}'s disk is still slow"
+
+
+SWEEP: Final = f"""if [ -e {_SLOWED} ]; then
+{_RELEASE}
+echo "lifted the limit of the disk"
+fi"""
+
+KIND = Kind(inject, heal, lambda _: ("writes",), doubts, leftovers, sweep=SWEEP, needs=lambda _: ("io-limits",))

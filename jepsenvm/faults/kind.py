@@ -1,0 +1,77 @@
+"""What a kind of fault is made of: what a node does to inject and heal it, and what must be seen to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jepsenvm.faults.host import Host
+from jepsenvm.plan.fault import Fault
+
+STATE: Final = "/run/jepsenvm"
+"""Where a node keeps what its healing must know; gone with a reboot, as the faults are."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A process that a node starts ahead of the instant, and that acts as soon as it is given its standard input."""
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+    program: str | None = None
+    """A program of ``cluster.onnode`` that python3 runs with ``argv`` as arguments; else ``argv`` is the command."""
+
+
+def shell(script: str, *, ahead: str = "") -> Action:
+    """Return the action that runs a shell script, and what it can do ``ahead`` of the instant; a failure ends it."""
+    return Action(("/bin/sh", "-ec", f'{ahead}\neval "$(cat)" </dev/null'), script)
+
+
+Sights = Mapping[str, Any]
+"""What was seen, by the name of the look; each is JSON-able, and stored as the proof (see ``run.look``)."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """What other faults in force explain of what is seen."""
+
+    cut: frozenset[tuple[str, str]] = frozenset()
+    """Ordered pairs (from, to) that another fault cuts, or that one is about to cut or heal."""
+    off: frozenset[str] = frozenset()
+    """Nodes that another fault has switched off."""
+    mute: frozenset[str] = frozenset()
+    """Nodes whose broker another fault keeps from being its normal self."""
+
+
+Hosts = Mapping[str, Host]
+Acts = Callable[[Fault, str, str, Hosts], Sequence[Action]]
+"""(fault, its id, node, all hosts) -> what that node does; nothing for a node that the fault leaves alone."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fault."""
+
+    inject: Acts
+    heal: Acts
+    looks: Callable[[Fault], tuple[str, ...]]
+    """What is looked at before, during and after it."""
+    doubts: Callable[[Fault, Sights, Sights, Around], Iterator[str]]
+    """(fault, before, during, around) -> why it is not proven to bite; nothing when it is."""
+    leftovers: Callable[[Fault, Sights, Sights, Around], Iterator[str]]
+    """(fault, before, after, around) -> what is still broken after healing."""
+    sweep: str = ""
+    """The script that removes every fault of this kind from a node, from any state, and prints what it removed."""
+    needs: Callable[[Fault], tuple[str, ...]] = lambda _: ()
+    """The abilities (``faults.abilities``) that the nodes it acts on must have."""
+    settles_s: float = 0.0
+    """How long it may take until it bites; 0 for at once."""
+    heals_s: float = 20.0
+    """How long it may take until it is gone."""
+    lasting: bool = True
+    """Whether it stays in force until it is healed, and is looked at again just before; else it is over at once."""
+    stops_load: bool = False
+    """Whether it means to keep every publisher from being confirmed, so that none is expected meanwhile."""
+    from_outside: bool = False
+    """Whether nobody on the host itself can do it: whoever keeps the hosts switches it off and on."""

@@ -1,0 +1,84 @@
+"""Leave: a node leaves the cluster for good, without its database, and joins again as a new one to heal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from jepsenvm.faults.host import SERVICE
+from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.plan.fault import Fault
+
+_LEFT: Final = f"{STATE}/left"
+_DATABASE: Final = "/var/lib/rabbitmq/mnesia"
+
+# One that was stopped but never forgotten starts with what it has; one that was forgotten would be refused with it.
+_REJOIN: Final = f"""timeout 120 systemctl start {SERVICE} || {{
+  rm -rf {_DATABASE}
+  timeout 120 systemctl start {SERVICE}
+}}
+timeout 60 rabbitmq-queues --quiet grow "$(cat {_LEFT})" all >/dev/null 2>&1 || true
+rm -f {_LEFT}"""
+
+
+def inject(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    """Stop the node and wipe it, while another one waits to forget it."""
+    if node in fault.nodes:
+        ahead = f"mkdir -p {STATE}\nprintf %s rabbit@{node} > {_LEFT}"
+        return [shell(f"timeout 60 systemctl stop {SERVICE}\nrm -rf {_DATABASE}", ahead=ahead)]
+    if node != min(set(hosts) - set(fault.nodes)):
+        return []
+    return [
+        shell(
+            f"""for attempt in $(seq 60); do
+  if said=$(timeout 30 rabbitmqctl --quiet forget_cluster_node rabbit@{leaver} 2>&1); then break; fi
+  sleep 1
+done
+[ "$attempt" -lt 60 ] || {{ printf '%s\\n' "$said" >&2; exit 1; }}"""
+        )
+        for leaver in fault.nodes
+    ]
+
+
+def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Start the node as a new one, and give it replicas of the quorum queues again."""
+    return [shell(f"if [ -e {_LEFT} ]; then\n{_REJOIN}\nfi")] if node in fault.nodes else []
+
+
+def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
+    """Yield the nodes that some other still has for a member."""
+    for leaver in fault.nodes:
+        for node, view in during["members"].items():
+            if node in fault.nodes or node in around.off:
+                continue
+            if view is None:
+                yield f"{node} could not be asked for its members"
+            elif leaver in view["members"]:
+                yield f"{node} still has {leaver} for a member"
+        if not any(view and leaver in view["members"] for view in before["members"].values()):
+            yield f"{leaver} was no member even before"
+
+
+def leftovers(fault: Fault, _: Sights, after: Sights, around: Around) -> Iterator[str]:
+    """Yield the nodes that do not see it running again."""
+    for leaver in fault.nodes:
+        for node, view in after["members"].items():
+            if node not in around.off and (view is None or leaver not in view["running"]):
+                yield f"{node} does not see {leaver} running"
+
+
+SWEEP: Final = f"""if [ -e {_LEFT} ]; then
+{_REJOIN}
+echo "made this node join the cluster again"
+fi"""
+
+KIND = Kind(
+    inject,
+    heal,
+    lambda _: ("members",),
+    doubts,
+    leftovers,
+    sweep=SWEEP,
+    settles_s=20.0,
+    heals_s=120.0,
+)

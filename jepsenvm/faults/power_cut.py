@@ -1,0 +1,31 @@
+"""Power cut: a host is switched off without warning, from outside, and switched on again to heal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jepsenvm.faults.kind import Around, Kind, Sights
+from jepsenvm.plan.fault import Fault
+
+
+def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
+    """Yield the hosts that answered not even before, or still answer."""
+    yield from (f"{node} did not answer even before" for node in fault.nodes if not before["hosts"][node])
+    yield from (f"{node} still answers" for node in fault.nodes if during["hosts"][node])
+
+
+def leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[str]:
+    """Yield the hosts that do not answer again."""
+    yield from (f"{node} does not answer" for node in fault.nodes if not after["hosts"][node])
+
+
+KIND = Kind(
+    lambda *_: (),  # nobody on the host itself can do it
+    lambda *_: (),
+    lambda _: ("hosts",),
+    doubts,
+    leftovers,
+    needs=lambda _: ("power",),
+    heals_s=120.0,
+    from_outside=True,
+)

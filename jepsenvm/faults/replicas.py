@@ -1,0 +1,89 @@
+"""Replicas: a node loses its replicas of quorum queues, or the queue's leader hands over to another node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.plan.fault import Fault
+
+_SHRUNK: Final = f"{STATE}/replicas-shrunk"
+
+_GROW: Final = f'timeout 60 rabbitmq-queues --quiet grow "$(cat {_SHRUNK})" all >/dev/null\nrm -f {_SHRUNK}'
+
+
+def shrink(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Remove every replica that the node has."""
+    if node not in fault.nodes:
+        return []
+    ahead = f"mkdir -p {STATE}\nprintf %s rabbit@{node} > {_SHRUNK}"
+    return [shell(f"timeout 60 rabbitmq-queues --quiet shrink rabbit@{node}", ahead=ahead)]
+
+
+def grow(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Give the node its replicas back."""
+    return [shell(f"if [ -e {_SHRUNK} ]; then\n{_GROW}\nfi")] if node in fault.nodes else []
+
+
+def shrunk_doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
+    """Yield the nodes that had no replica, or still have one."""
+    for node in fault.nodes:
+        if node not in ((before["queue"] or {}).get("members") or ()):
+            yield f"{node} had no replica of the queue even before"
+        if not during["queue"] or node in during["queue"]["members"]:
+            yield f"{node} still has a replica of the queue, or nobody could be asked"
+
+
+def shrunk_leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[str]:
+    """Yield the nodes that have no replica again."""
+    for node in fault.nodes:
+        if not after["queue"] or node not in after["queue"]["members"]:
+            yield f"{node} has no replica of the queue again"
+
+
+def transfer(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    """Make the leader hand over to the next node."""
+    if node not in fault.nodes:
+        return []
+    others = sorted(hosts)
+    heir = others[(others.index(node) + 1) % len(others)]
+    find = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{fault.settings["queue"]}">>))'
+    act = f"{{ok, Queue}} = {find}, rabbit_quorum_queue:transfer_leadership(Queue, 'rabbit@{heir}')."
+    return [shell(f"timeout 30 rabbitmqctl --quiet eval \"$(cat <<'EXPRESSION'\n{act}\nEXPRESSION\n)\"")]
+
+
+def transferred_doubts(_: Fault, before: Sights, during: Sights, __: Around) -> Iterator[str]:
+    """Yield when the queue has no leader, or the one from before."""
+    earlier, now = ((sights["queue"] or {}).get("leader") for sights in (before, during))
+    if earlier is None or now is None:
+        yield "the queue's leader could not be learnt"
+    elif earlier == now:
+        yield f"{now} still leads the queue"
+
+
+SWEEP: Final = f"""if [ -e {_SHRUNK} ]; then
+{_GROW}
+echo "gave this node its replicas back"
+fi"""
+
+SHRINK = Kind(
+    shrink,
+    grow,
+    lambda _: ("queue",),
+    shrunk_doubts,
+    shrunk_leftovers,
+    sweep=SWEEP,
+    settles_s=15.0,
+    heals_s=60.0,
+)
+
+TRANSFER = Kind(
+    transfer,
+    lambda *_: (),
+    lambda _: ("queue",),
+    transferred_doubts,
+    lambda *_: iter(()),
+    settles_s=10.0,
+    lasting=False,
+)

@@ -1,0 +1,49 @@
+"""Stop-app: the broker is stopped within a runtime that stays up (``rabbitmqctl stop_app``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from jepsenvm.faults import process
+from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.plan.fault import Fault
+
+_STOPPED: Final = f"{STATE}/app-stopped"
+
+_START: Final = f"timeout 120 rabbitmqctl --quiet start_app\nrm -f {_STOPPED}"
+
+
+def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Stop the broker."""
+    if node not in fault.nodes:
+        return []
+    return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=f"mkdir -p {STATE}\n: > {_STOPPED}")]
+
+
+def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Start it again."""
+    return [shell(f"if [ -e {_STOPPED} ]; then\n{_START}\nfi")] if node in fault.nodes else []
+
+
+def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
+    """Yield the nodes whose runtime is gone, or whose broker serves."""
+    yield from process.not_there_before(fault, before)
+    for node in fault.nodes:
+        if not process.runtime(during, node):
+            yield f"{node}'s runtime is not up"
+        elif process.serves(during, node):
+            yield f"{node} still listens for AMQP"
+
+
+def leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[str]:
+    """Yield the nodes whose broker does not serve again."""
+    yield from (f"{node} does not listen for AMQP" for node in fault.nodes if not process.serves(after, node))
+
+
+SWEEP: Final = f"""if [ -e {_STOPPED} ]; then
+{_START}
+echo "started the broker, which was stopped within its runtime"
+fi"""
+
+KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP, settles_s=10.0, heals_s=120.0)

@@ -1,0 +1,58 @@
+"""Faults by hand, as with blockade: from a second terminal, with a run going on or without."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from jepsenvm.cluster.inventory import Inventory
+from tests.lab.conftest import JEPSENVM, jepsenvm, on, results
+
+
+def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory) -> None:
+    where = ["-i", str(cluster.path)]
+    told = jepsenvm("fault", "start", "loss", "n2", "--percent", "40", *where, expect=0).stdout
+    assert "proven" in told
+    status = jepsenvm("fault", "status", *where, expect=0).stdout
+    assert "loss" in status
+    assert "CUT" not in status
+    healed = jepsenvm("heal", *where, expect=0).stdout
+    assert "n2: removed from iptables:" in healed
+    assert "loss" not in jepsenvm("fault", "status", *where, expect=0).stdout
+
+
+def test_a_fault_for_a_time_heals_itself_and_leaves_nothing(cluster: Inventory) -> None:
+    where = ["-i", str(cluster.path)]
+    told = jepsenvm("fault", "start", "partition", "n1,n2", "n3,n4,n5", "--for", "3s", *where, expect=0).stdout
+    assert "12 of 20 links cut, 8 open" in told
+    assert "seen healed" in told
+    assert all(not on(node.name, "iptables -w -S | grep JEPSENVM; true") for node in cluster.nodes)
+    assert all(not on(node.name, "systemctl list-units --plain --no-legend jepsenvm-*") for node in cluster.nodes)
+
+
+def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
+    where = ["-i", str(cluster.path)]
+    for words, says in (
+        (["loss", "n9"], "unknown nodes n9"),
+        (["loss", "n1", "--percent", "150"], "percent must be more than 0 and at most 100"),
+        (["earthquake"], "there is no earthquake"),
+        (["delay", "n1"], "delay is not possible here: no netem"),
+        (["kill", "n1", "--for", "soon"], "--for soon: must be seconds"),
+    ):
+        done = jepsenvm("fault", "start", *words, *where, expect=254)
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_has_what_is_done_by_hand_in_its_history(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--nemesis", "none", "--time-limit", "45", "--net-ticktime", "8", "--store", str(tmp_path)]
+    run = subprocess.Popen([JEPSENVM, "run", "-i", str(cluster.path), *words], stdout=subprocess.PIPE, text=True)
+    assert run.stdout
+    assert any("declared" in line for line in run.stdout)
+    jepsenvm("fault", "start", "pause", "n3", "--for", "4s", "-i", str(cluster.path), expect=0)
+    told = run.stdout.read()
+    assert run.wait(timeout=300) == 0, told
+    (window,) = results((tmp_path / "latest").resolve())["checkers"]["faults"]["windows"]
+    assert window["fault"]["name"] == "pause"
+    assert window["proven"]
+    assert window["acknowledged-count"] > 0

@@ -1,0 +1,373 @@
+"""Every fault on the real cluster: it bites, is proven, is healed, and is seen healed; none outlives its controller."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from jepsenvm.checkers.windows import windows
+from jepsenvm.cluster import broker
+from jepsenvm.cluster.hosts import Facts, facts
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import Refused
+from jepsenvm.history.foreign import open_history
+from jepsenvm.history.journal import Journal
+from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.grudge import cut_pairs
+from jepsenvm.plan.nemesis import NEMESES, Ask, stages
+from jepsenvm.run import preflight
+from jepsenvm.run.nemesis import Nemesis
+from jepsenvm.run.note import journaled
+from jepsenvm.run.power import POWER
+from tests.lab.conftest import cut, jepsenvm, on
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
+QUEUE = "jepsenvm.quorum.faults"
+
+PARTITIONS = [
+    "partition-halves",
+    "partition-random-groups",
+    "partition-majorities-ring",
+    "partition-bridge",
+    "partition-pair",
+    "partition-one-way",
+]
+OF_PACKETS = ["partition-flapping", "loss", "rate"]
+OF_THE_BROKER = [
+    "partition-leader",
+    "partition-followers",
+    "clients-drop",
+    "clients-reject",
+    "clients-kill",
+    "kill",
+    "pause",
+    "stop-app",
+    "restart",
+    "power-cut",
+    "disk-full",
+    "memory-alarm",
+    "leader-transfer",
+    "replica-shrink",
+    "leave",
+]
+NOT_HERE = {
+    "delay": "netem",
+    "duplicate": "netem",
+    "reorder": "netem",
+    "corrupt": "netem",
+    "clock-bump": "own-clock",
+    "clock-strobe": "own-clock",
+    "disk-slow": "io-limits",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users_rule(cluster: Inventory) -> Iterator[None]:
+    """A rule of the user's own on every node, which must outlive everything that these tests do."""
+    for node in cluster.nodes:
+        on(node.name, f"iptables -w -A {USERS_RULE}")
+    yield
+    for node in cluster.nodes:
+        # A power cut takes rules with it, as it takes every rule that nobody has made permanent.
+        if node.name not in _powered_off:
+            assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), node.name
+            on(node.name, f"iptables -w -D {USERS_RULE}")
+
+
+_powered_off: set[str] = set()
+
+
+@pytest.fixture(scope="module")
+def fleet(cluster: Inventory) -> Iterator[Fleet]:
+    with Fleet(cluster.nodes) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def known(fleet: Fleet) -> dict[str, Facts]:
+    return facts(fleet)
+
+
+@pytest.fixture(scope="module")
+def queue(cluster: Inventory, fleet: Fleet) -> str:
+    """A quorum queue on all nodes of a cluster that is whole."""
+    fleet.each(lambda node: fleet.run(node, "systemctl start rabbitmq-server", timeout=180))
+    come_back(cluster, fleet)
+    script = f"""
+import asyncio, sys
+from pathlib import Path
+from jepsenvm.cluster.inventory import load
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.workloads.amqp import connect
+async def main():
+    inventory = load(Path({str(cluster.path)!r}))
+    session = await connect(credentials(inventory).at(inventory.nodes[0]))
+    await session.declare({QUEUE!r}, {{"x-queue-type": "quorum", "x-quorum-initial-group-size": 5}})
+    await session.close()
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    return QUEUE
+
+
+@pytest.fixture(scope="module")
+def stopped(cluster: Inventory, fleet: Fleet) -> None:
+    """RabbitMQ stopped: these are about the network, and a cluster that was cut would need to recover each time."""
+    fleet.each(lambda node: fleet.run(node, "systemctl stop rabbitmq-server", timeout=120))
+
+
+@pytest.fixture
+def nemesis(cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path) -> Iterator[Nemesis]:
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    one = Nemesis(fleet, known, journaled(journal), print, 60, QUEUE, POWER[cluster.machines])
+    one.prepare()
+    yield one
+    assert one.end() == []
+    journal.close()
+    (window,) = windows(open_history(tmp_path / "history.arrow"))
+    assert window.proven, window.problems
+    assert leftovers() == []
+
+
+def leftovers() -> list[str]:
+    """Return what is left of us on the nodes: chains, timers, state."""
+    script = (
+        "iptables -w -S | grep JEPSENVM; ip6tables -w -S | grep JEPSENVM; ls -A /run/jepsenvm/faults 2>/dev/null;"
+        " ls /run/jepsenvm | grep -v faults; tc qdisc show | grep 7e57;"
+        " ls /var/lib/rabbitmq/jepsenvm-ballast 2>/dev/null;"
+        " systemctl list-units --plain --no-legend jepsenvm-* | grep -v probe; true"
+    )
+    return [f"{node}: {line}" for node in NODES for line in on(node, script).splitlines()]
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def whole(fleet: Fleet) -> bool:
+    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    return not any(isinstance(view, Exception) or view.troubles(NODES) for view in views.values())
+
+
+def come_back(cluster: Inventory, fleet: Fleet) -> None:
+    """Give the cluster time to come back by itself, then help."""
+    if not until(lambda: whole(fleet), 20):
+        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
+
+
+@pytest.mark.parametrize("name", PARTITIONS)
+def test_a_partition_cuts_exactly_its_pairs(name: str, cluster: Inventory, stopped: None, nemesis: Nemesis) -> None:
+    (stage,) = stages(name, Ask(NODES, Random(7)))
+    addresses = {node.name: node.cluster_address for node in cluster.nodes}
+    pairs = list(itertools.permutations(NODES, 2))
+    nemesis.inject(1, stage.fault)
+    assert cut(pairs, addresses) == [pair in cut_pairs(stage.fault.grudge) for pair in pairs]
+    nemesis.heal(1)
+    assert not any(cut(pairs, addresses))
+
+
+@pytest.mark.parametrize("name", OF_PACKETS)
+def test_a_fault_of_packets_bites_and_heals(name: str, stopped: None, nemesis: Nemesis) -> None:
+    (stage,) = stages(name, Ask(NODES, Random(3)))
+    nemesis.inject(1, stage.fault)
+    nemesis.heal(1)
+
+
+@pytest.mark.parametrize("name", OF_THE_BROKER)
+def test_a_fault_of_the_broker_bites_and_heals(
+    name: str, cluster: Inventory, fleet: Fleet, queue: str, nemesis: Nemesis
+) -> None:
+    come_back(cluster, fleet)
+    (stage,) = stages(name, Ask(NODES, Random(3)))
+    armed = "systemctl is-active jepsenvm-heal-*.timer"
+    if name == "power-cut":
+        _powered_off.update(stage.fault.nodes)
+    client = _client(cluster, stage.fault.nodes[0])
+    try:
+        nemesis.inject(1, stage.fault)
+        if name != "power-cut":
+            assert all(on(node, armed).split() == ["active"] for node in NODES), "no fault takes its timer with it"
+        nemesis.heal(1)
+    finally:
+        client.kill()
+        client.wait()
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HERE))
+def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
+    (stage,) = stages(name, Ask(NODES, Random(3)))
+    with pytest.raises(Refused, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
+        preflight.able(fleet, cluster, [stage.fault])
+
+
+def unproven(fleet: Fleet, known: dict[str, Facts], folder: Path, between: Callable[[Nemesis, Fault], None]) -> str:
+    """Return what the history says of a partition to which something else is done."""
+    journal = Journal(folder / "history.arrow", time.monotonic_ns)
+    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis.prepare()
+    (stage,) = stages("partition-halves", Ask(NODES, Random(1)))
+    try:
+        between(nemesis, stage.fault)
+    finally:
+        assert nemesis.end() == []
+        journal.close()
+    (window,) = windows(open_history(folder / "history.arrow"))
+    assert not window.proven
+    return window.problems[0]
+
+
+def test_a_fault_whose_rules_vanish_is_not_proven(
+    stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> None:
+    """What somebody else does to the rules while a fault is in force is noticed at its end."""
+
+    def between(nemesis: Nemesis, fault: Fault) -> None:
+        nemesis.inject(1, fault)
+        fleet.each(lambda node: fleet.run(node, "iptables -w -F JEPSENVM; ip6tables -w -F JEPSENVM"))
+        nemesis.heal(1)
+
+    assert "it did not last: n1 still reaches n3" in unproven(fleet, known, tmp_path, between)
+
+
+def test_a_fault_that_cannot_be_injected_is_not_proven(
+    stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> None:
+    restore = fleet.run("n3", "readlink -f $(command -v iptables-restore)").stdout.strip()
+
+    def between(nemesis: Nemesis, fault: Fault) -> None:
+        fleet.run("n3", f"chmod -x {restore}")
+        try:
+            nemesis.inject(1, fault)
+        finally:
+            fleet.run("n3", f"chmod +x {restore}")
+
+    assert "could not be injected: n3" in unproven(fleet, known, tmp_path, between)
+
+
+def test_no_fault_is_left_out() -> None:
+    tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *NOT_HERE}
+    same = {name for name in NEMESES if name.startswith("partition")}  # other ways to draw the same kind of grudge
+    staged = {"rolling-restart", "kill-all", "mixed", "partitions", "processes", "none"}  # made of the others
+    assert set(NEMESES) - tried - same - staged == set()
+
+
+def test_faults_on_the_same_nodes_compose(
+    cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> None:
+    """Each is proven while the others are in force, and healing one leaves the others."""
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis.prepare()
+    for number, name in enumerate(["partition-pair", "clients-reject", "rate"], 1):
+        (stage,) = stages(name, Ask(NODES, Random(1), victims=() if name == "partition-pair" else ("n1",)))
+        nemesis.inject(number, stage.fault)
+    for number in (1, 2, 3):
+        nemesis.heal(number)
+    assert nemesis.end() == []
+    journal.close()
+    found = windows(open_history(tmp_path / "history.arrow"))
+    assert [window.problems for window in found] == [(), (), ()]
+    assert leftovers() == []
+
+
+BATCHES = {
+    "network": ["loss n5", "rate n4", "clients-drop n3", "partition-pair", "partition-flapping"],
+    # What asks a broker comes before what keeps brokers from answering.
+    "broker": ["memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
+    "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
+}
+
+CONTROLLER = """
+import json, sys, time
+from pathlib import Path
+from random import Random
+from jepsenvm.cluster.hosts import facts
+from jepsenvm.cluster.inventory import load
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.plan.nemesis import Ask, stages
+from jepsenvm.run.nemesis import Nemesis
+from jepsenvm.run.power import POWER
+order = json.load(sys.stdin)
+inventory = load(Path(order["inventory"]))
+fleet = Fleet(inventory.nodes)
+nodes = list(fleet.nodes)
+def record(note):
+    print(json.dumps({"phase": note.phase, "name": note.fault["name"], "error": note.error}), flush=True)
+nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 120, order["queue"], POWER["lab"])
+nemesis.prepare()
+for number, words in enumerate(order["faults"], 1):
+    name, *victims = words.split()
+    (stage,) = stages(name, Ask(nodes, Random(3), victims=tuple(victims)))
+    nemesis.inject(number, stage.fault)
+nemesis.longest_fault = 5  # a test need not wait long until the nodes believe that their controller is gone
+nemesis.renew()
+print(json.dumps({"phase": "all"}), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_killed_controller_leaves_nothing_broken(batch: str, cluster: Inventory, fleet: Fleet, queue: str) -> None:
+    """SIGKILL in the middle of each kind of fault, several at a time: every node heals itself by its own timer."""
+    come_back(cluster, fleet)
+    order = {"inventory": str(cluster.path), "queue": queue, "faults": BATCHES[batch]}
+    controller = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert controller.stdin
+    assert controller.stdout
+    try:
+        controller.stdin.write(json.dumps(order))
+        controller.stdin.close()
+        said = [json.loads(line) for line in iter(controller.stdout.readline, '{"phase": "all"}\n') if line]
+        forced = [note for note in said if note["phase"] == "in-force"]
+        assert [note["error"] for note in forced] == [None] * len(BATCHES[batch]), forced
+    finally:
+        os.kill(controller.pid, signal.SIGKILL)
+        controller.wait()
+        controller.stdout.close()
+    if batch == "members":
+        _powered_off.add("n5")
+        assert until(lambda: POWER["lab"].is_on("n5"), 150)
+        fleet.forget("n5")
+    assert until(lambda: leftovers() == [], 150), leftovers()
+    come_back(cluster, fleet)
+
+
+def _client(cluster: Inventory, node: str) -> subprocess.Popen[bytes]:
+    """Hold an AMQP connection to a node."""
+    script = f"""
+import asyncio
+from pathlib import Path
+from jepsenvm.cluster.inventory import load
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.workloads.amqp import connect
+async def main():
+    inventory = load(Path({str(cluster.path)!r}))
+    where = next(one for one in inventory.nodes if one.name == {node!r})
+    session = await connect(credentials(inventory).at(where))
+    print("connected", flush=True)
+    await asyncio.sleep(300)
+asyncio.run(main())
+"""
+    client = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert client.stdout
+    client.stdout.readline()
+    return client

@@ -1,0 +1,62 @@
+"""What is done by hand reaches the history of the run that is going on, whole lines only, each once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jepsenvm.checkers.windows import windows
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.errors import Refused
+from jepsenvm.history.foreign import open_history
+from jepsenvm.history.journal import Journal
+from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.grudge import complete_grudge
+from jepsenvm.run.by_hand import SPOOL, Spool, announced, running, sign, spooled
+from jepsenvm.run.note import Note, journaled
+
+FAULT = Fault("partition", "partition", "n1 | n2", ("n1", "n2"), complete_grudge([["n1"], ["n2"]]))
+NOTE = Note("start", "in-force", 100_001, FAULT.as_data(), {"before": {}}, None, {"n1": 10.0, "n2": 10.004})
+
+
+def test_notes_are_read_once_and_only_when_whole(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert list(spool.new()) == []
+    spooled(tmp_path)(NOTE)
+    with (tmp_path / SPOOL).open("a") as file:
+        file.write('{"f": "st')
+    assert list(spool.new()) == [NOTE]
+    assert list(spool.new()) == []
+
+
+def test_a_fault_comes_back_from_its_data() -> None:
+    assert Fault.from_data(NOTE.fault) == FAULT
+
+
+def test_without_a_run_nothing_is_kept() -> None:
+    spooled(None)(NOTE)
+
+
+def test_a_run_is_going_on_as_long_as_its_process_lives(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "i.yml", "cloud", (), tmp_path / ".jepsenvm" / "i", {})
+    assert running(inventory) is None
+    with announced(inventory, tmp_path):
+        assert running(inventory) == tmp_path
+        with pytest.raises(Refused, match="another run is going on"), announced(inventory, tmp_path):
+            pass
+    assert running(inventory) is None
+    sign(inventory).write_text('{"pid": 999999999, "folder": "/"}')
+    assert running(inventory) is None
+    sign(inventory).write_text(f'{{"pid": {os.getpid()}, "fol')
+    assert running(inventory) is None
+
+
+def test_skew_and_times_in_the_history(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "history.arrow", lambda: 5_000_000_000)
+    journaled(journal)(NOTE)
+    journal.close()
+    (window,) = windows(open_history(tmp_path / "history.arrow"))
+    assert window.skew_ms == pytest.approx(4.0, abs=0.1)
+    assert window.number == 100_001

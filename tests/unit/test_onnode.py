@@ -1,0 +1,194 @@
+"""The pure parts of the programs that run on the nodes, and of what sends them there."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jepsenvm.cluster import hosts
+from jepsenvm.cluster.fire import argv
+from jepsenvm.cluster.onnode import datagrams, processes, shape
+from jepsenvm.cluster.ssh import _AtOnce, source
+from jepsenvm.faults.abilities import ABILITIES
+from jepsenvm.faults.kind import Action, shell
+from jepsenvm.run.look import LOOKS
+
+PROGRAMS = sorted(path.stem for path in Path(shape.__file__).parent.glob("*.py") if path.stem != "__init__")
+
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1628 00000000:0000 0A 00000000:00000000 00:00000000 00000000   107        0 19191 1 0 100 0 0 10 0
+   1: 0100630A:1628 0200630A:CF2C 01 00000000:00000000 02:000004FB 00000000   107        0 20001 2 0 20 4 30 10 -1
+"""
+TCP6 = """  sl  local_address                         remote_address                        st tx_queue rx_queue
+   0: 0000000000000000FFFF00000100630A:1628 0000000000000000FFFF00000200630A:CF2D 01 00000000:00000000
+   1: 000099FD000000000000000001000000:1628 000099FD000000000000000002000000:0050 06 00000000:00000000
+"""
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_nodes_run_programs_on_python_3_9(program: str) -> None:
+    ast.parse(source(program), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("table", "sockets"),
+    [
+        (TCP, [(5672, "0.0.0.0:0", "0A"), (5672, "10.99.0.2:53036", "01")]),
+        (TCP6, [(5672, "10.99.0.2:53037", "01"), (5672, "[fd99::2]:80", "06")]),
+        ("", []),
+    ],
+)
+def test_the_tables_of_sockets(table: str, sockets: list[tuple[int, str, str]]) -> None:
+    assert list(processes.parsed(table)) == sockets
+
+
+@pytest.mark.parametrize(
+    ("stat", "standing"),
+    [
+        ("71 (beam (x) smp) T 1" + " 0" * 17 + " 4242 9", {"pid": 71, "state": "T", "started": 4242}),
+        ("71 (beam.smp) Z 1" + " 0" * 17 + " 4242 9", None),
+        ("", None),
+    ],
+)
+def test_a_process_stands_in_the_table(stat: str, standing: dict[str, Any] | None) -> None:
+    assert processes.standing(stat) == standing
+
+
+@pytest.mark.parametrize(
+    ("faults", "together"),
+    [
+        ([{"delay-ms": 100}, {"delay-ms": 50, "jitter-ms": 5}], {"delay-ms": 150, "jitter-ms": 5}),
+        ([{"duplicate-percent": 50}, {"duplicate-percent": 50}], {"duplicate-percent": 75}),
+        ([{"corrupt-percent": 10}], {"corrupt-percent": pytest.approx(10)}),
+        ([{"rate-kbit": 900}, {"rate-kbit": 300}, {"delay-ms": 0}], {"rate-kbit": 300}),
+        ([], {}),
+    ],
+)
+def test_faults_on_one_link_compose(faults: list[dict[str, Any]], together: dict[str, Any]) -> None:
+    assert shape.together(faults) == together
+
+
+def test_each_address_gets_what_its_own_faults_ask_for() -> None:
+    a, b = {"peers": ["10.0.0.2", "10.0.0.3"], "delay-ms": 10}, {"peers": ["10.0.0.3"], "rate-kbit": 64}
+    assert shape.merge([a, b]) == {"10.0.0.2": {"delay-ms": 10}, "10.0.0.3": {"delay-ms": 10, "rate-kbit": 64}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"rate-kbit": 500.0}, "tbf rate 500kbit burst 16kb latency 200ms"),
+        ({"rate-kbit": 1000000.0}, "tbf rate 1000000kbit burst 16kb latency 200ms"),
+        ({"delay-ms": 100.0}, "netem limit 100000 delay 100ms"),
+        ({"delay-ms": 100.0, "jitter-ms": 20.0}, "netem limit 100000 delay 100ms 20ms"),
+        ({"delay-ms": 100.0, "rate-kbit": 64.0}, "netem limit 100000 delay 100ms rate 64kbit"),
+        (
+            {"duplicate-percent": 1.0, "corrupt-percent": 100 / 3},
+            "netem limit 100000 duplicate 1% corrupt 33.3333%",
+        ),
+        ({"reorder-percent": 25.0}, "netem limit 100000 delay 10ms reorder 25%"),
+        ({"reorder-percent": 25.0, "delay-ms": 50.0}, "netem limit 100000 delay 50ms reorder 25%"),
+    ],
+)
+def test_what_is_asked_for_in_the_words_of_tc(asked: dict[str, Any], words: str) -> None:
+    assert " ".join(shape.leaf(asked)) == words
+
+
+def test_a_tree_has_a_class_for_each_peer_and_leaves_all_others_alone() -> None:
+    peers = {"fd00::2": {"delay-ms": 10.0}, "10.0.0.2": {"rate-kbit": 64.0}}
+    assert shape.render("eth0", peers, ours=True) == [
+        "qdisc del dev eth0 root",
+        "qdisc replace dev eth0 root handle 7e57: htb",
+        "class add dev eth0 parent 7e57: classid 7e57:1 htb rate 100gbit quantum 60000",
+        "qdisc add dev eth0 parent 7e57:1 tbf rate 64kbit burst 16kb latency 200ms",
+        "filter add dev eth0 parent 7e57: protocol ip prio 1 u32 match ip dst 10.0.0.2/32 flowid 7e57:1",
+        "class add dev eth0 parent 7e57: classid 7e57:2 htb rate 100gbit quantum 60000",
+        "qdisc add dev eth0 parent 7e57:2 netem limit 100000 delay 10ms",
+        "filter add dev eth0 parent 7e57: protocol ipv6 prio 2 u32 match ip6 dst fd00::2/128 flowid 7e57:2",
+    ]
+
+
+def test_the_tree_goes_with_the_last_fault_and_nothing_else_does() -> None:
+    assert shape.render("eth0", {}, ours=True) == ["qdisc del dev eth0 root"]
+    assert shape.render("eth0", {}, ours=False) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "refused"),
+    [
+        (None, False),
+        ({"kind": "fq_codel", "handle": "8001:"}, False),
+        ({"kind": "cake", "handle": "0:"}, False),
+        ({"kind": "htb", "handle": "7e57:"}, False),
+        ({"kind": "htb", "handle": "1:"}, True),
+        ({"kind": "netem", "handle": "8001:"}, True),
+    ],
+)
+def test_what_somebody_else_shaped_is_refused(root: dict[str, Any] | None, refused: bool) -> None:
+    if refused:
+        with pytest.raises(shape.Refused, match="eth0 has a"):
+            shape.refuse_foreign("eth0", root)
+    else:
+        shape.refuse_foreign("eth0", root)
+
+
+def test_datagrams_are_counted_by_what_befell_them() -> None:
+    heard = datagrams.Heard()
+    for number, now in ((0, 1.0), (2, 1.1), (1, 1.2), (2, 1.3), (5, 2.0)):
+        heard.note(number, 64, now)
+    assert heard.told() == {"count": 4, "copies": 1, "late": 1, "bytes": 320, "seconds": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("trips", "figures"),
+    [
+        ({}, {"count": 0, "median-ms": None, "max-ms": None}),
+        ({0: 0.001, 1: 0.003, 2: 0.2}, {"count": 3, "median-ms": 3.0, "max-ms": 200.0}),
+    ],
+)
+def test_round_trips_as_figures(trips: dict[int, float], figures: dict[str, Any]) -> None:
+    assert datagrams.echo(trips) == figures
+
+
+def test_the_command_of_an_action() -> None:
+    assert argv(Action(("iptables-restore", "-w"), "rules")) == ["iptables-restore", "-w"]
+    assert argv(shell("true"))[0] == "/bin/sh"
+    assert argv(Action(("3",), "null", program="shape")) == ["python3", "-c", source("shape"), "3"]
+
+
+def test_what_a_node_is_told_goes_out_in_one_piece() -> None:
+    text = _AtOnce(json.dumps({"a": 1}))
+    assert (text.read(1), text.read(1)) == ('{"a": 1}', "")
+
+
+CONTROLLER = {"boot-id": "c", "booted": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("n1", "n2", "own"),
+    [
+        ({"boot-id": "a", "booted": 50.0}, {"boot-id": "b", "booted": 51.0}, (True, True)),
+        ({"boot-id": "a", "booted": 50.0}, {"boot-id": "a", "booted": 51.0}, (False, False)),
+        # Containers of systemd-nspawn have boot ids of their own.
+        ({"boot-id": "a", "booted": 50.0}, {"boot-id": "b", "booted": 50.0001}, (False, False)),
+        ({"boot-id": "c", "booted": 50.0}, {"boot-id": "b", "booted": 51.0}, (False, True)),
+        ({"boot-id": "a", "booted": 100.0001}, {"boot-id": "b", "booted": 51.0}, (False, True)),
+    ],
+)
+def test_who_shares_a_kernel_has_no_clock_of_its_own(
+    n1: dict[str, Any], n2: dict[str, Any], own: tuple[bool, bool]
+) -> None:
+    judged = hosts.judged({"n1": {"netem": True, **n1}, "n2": {"netem": False, **n2}}, CONTROLLER)
+    assert judged == {"n1": {"netem": True, "own-clock": own[0]}, "n2": {"netem": False, "own-clock": own[1]}}
+
+
+def test_every_ability_has_its_remedy() -> None:
+    words = {node.value for node in ast.walk(ast.parse(source("abilities"))) if isinstance(node, ast.Constant)}
+    assert set(ABILITIES) - {"own-clock", "power"} <= words
+
+
+def test_looks_have_names() -> None:
+    assert {"matrix", "datagrams", "burst", "clients", "processes", "hosts", "alarms", "members", "queue"} <= set(LOOKS)
