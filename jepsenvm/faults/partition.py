@@ -37,6 +37,8 @@ def looks(fault: Fault) -> tuple[str, ...]:
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield the pairs that were cut before, that are not cut, or that should not have been."""
     cut = cut_pairs(fault.grudge)
+    if not any(_known(a, b, around) for a, b in cut):
+        yield "other faults on the same links hide whether it bites"
     yield from (
         f"{a} could not reach {b} even before"
         for a, b, flows in pairs(before["matrix"])

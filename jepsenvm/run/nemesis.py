@@ -116,7 +116,7 @@ class Nemesis:
         try:
             fault = self._resolved(fault)
             self._view("before", number, fault)
-            before = self._look(fault)
+            before = self._before(number, fault, at)
             fired = self._injected(number, fault, before, at)
         except JepsenvmError as problem:
             self._note("start", IN_FORCE, number, fault, error=f"could not be injected: {problem}")
@@ -261,6 +261,14 @@ class Nemesis:
             raise Failed("the queue's leader could not be learnt")
         found = resolved(fault, seen["leader"])
         return replace(found, settings={**found.settings, "queue": self.queue or ""})
+
+    def _before(self, number: int, fault: Fault, at: float | None) -> Sights:
+        """Look before a fault; again, while there is time, when another one was just being healed."""
+        while True:
+            busy = self._active.keys() - {number}
+            sights = self._look(fault)
+            if not busy or time.time() > (at or 0.0) - LEAD_S:
+                return sights
 
     def _look(self, fault: Fault) -> Sights:
         return look(self.fleet, self.facts, kind_of(fault).looks(fault), self.queue)

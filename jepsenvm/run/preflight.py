@@ -17,6 +17,7 @@ from jepsenvm.faults.registry import kind_of
 from jepsenvm.plan.config import Plan
 from jepsenvm.plan.fault import Fault
 from jepsenvm.run.power import POWER
+from jepsenvm.run.status import in_force
 
 MIRRORING_ENDED = (4, 0)
 PARTITION_HANDLING_ENDED = (4, 3)
@@ -41,6 +42,10 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
     for node, node_facts in known.items():
         if node_facts.missing:
             raise Refused(f"has no {', '.join(node_facts.missing)}", node=node, remedy="run `jepsenvm deploy`")
+    for node, faults in in_force(fleet).items():
+        if faults and not isinstance(faults, Exception):
+            name = faults[0]["fault"]["name"]
+            raise Refused(f"a fault is in force before the run: {name}", node=node, remedy="run `jepsenvm heal`")
     cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known)) if not flows]
     if cut:
         raise Refused(

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from jepsenvm.cluster.inventory import Inventory
 from tests.lab.conftest import JEPSENVM, jepsenvm, on, results
 
 
-def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory) -> None:
+@pytest.fixture(autouse=True)
+def healed(cluster: Inventory) -> Iterator[None]:
+    """Nothing is left in force for the tests that follow, whatever happened."""
+    yield
+    jepsenvm("heal", "-i", str(cluster.path), expect=0)
+
+
+def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory, tmp_path: Path) -> None:
     where = ["-i", str(cluster.path)]
-    told = jepsenvm("fault", "start", "loss", "n2", "--percent", "40", *where, expect=0).stdout
+    told = jepsenvm("fault", "start", "rate", "n2", "--set", "rate-kbit=800", *where, expect=0).stdout
     assert "proven" in told
     status = jepsenvm("fault", "status", *where, expect=0).stdout
-    assert "loss" in status
+    refused = jepsenvm("run", "--net-ticktime", "8", "--no-deploy", "--store", str(tmp_path), *where, expect=254)
+    assert "a fault is in force before the run: rate; run `jepsenvm heal`" in refused.stderr
+    assert status.count(" rate ") == 5, "both ends of each of its links are held"
     assert "CUT" not in status
     healed = jepsenvm("heal", *where, expect=0).stdout
-    assert "n2: removed from iptables:" in healed
-    assert "loss" not in jepsenvm("fault", "status", *where, expect=0).stdout
+    assert "n2: removed from tc: eth0: tbf rate 800Kbit" in healed
+    assert " rate " not in jepsenvm("fault", "status", *where, expect=0).stdout
 
 
 def test_a_fault_for_a_time_heals_itself_and_leaves_nothing(cluster: Inventory) -> None:

@@ -310,7 +310,7 @@ fleet = Fleet(inventory.nodes)
 nodes = list(fleet.nodes)
 def record(note):
     print(json.dumps({"phase": note.phase, "name": note.fault["name"], "error": note.error}), flush=True)
-nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 120, order["queue"], POWER["lab"])
+nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 60, order["queue"], POWER["lab"])
 nemesis.prepare()
 for number, words in enumerate(order["faults"], 1):
     name, *victims = words.split()

@@ -14,7 +14,7 @@ from jepsenvm.faults.host import Host
 from jepsenvm.faults.kind import Action, Around, Sights
 from jepsenvm.faults.registry import KINDS
 from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import complete_grudge, one_way
+from jepsenvm.plan.grudge import complete_grudge, cut_pairs, one_way
 
 HOSTS = {
     "n1": Host(("10.0.0.1", "fd00::1"), "10.0.0.254", 22),
@@ -192,6 +192,12 @@ def test_what_another_fault_cuts_is_no_doubt() -> None:
     seen = {a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()} for a, row in PARTED.items()}
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}) != []
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}, other) == []
+
+
+def test_a_partition_whose_every_link_another_fault_cuts_is_not_proven() -> None:
+    assert doubts(CUT, {"matrix": OPEN}, {"matrix": PARTED}, Around(cut=cut_pairs(GRUDGE))) == [
+        "other faults on the same links hide whether it bites"
+    ]
 
 
 def test_leftovers_of_a_partition() -> None:
