@@ -348,7 +348,6 @@ def test_a_killed_controller_leaves_nothing_broken(batch: str, cluster: Inventor
         assert until(lambda: POWER["lab"].is_on("n5"), 150)
         fleet.forget("n5")
     assert until(lambda: leftovers() == [], 150), leftovers()
-    come_back(cluster, fleet)
 
 
 def _client(cluster: Inventory, node: str) -> subprocess.Popen[bytes]:
