@@ -9,48 +9,42 @@ from collections.abc import Sequence
 from typing import Final
 
 from jepsenvm.faults import alarm
-from jepsenvm.faults.kind import STATE, Action, Hosts, Kind, shell
+from jepsenvm.faults.kind import Action, Hosts, Kind, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
 _FOLDER: Final = "/var/lib/rabbitmq"
 _BALLAST: Final = f"{_FOLDER}/jepsenvm-ballast"
-_MOVED: Final = f"{STATE}/disk-watermark"
 
-_RESTORE: Final = f"""rm -f {_BALLAST}
-timeout 30 rabbitmqctl --quiet eval \
-'{{ok, Limit}} = application:get_env(rabbit, disk_free_limit), \
-rabbit_disk_monitor:set_disk_free_limit(Limit).' >/dev/null
-rm -f {_MOVED}"""
+_FREE: Final = Undo(
+    "disk-watermark",
+    f"""rm -f {_BALLAST}
+timeout 30 rabbitmqctl --quiet eval '{{ok, Limit}} = application:get_env(rabbit, disk_free_limit), \
+rabbit_disk_monitor:set_disk_free_limit(Limit).' >/dev/null""",
+    "freed the disk and put its watermark back",
+)
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
     """Move the watermark to 200 MB below what is free, and fill 400 MB."""
     if node not in fault.nodes:
         return []
-    ahead = f"""mkdir -p {STATE}
-: > {_MOVED}
+    ahead = f"""{_FREE.mark()}
 free=$(df --output=avail --block-size=1 {_FOLDER} | tail -n 1)
 timeout 30 rabbitmqctl --quiet set_disk_free_limit $((free - 200000000))"""
     return [shell(f"fallocate --length 400000000 {_BALLAST}", ahead=ahead)]
 
 
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Free the disk and put the watermark back."""
-    return [shell(f"if [ -e {_MOVED} ]; then\n{_RESTORE}\nfi")] if node in fault.nodes else []
-
-
-SWEEP: Final = f"""if [ -e {_MOVED} ] || [ -e {_BALLAST} ]; then
-{_RESTORE}
-echo "freed the disk and put its watermark back"
-fi"""
+# A reboot takes the marker and the moved watermark with it, and leaves the file.
+_SWEEP: Final = f"{_FREE.sweep}\nrm -f {_BALLAST}"
 
 KIND = Kind(
     inject,
-    heal,
+    _FREE.heal,
     alarm.looks,
     alarm.doubts("disk"),
     alarm.leftovers("disk"),
-    sweep=SWEEP,
+    sweep=_SWEEP,
     settles_s=45.0,
     heals_s=45.0,
     stops_load=True,

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jepsenvm.faults.host import SERVICE
-from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
-_SLOWED: Final = f"{STATE}/disk-slow"
-
-_RELEASE: Final = f"systemctl set-property --runtime {SERVICE} IOWriteBandwidthMax=\nrm -f {_SLOWED}"
+_RELEASE: Final = Undo(
+    "disk-slow",
+    f"systemctl set-property --runtime {SERVICE} IOWriteBandwidthMax=",
+    "lifted the limit of the disk",
+)
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
@@ -19,13 +22,7 @@ def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
     if node not in fault.nodes:
         return []
     limit = f"IOWriteBandwidthMax='/var/lib/rabbitmq {float(fault.settings['write-kbyte-s']):.0f}K'"
-    ahead = f"mkdir -p {STATE}\n: > {_SLOWED}"
-    return [shell(f"systemctl set-property --runtime {SERVICE} {limit}", ahead=ahead)]
-
-
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Lift the limit."""
-    return [shell(f"if [ -e {_SLOWED} ]; then\n{_RELEASE}\nfi")] if node in fault.nodes else []
+    return [shell(f"systemctl set-property --runtime {SERVICE} {limit}", ahead=_RELEASE.mark())]
 
 
 def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
@@ -46,9 +43,12 @@ def leftovers(fault: Fault, before: Sights, after: Sights, _: Around) -> Iterato
             yield f"{node}'s disk is still slow"
 
 
-SWEEP: Final = f"""if [ -e {_SLOWED} ]; then
-{_RELEASE}
-echo "lifted the limit of the disk"
-fi"""
-
-KIND = Kind(inject, heal, lambda _: ("writes",), doubts, leftovers, sweep=SWEEP, needs=lambda _: ("io-limits",))
+KIND = Kind(
+    inject,
+    _RELEASE.heal,
+    lambda _: ("writes",),
+    doubts,
+    leftovers,
+    sweep=_RELEASE.sweep,
+    needs=lambda _: ("io-limits",),
+)

@@ -51,7 +51,7 @@ def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iter
     cut = cut_pairs(fault.grudge)
     for node, answer in (during["datagrams"] or {}).items():
         for source in before["datagrams"]:
-            if source == node or (source, node) in around.cut or {source, node} & around.off:
+            if source == node or around.explains(source, node):
                 continue
             count = heard(during["datagrams"], node, source)
             if count is None:
@@ -64,7 +64,7 @@ def leftovers(_: Fault, __: Sights, after: Sights, around: Around) -> Iterator[s
     """Yield the pairs between which datagrams are still lost."""
     for node, answer in after["datagrams"].items():
         for source in after["datagrams"]:
-            if source == node or (source, node) in around.cut or {source, node} & around.off:
+            if source == node or around.explains(source, node):
                 continue
             count = heard(after["datagrams"], node, source)
             if count is None or count < answer["sent"]:

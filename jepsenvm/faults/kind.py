@@ -43,6 +43,10 @@ class Around:
     mute: frozenset[str] = frozenset()
     """Nodes whose broker another fault keeps from being its normal self."""
 
+    def explains(self, source: str, node: str) -> bool:
+        """Return whether what goes from one node to another may be as it is because of other faults."""
+        return (source, node) in self.cut or bool({source, node} & self.off)
+
 
 Hosts = Mapping[str, Host]
 Acts = Callable[[Fault, str, str, Hosts], Sequence[Action]]

@@ -6,25 +6,29 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jepsenvm.faults.host import SERVICE
-from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
-_LEFT: Final = f"{STATE}/left"
 _DATABASE: Final = "/var/lib/rabbitmq/mnesia"
 
 # One that was stopped but never forgotten starts with what it has; one that was forgotten would be refused with it.
-_REJOIN: Final = f"""timeout 120 systemctl start {SERVICE} || {{
+_REJOIN: Final = Undo(
+    "left",
+    f"""timeout 120 systemctl start {SERVICE} || {{
   rm -rf {_DATABASE}
   timeout 120 systemctl start {SERVICE}
 }}
-timeout 60 rabbitmq-queues --quiet grow "$(cat {_LEFT})" all >/dev/null 2>&1 || true
-rm -f {_LEFT}"""
+timeout 60 rabbitmq-queues --quiet grow "$(cat $marker)" all >/dev/null 2>&1 || true""",
+    "made this node join the cluster again",
+)
+"""As a new one, with replicas of the quorum queues again."""
 
 
 def inject(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
     """Stop the node and wipe it, while another one waits to forget it."""
     if node in fault.nodes:
-        ahead = f"mkdir -p {STATE}\nprintf %s rabbit@{node} > {_LEFT}"
+        ahead = _REJOIN.mark(f"rabbit@{node}")
         return [shell(f"timeout 60 systemctl stop {SERVICE}\nrm -rf {_DATABASE}", ahead=ahead)]
     if node != min(set(hosts) - set(fault.nodes)):
         return []
@@ -38,11 +42,6 @@ done
         )
         for leaver in fault.nodes
     ]
-
-
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Start the node as a new one, and give it replicas of the quorum queues again."""
-    return [shell(f"if [ -e {_LEFT} ]; then\n{_REJOIN}\nfi")] if node in fault.nodes else []
 
 
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
@@ -67,18 +66,13 @@ def leftovers(fault: Fault, _: Sights, after: Sights, around: Around) -> Iterato
                 yield f"{node} does not see {leaver} running"
 
 
-SWEEP: Final = f"""if [ -e {_LEFT} ]; then
-{_REJOIN}
-echo "made this node join the cluster again"
-fi"""
-
 KIND = Kind(
     inject,
-    heal,
+    _REJOIN.heal,
     lambda _: ("members",),
     doubts,
     leftovers,
-    sweep=SWEEP,
+    sweep=_REJOIN.sweep,
     settles_s=20.0,
     heals_s=120.0,
 )

@@ -25,7 +25,7 @@ def lost_share(datagrams: Mapping[str, Any], grudge: Grudge, around: Around) -> 
     for node, sources in grudge.items():
         answer = datagrams.get(node)
         for source in sources:
-            if answer is None or (source, node) in around.cut or {source, node} & around.off:
+            if answer is None or around.explains(source, node):
                 continue
             sent += answer["sent"]
             lost += answer["sent"] - answer["heard"].get(source, {}).get("count", 0)

@@ -60,7 +60,7 @@ def _measured(fault: Fault, sights: Sights, around: Around) -> Mapping[str, floa
         (answers[node]["heard"].get(source, {}), answers[node]["echo"].get(source, {}), answers[node]["sent"])
         for node, sources in fault.grudge.items()
         for source in sources
-        if answers.get(node) and (source, node) not in around.cut and not {source, node} & around.off
+        if answers.get(node) and not around.explains(source, node)
     ]
     sent = sum(count for _, _, count in links) or 1
     trips = sorted(echo["median-ms"] for _, echo, _ in links if echo.get("median-ms") is not None)

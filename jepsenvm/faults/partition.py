@@ -37,15 +37,15 @@ def looks(fault: Fault) -> tuple[str, ...]:
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield the pairs that were cut before, that are not cut, or that should not have been."""
     cut = cut_pairs(fault.grudge)
-    if not any(_known(a, b, around) for a, b in cut):
+    if all(around.explains(a, b) for a, b in cut):
         yield "other faults on the same links hide whether it bites"
     yield from (
         f"{a} could not reach {b} even before"
         for a, b, flows in pairs(before["matrix"])
-        if not flows and _known(a, b, around)
+        if not flows and not around.explains(a, b)
     )
     for a, b, flows in pairs(during["matrix"]):
-        if not _known(a, b, around):
+        if around.explains(a, b):
             continue
         if flows is None:
             yield f"the probe from {a} to {b} failed"
@@ -61,7 +61,7 @@ def leftovers(_: Fault, __: Sights, after: Sights, around: Around) -> Iterator[s
     yield from (
         f"{a} still cannot reach {b} after healing"
         for a, b, flows in pairs(after["matrix"])
-        if not flows and _known(a, b, around)
+        if not flows and not around.explains(a, b)
     )
 
 
@@ -87,17 +87,12 @@ def heard(datagrams: Mapping[str, Any], node: str, source: str) -> int | None:
 
 def _deaf_or_not(cut: frozenset[tuple[str, str]], datagrams: Mapping[str, Any], around: Around) -> Iterator[str]:
     for source, node in sorted(cut):
-        if not _known(source, node, around):
+        if around.explains(source, node):
             continue
         if heard(datagrams, node, source) != 0:
             yield f"{node} still hears {source}, or could not be asked"
         if not heard(datagrams, source, node):
             yield f"{source} does not hear {node}, which the partition leaves it"
-
-
-def _known(a: str, b: str, around: Around) -> bool:
-    """Return whether nothing else explains what is seen between two nodes."""
-    return (a, b) not in around.cut and not {a, b} & around.off
 
 
 KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=chain.SWEEP, needs=lambda _: ("iptables", "ip6tables"))

@@ -7,24 +7,20 @@ from typing import Final
 
 from jepsenvm.faults import process
 from jepsenvm.faults.host import SERVICE
-from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
-_PAUSED: Final = f"{STATE}/paused"
-
-_CONTINUE: Final = f"systemctl kill --signal=SIGCONT {SERVICE}\nrm -f {_PAUSED}"
+_CONTINUE: Final = Undo(
+    "paused", f"systemctl kill --signal=SIGCONT {SERVICE}", f"continued {SERVICE}, which was paused"
+)
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
     """Stop every process of the service where it stands."""
     if node not in fault.nodes:
         return []
-    return [shell(f"systemctl kill --signal=SIGSTOP {SERVICE}", ahead=f"mkdir -p {STATE}\n: > {_PAUSED}")]
-
-
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Let them go on."""
-    return [shell(f"if [ -e {_PAUSED} ]; then\n{_CONTINUE}\nfi")] if node in fault.nodes else []
+    return [shell(f"systemctl kill --signal=SIGSTOP {SERVICE}", ahead=_CONTINUE.mark())]
 
 
 def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
@@ -43,9 +39,4 @@ def leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[st
             yield f"{node}'s RabbitMQ is still stopped"
 
 
-SWEEP: Final = f"""if [ -e {_PAUSED} ]; then
-{_CONTINUE}
-echo "continued {SERVICE}, which was paused"
-fi"""
-
-KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP, settles_s=3.0)
+KIND = Kind(inject, _CONTINUE.heal, process.looks, doubts, leftovers, sweep=_CONTINUE.sweep, settles_s=3.0)

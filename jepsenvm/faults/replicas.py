@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
-_SHRUNK: Final = f"{STATE}/replicas-shrunk"
-
-_GROW: Final = f'timeout 60 rabbitmq-queues --quiet grow "$(cat {_SHRUNK})" all >/dev/null\nrm -f {_SHRUNK}'
+_GROW: Final = Undo(
+    "replicas-shrunk",
+    'timeout 60 rabbitmq-queues --quiet grow "$(cat $marker)" all >/dev/null',
+    "gave this node its replicas back",
+)
 
 
 def shrink(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
     """Remove every replica that the node has."""
     if node not in fault.nodes:
         return []
-    ahead = f"mkdir -p {STATE}\nprintf %s rabbit@{node} > {_SHRUNK}"
+    ahead = _GROW.mark(f"rabbit@{node}")
     return [shell(f"timeout 60 rabbitmq-queues --quiet shrink rabbit@{node}", ahead=ahead)]
-
-
-def grow(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Give the node its replicas back."""
-    return [shell(f"if [ -e {_SHRUNK} ]; then\n{_GROW}\nfi")] if node in fault.nodes else []
 
 
 def shrunk_doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
@@ -62,18 +60,13 @@ def transferred_doubts(_: Fault, before: Sights, during: Sights, __: Around) -> 
         yield f"{now} still leads the queue"
 
 
-SWEEP: Final = f"""if [ -e {_SHRUNK} ]; then
-{_GROW}
-echo "gave this node its replicas back"
-fi"""
-
 SHRINK = Kind(
     shrink,
-    grow,
+    _GROW.heal,
     lambda _: ("queue",),
     shrunk_doubts,
     shrunk_leftovers,
-    sweep=SWEEP,
+    sweep=_GROW.sweep,
     settles_s=15.0,
     heals_s=60.0,
 )

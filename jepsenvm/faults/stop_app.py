@@ -6,24 +6,22 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jepsenvm.faults import process
-from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights, shell
+from jepsenvm.faults.undo import Undo
 from jepsenvm.plan.fault import Fault
 
-_STOPPED: Final = f"{STATE}/app-stopped"
-
-_START: Final = f"timeout 120 rabbitmqctl --quiet start_app\nrm -f {_STOPPED}"
+_START: Final = Undo(
+    "app-stopped",
+    "timeout 120 rabbitmqctl --quiet start_app",
+    "started the broker, which was stopped within its runtime",
+)
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
     """Stop the broker."""
     if node not in fault.nodes:
         return []
-    return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=f"mkdir -p {STATE}\n: > {_STOPPED}")]
-
-
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Start it again."""
-    return [shell(f"if [ -e {_STOPPED} ]; then\n{_START}\nfi")] if node in fault.nodes else []
+    return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=_START.mark())]
 
 
 def doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
@@ -41,9 +39,4 @@ def leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[st
     yield from (f"{node} does not listen for AMQP" for node in fault.nodes if not process.serves(after, node))
 
 
-SWEEP: Final = f"""if [ -e {_STOPPED} ]; then
-{_START}
-echo "started the broker, which was stopped within its runtime"
-fi"""
-
-KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP, settles_s=10.0, heals_s=120.0)
+KIND = Kind(inject, _START.heal, process.looks, doubts, leftovers, sweep=_START.sweep, settles_s=10.0, heals_s=120.0)
