@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,12 +88,25 @@ def attribute(history: History, values: Ints) -> str | None:
         return None
     by = " and ".join(_listed([history.nodes[code] for code in np.unique(nodes) if code >= 0]) or ["unnamed nodes"])
     span = f"between {times.min() / SECOND:.1f} s and {times.max() / SECOND:.1f} s"
-    found = windows(history)
-    during = [f"{count:,} during {window.title}" for window in found if (count := int(_within(times, window).sum()))]
-    outside = int((~np.any([_within(times, window) for window in found], axis=0)).sum()) if found else len(times)
-    if outside:
-        during.append(f"{outside:,} outside every fault")
-    return f"confirmed by {by} {span}, {'; '.join(during)}"
+    return f"confirmed by {by} {span}, {'; '.join(_when(times, windows(history)))}"
+
+
+def _when(times: Ints, found: Sequence[Window]) -> Iterator[str]:
+    """Yield how many of these times lie in which fault, or after which was healed: a broker may settle only then."""
+    if not found:
+        yield f"{len(times):,} without any fault"
+        return
+    inside = {window.number: _within(times, window) for window in found}
+    outside = ~np.any(list(inside.values()), axis=0)
+    for window in found:
+        if count := int(inside[window.number].sum()):
+            yield f"{count:,} during {window.title}"
+        later = [other.injected for other in found if other.injected > window.injected]
+        ends = min(later, default=np.iinfo(np.int64).max)
+        if count := int((outside & (times >= window.injected) & (times < ends)).sum()):
+            yield f"{count:,} after fault {window.number} was healed"
+    if count := int((times < min(window.injected for window in found)).sum()):
+        yield f"{count:,} before any fault"
 
 
 def _within(times: Ints, window: Window) -> Mask:

@@ -49,4 +49,4 @@ SWEEP: Final = f"""if [ -e {_HELD} ]; then
 echo "started {SERVICE}, which was killed"
 fi"""
 
-KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP, settles_s=3.0)
+KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP)

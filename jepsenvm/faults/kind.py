@@ -69,8 +69,8 @@ class Kind:
     """The script that removes every fault of this kind from a node, from any state, and prints what it removed."""
     needs: Callable[[Fault], tuple[str, ...]] = lambda _: ()
     """The abilities (``faults.abilities``) that the nodes it acts on must have."""
-    settles_s: float = 0.0
-    """How long it may take until it bites; 0 for at once."""
+    settles_s: float = 3.0
+    """How long it may take until it is seen to bite; what bites at once is looked at again too, on a busy machine."""
     heals_s: float = 20.0
     """How long it may take until it is gone."""
     lasting: bool = True

@@ -39,4 +39,4 @@ def leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iterator[st
             yield f"{node}'s RabbitMQ is still stopped"
 
 
-KIND = Kind(inject, _CONTINUE.heal, process.looks, doubts, leftovers, sweep=_CONTINUE.sweep, settles_s=3.0)
+KIND = Kind(inject, _CONTINUE.heal, process.looks, doubts, leftovers, sweep=_CONTINUE.sweep)

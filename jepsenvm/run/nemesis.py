@@ -33,6 +33,9 @@ LEAD_S: Final = 1.0
 AHEAD_S: Final = 4.0
 """So far ahead of its time a fault, or its healing, wants to be begun: what is looked at before takes its time too."""
 
+LOOK_AGAIN_S: Final = 1.5
+"""A look takes about so long; one that raises a doubt at a fault's end is repeated if there is time."""
+
 GRACE_S: Final = 30.0
 """A node heals itself when the controller has been silent for the longest planned fault and so much more."""
 
@@ -148,7 +151,8 @@ class Nemesis:
         gone: list[str] = []
         proof = {}
         if kind.lasting and (at is None or at - time.time() > LEAD_S + 0.5):
-            proof["at-end"], gone = self._seen(number, fault, kind.doubts, before, 0)
+            again = LOOK_AGAIN_S if at is None else at - time.time() - LEAD_S - LOOK_AGAIN_S
+            proof["at-end"], gone = self._seen(number, fault, kind.doubts, before, min(again, LOOK_AGAIN_S))
         self._note(
             "stop", HEAL, number, fault, proof=proof, error=f"it did not last: {'; '.join(gone)}" if gone else None
         )

@@ -136,9 +136,9 @@ def test_a_loss_is_attributed_to_nodes_times_and_faults() -> None:
     codes: Ints = history.values("ok", "enqueue")
     assert attribute(history, codes[1:]) == (
         "confirmed by n2 and n3 between 12.0 s and 25.0 s, 1 during fault 1 (partition-random-halves {n1 | n2 n3}); "
-        "1 outside every fault"
+        "1 after fault 1 was healed"
     )
-    assert attribute(history, codes[:1]) == "confirmed by n1 between 5.0 s and 5.0 s, 1 outside every fault"
+    assert attribute(history, codes[:1]) == "confirmed by n1 between 5.0 s and 5.0 s, 1 before any fault"
     assert attribute(history, codes[:0]) is None
 
 
