@@ -57,7 +57,8 @@ def spooled(folder: Path | None) -> Record:
     """Return what records notes for a run that is going on; without one they are not kept."""
 
     def record(note: Note) -> None:
-        if folder is not None:
+        # A run that was refused after all takes its folder with it.
+        if folder is not None and folder.exists():
             with (folder / SPOOL).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(note.as_data()) + "\n")
 
