@@ -37,15 +37,25 @@ class Around:
     """What other faults in force explain of what is seen."""
 
     cut: frozenset[tuple[str, str]] = frozenset()
-    """Ordered pairs (from, to) that another fault cuts, or that one is about to cut or heal."""
+    """Ordered pairs (from, to) between which another fault may leave nothing but silence."""
+    rough: frozenset[tuple[str, str]] = frozenset()
+    """Ordered pairs whose packets another fault loses, delays or slows, but still lets through."""
     off: frozenset[str] = frozenset()
     """Nodes that another fault has switched off."""
     mute: frozenset[str] = frozenset()
     """Nodes whose broker another fault keeps from being its normal self."""
 
+    def __or__(self, other: Around) -> Around:
+        """Return what either explains."""
+        return Around(self.cut | other.cut, self.rough | other.rough, self.off | other.off, self.mute | other.mute)
+
+    def silences(self, source: str, node: str) -> bool:
+        """Return whether other faults may keep everything from going from one node to another."""
+        return (source, node) in self.cut or bool({source, node} & self.off)
+
     def explains(self, source: str, node: str) -> bool:
         """Return whether what goes from one node to another may be as it is because of other faults."""
-        return (source, node) in self.cut or bool({source, node} & self.off)
+        return self.silences(source, node) or (source, node) in self.rough
 
 
 Hosts = Mapping[str, Host]
@@ -73,6 +83,8 @@ class Kind:
     """How long it may take until it is seen to bite; what bites at once is looked at again too, on a busy machine."""
     heals_s: float = 20.0
     """How long it may take until it is gone."""
+    silences: Callable[[Fault], bool] = lambda _: False
+    """Whether it may by itself leave nothing but silence on the links of its grudge; else it makes them rough."""
     lasting: bool = True
     """Whether it stays in force until it is healed, and is looked at again just before; else it is over at once."""
     stops_load: bool = False

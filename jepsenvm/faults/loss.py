@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from jepsenvm.faults import chain
 from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights
 from jepsenvm.faults.partition import addresses, heal
 from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import Grudge
+
+MOST_HEARD_PERCENT: Final = 50.0
+"""Up to so much loss, a probe of several packets to several ports is still answered for all but certain."""
 
 
 def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
@@ -56,4 +59,5 @@ KIND = Kind(
     doubts,
     leftovers,
     needs=lambda _: ("iptables", "ip6tables", "statistic"),
+    silences=lambda fault: float(fault.settings["percent"]) > MOST_HEARD_PERCENT,
 )

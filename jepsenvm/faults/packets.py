@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from jepsenvm.faults.kind import STATE, Action, Around, Hosts, Kind, Sights
-from jepsenvm.faults.loss import lost_share
+from jepsenvm.faults.loss import MOST_HEARD_PERCENT, lost_share
 from jepsenvm.faults.partition import addresses
 from jepsenvm.plan.fault import Fault
 
@@ -34,8 +34,14 @@ def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iter
     """Yield what was asked for and cannot be seen in the datagrams."""
     asked = {key: float(value) for key, value in fault.settings.items()}
     earlier, now = (_measured(fault, sights, around) for sights in (before, during))
-    if RATE in asked and now["kbit"] > 1.5 * asked[RATE]:
-        yield f"datagrams come through at {now['kbit']:.0f} kbit/s, asked for were {asked[RATE]:.0f}"
+    if earlier is None or now is None:
+        yield "no datagrams could be counted on its links alone"
+        return
+    if RATE in asked and now["kbit"] > min(1.5 * asked[RATE], 0.9 * earlier["kbit"]):
+        yield (
+            f"datagrams come through at {now['kbit']:.0f} kbit/s, {earlier['kbit']:.0f} before; "
+            f"asked for were {asked[RATE]:.0f}"
+        )
     if asked.get("delay-ms") and now["ms"] - earlier["ms"] < asked["delay-ms"] / 2:
         more = now["ms"] - earlier["ms"]
         yield f"round trips take {more:.0f} ms more than before, asked for were {asked['delay-ms']:.0f}"
@@ -47,14 +53,20 @@ def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iter
 def leftovers(fault: Fault, before: Sights, after: Sights, around: Around) -> Iterator[str]:
     """Yield what can still be seen of it."""
     earlier, now = (_measured(fault, sights, around) for sights in (before, after))
+    if earlier is None or now is None:
+        yield "no datagrams could be counted on its links alone"
+        return
     if RATE in fault.settings and now["kbit"] < earlier["kbit"] / 2:
         yield f"datagrams still come through at only {now['kbit']:.0f} kbit/s"
     if "delay-ms" in fault.settings and now["ms"] - earlier["ms"] > float(fault.settings["delay-ms"]) / 2:
         yield f"round trips still take {now['ms']:.0f} ms"
 
 
-def _measured(fault: Fault, sights: Sights, around: Around) -> Mapping[str, float]:
-    """Return what the datagrams on the links of a fault show: shares of all, milliseconds, and kbit/s a link."""
+def _measured(fault: Fault, sights: Sights, around: Around) -> Mapping[str, float] | None:
+    """Return what the datagrams on the links of a fault show: shares of all, milliseconds, and kbit/s a link.
+
+    None where no link can be told from what other faults do, or none came through that could be measured.
+    """
     answers: Mapping[str, Any] = sights[looks(fault)[0]]
     links = [
         (answers[node]["heard"].get(source, {}), answers[node]["echo"].get(source, {}), answers[node]["sent"])
@@ -62,7 +74,9 @@ def _measured(fault: Fault, sights: Sights, around: Around) -> Mapping[str, floa
         for source in sources
         if answers.get(node) and not around.explains(source, node)
     ]
-    sent = sum(count for _, _, count in links) or 1
+    if not any(one.get("count") for one, _, _ in links):
+        return None
+    sent = sum(count for _, _, count in links)
     trips = sorted(echo["median-ms"] for _, echo, _ in links if echo.get("median-ms") is not None)
     rates = sorted(8 * one["bytes"] / one["seconds"] / 1000 for one, _, _ in links if one.get("seconds"))
     return {
@@ -86,4 +100,12 @@ for link in $(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*
   tc qdisc del dev "$link" root && printf '%s\n' "${{shaped:-removed from tc: $link: htb 7e57:}}"
 done"""
 
-KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=SWEEP, needs=needs)
+
+def silences(fault: Fault) -> bool:
+    """Return whether a probe that waits for a second may find no answer at all."""
+    asked = {key: float(value) for key, value in fault.settings.items()}
+    late = asked.get("delay-ms", 0) + asked.get("jitter-ms", 0)
+    return late >= 400 or asked.get("corrupt-percent", 0) > MOST_HEARD_PERCENT or asked.get(RATE, 64) < 64
+
+
+KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=SWEEP, needs=needs, silences=silences)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from jepsenvm.faults import chain
 from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights
@@ -12,6 +12,8 @@ from jepsenvm.plan.grudge import Grudge, cut_pairs
 
 Matrix = Mapping[str, Mapping[str, bool | None]]
 """Who can reach whom, from -> to; None where the probe itself failed."""
+
+HIDDEN: Final = "other faults on the same links hide whether it bites"
 
 
 def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
@@ -37,21 +39,21 @@ def looks(fault: Fault) -> tuple[str, ...]:
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield the pairs that were cut before, that are not cut, or that should not have been."""
     cut = cut_pairs(fault.grudge)
-    if all(around.explains(a, b) for a, b in cut):
-        yield "other faults on the same links hide whether it bites"
+    if all(around.silences(a, b) for a, b in cut):
+        yield HIDDEN
     yield from (
         f"{a} could not reach {b} even before"
         for a, b, flows in pairs(before["matrix"])
         if not flows and not around.explains(a, b)
     )
     for a, b, flows in pairs(during["matrix"]):
-        if around.explains(a, b):
+        if around.silences(a, b):
             continue
         if flows is None:
             yield f"the probe from {a} to {b} failed"
         elif flows and (a, b) in cut:
             yield f"{a} still reaches {b}"
-        elif not flows and (a, b) not in cut:
+        elif not flows and (a, b) not in cut and not around.explains(a, b):
             yield f"{a} cannot reach {b}, which the partition leaves connected"
     yield from _deaf_or_not(one_way(fault.grudge), during.get("datagrams") or {}, around)
 
@@ -87,12 +89,21 @@ def heard(datagrams: Mapping[str, Any], node: str, source: str) -> int | None:
 
 def _deaf_or_not(cut: frozenset[tuple[str, str]], datagrams: Mapping[str, Any], around: Around) -> Iterator[str]:
     for source, node in sorted(cut):
-        if around.explains(source, node):
+        if around.silences(source, node):
             continue
         if heard(datagrams, node, source) != 0:
             yield f"{node} still hears {source}, or could not be asked"
-        if not heard(datagrams, source, node):
+        if not heard(datagrams, source, node) and not around.explains(node, source):
             yield f"{source} does not hear {node}, which the partition leaves it"
 
 
-KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=chain.SWEEP, needs=lambda _: ("iptables", "ip6tables"))
+KIND = Kind(
+    inject,
+    heal,
+    looks,
+    doubts,
+    leftovers,
+    sweep=chain.SWEEP,
+    needs=lambda _: ("iptables", "ip6tables"),
+    silences=lambda _: True,
+)

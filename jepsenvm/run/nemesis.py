@@ -285,8 +285,7 @@ class Nemesis:
         while True:
             earlier = self._around(number)
             sights = self._look(fault)
-            later = self._around(number)
-            around = Around(earlier.cut | later.cut, earlier.off | later.off, earlier.mute | later.mute)
+            around = earlier | self._around(number)
             hidden = set() if fault.grudge else set(fault.nodes) & (around.off | around.mute)
             known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in hidden))
             found = list(judge(known, before, sights, around))
@@ -308,6 +307,7 @@ class Nemesis:
         """Return what the other faults in force explain."""
         others = [one.fault for other, one in list(self._active.items()) if other != number]
         return Around(
+            frozenset(pair for fault in others if kind_of(fault).silences(fault) for pair in cut_pairs(fault.grudge)),
             frozenset(pair for fault in others for pair in cut_pairs(fault.grudge)),
             frozenset(node for fault in others for node in _switched_off(fault)),
             frozenset(node for fault in others if fault.kind in MUTING for node in fault.nodes),

@@ -272,6 +272,7 @@ def test_faults_on_the_same_nodes_compose(
     cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
 ) -> None:
     """Each is proven while the others are in force, and healing one leaves the others."""
+    come_back(cluster, fleet)
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
     nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
     nemesis.prepare()

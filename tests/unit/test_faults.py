@@ -200,6 +200,43 @@ def test_a_partition_whose_every_link_another_fault_cuts_is_not_proven() -> None
     ]
 
 
+def test_a_partition_is_seen_through_what_only_slows_its_links() -> None:
+    rough = Around(rough=cut_pairs(GRUDGE))
+    assert doubts(CUT, {"matrix": OPEN}, {"matrix": PARTED}, rough) == []
+    assert len(doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, rough)) == 4, "slow is not cut"
+    stray = {a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()} for a, row in PARTED.items()}
+    elsewhere = Around(rough=frozenset({("n2", "n3"), ("n3", "n2")}))
+    assert doubts(CUT, {"matrix": OPEN}, {"matrix": stray}, elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "silent"),
+    [
+        ("partition", {}, True),
+        ("flapping", {"cut-ms": 300, "open-ms": 700}, True),
+        ("loss", {"percent": 20}, False),
+        ("loss", {"percent": 90}, True),
+        ("packets", {"rate-kbit": 1000}, False),
+        ("packets", {"rate-kbit": 8}, True),
+        ("packets", {"delay-ms": 200, "jitter-ms": 50}, False),
+        ("packets", {"delay-ms": 900}, True),
+        ("kill", {}, False),
+    ],
+)
+def test_what_may_leave_nothing_but_silence(kind: str, settings: dict[str, float], silent: bool) -> None:
+    assert KINDS[kind].silences(replace(CUT, kind=kind, settings=settings)) is silent
+
+
+@pytest.mark.parametrize("kind", ["partition", "flapping", "loss", "packets"])
+def test_what_cannot_be_told_from_other_faults_is_not_proven(kind: str) -> None:
+    """Not seeing anything must never pass for having seen it bite."""
+    fault = replace(CUT, kind=kind, settings=SETTINGS.get(kind, {}))
+    sights = {"matrix": PARTED, "datagrams": heard(), "burst": heard()}
+    blind = {"matrix": OPEN, "datagrams": dict.fromkeys(HOSTS), "burst": dict.fromkeys(HOSTS)}
+    assert doubts(fault, {**sights, "matrix": OPEN}, sights, Around(cut=cut_pairs(GRUDGE)))
+    assert doubts(fault, {**sights, "matrix": OPEN}, blind)
+
+
 def test_leftovers_of_a_partition() -> None:
     assert leftovers(CUT, {}, {"matrix": OPEN}) == []
     assert len(leftovers(CUT, {}, {"matrix": PARTED})) == 4
@@ -272,6 +309,7 @@ def test_packets_show_what_was_asked_for() -> None:
             one["seconds"] = 0.1
     assert doubts(held, {"burst": heard()}, {"burst": trickle}) == []
     assert len(doubts(held, {"burst": heard()}, {"burst": heard()})) == 1
+    assert len(doubts(held, {"burst": trickle}, {"burst": trickle})) == 1, "it was as slow even before"
     assert len(leftovers(held, {"burst": heard()}, {"burst": trickle})) == 1
     double = replace(slow, settings={"duplicate-percent": 10})
     copied = heard()
