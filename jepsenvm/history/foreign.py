@@ -130,6 +130,8 @@ def _op(entry: Any, where: str) -> Op:
         time=int(time) if isinstance(time, int | float) else 0,
         node=None if entry.get("node") is None else _name(entry["node"]),
         error=None if entry.get("error") is None else str(entry["error"]),
+        data=entry.get("data"),
+        offset=entry["offset"] if isinstance(entry.get("offset"), int) else None,
     )
 
 

@@ -26,6 +26,7 @@ SCHEMA: Final = pa.schema(
         ("process", pa.int64()),
         ("f", _NAMES),
         ("value", pa.int64()),
+        ("offset", pa.int64()),
         ("node", _NAMES),
         ("error", pa.utf8()),
         ("data", pa.utf8()),
@@ -57,7 +58,7 @@ class Journal:
             raise Failed(f"cannot write the history {path}: {problem.strerror}") from problem
         self._path = path
 
-    def append(
+    def append(  # noqa: PLR0913 - one for each column of the history
         self,
         type: Type,
         f: str,
@@ -67,9 +68,10 @@ class Journal:
         node: str | None = None,
         error: str | None = None,
         data: Any = None,
+        offset: int | None = None,
     ) -> None:
         """Record an op at this moment."""
-        row = (_CODES[type], process, f, value, node, error, None if data is None else json.dumps(data))
+        row = (_CODES[type], process, f, value, offset, node, error, None if data is None else json.dumps(data))
         with self._lock:
             self._rows.append((self._clock(), *row))
 
@@ -83,13 +85,14 @@ class Journal:
             rows, self._rows = self._rows, []
             if not rows:
                 return
-            time, type_, process, f, value, node, error, data = zip(*rows, strict=True)
+            time, type_, process, f, value, offset, node, error, data = zip(*rows, strict=True)
             columns = [
                 pa.array(time, pa.int64()),
                 pa.array(type_, pa.int8()),
                 pa.array(process, pa.int64()),
                 self._encoded("f", f),
                 pa.array(value, pa.int64()),
+                pa.array(offset, pa.int64()),
                 self._encoded("node", node),
                 pa.array(error, pa.utf8()),
                 pa.array(data, pa.utf8()),

@@ -19,7 +19,7 @@ class Op:
     """One line of a history.
 
     ``time`` is in nanoseconds since the run began; ``value`` is any scalar, or for a drain a list; ``data`` is what
-    else is to be kept (a fault's groups and proof, say), JSON-able.
+    else is to be kept (a fault's groups and proof, say), JSON-able; ``offset`` is where in a stream a record was read.
     """
 
     type: Type
@@ -30,3 +30,4 @@ class Op:
     node: str | None = None
     error: str | None = None
     data: Any = None
+    offset: int | None = None

@@ -38,6 +38,8 @@ class Chunk:
     f: Ints
     value: Ints
     has_value: Mask
+    offset: Ints
+    """Where in a stream a record was read; -1 where that means nothing."""
     node: Ints
     data: Callable[[int], Any]
     """The row's ``data``, decoded, or None."""
@@ -104,6 +106,7 @@ class History:
                     node=self.nodes[int(chunk.node[row])] if chunk.node[row] >= 0 else None,
                     error=chunk.error(int(row)),
                     data=chunk.data(int(row)),
+                    offset=int(chunk.offset[row]) if chunk.offset[row] >= 0 else None,
                 )
 
     def nemesis_ops(self) -> list[Op]:
@@ -164,7 +167,7 @@ def _has_end_mark(path: Path) -> bool:
 
 
 def _chunk(batch: pa.RecordBatch, history: History) -> Chunk:
-    time, type_, process, f, value, node, error, data = batch.columns
+    time, type_, process, f, value, offset, node, error, data = batch.columns
     has_value = np.ones(len(batch), dtype=bool)
     if value.null_count:
         has_value = value.is_valid().to_numpy(zero_copy_only=False)
@@ -181,6 +184,7 @@ def _chunk(batch: pa.RecordBatch, history: History) -> Chunk:
         f=_codes(f, history.names),
         value=value.to_numpy(),
         has_value=has_value,
+        offset=offset.fill_null(-1).to_numpy(),
         node=_codes(node, history.nodes),
         data=decoded,
         error=lambda row: error[row].as_py(),
@@ -231,11 +235,12 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
                     names.setdefault(one.f, len(names)),
                     code(one.value),
                     nodes.setdefault(one.node, len(nodes)) if one.node is not None else -1,
+                    -1 if one.offset is None else one.offset,
                 )
             )
             extras.append((one.data, one.error))
-    table: Ints = np.array(rows, dtype=np.int64).reshape(-1, 6)
-    time, type_, process, f, value, node = (table[:, column] for column in range(6))
+    table: Ints = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    time, type_, process, f, value, node, offset = (table[:, column] for column in range(7))
     chunk = Chunk(
         time=time,
         type=type_,
@@ -243,6 +248,7 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
         f=f,
         value=value,
         has_value=np.ones(len(table), dtype=bool),
+        offset=offset,
         node=node,
         data=lambda row: extras[row][0],
         error=lambda row: extras[row][1],

@@ -163,3 +163,11 @@ def test_unreadable_histories_are_refused_with_their_line(tmp_path: Path, name: 
         check(open_history(tmp_path / name), {})
     assert says in str(refused.value)
     assert refused.value.exit_status == 254
+
+
+def test_offsets_come_back_from_the_journal(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "history.arrow", count().__next__)
+    written.append("ok", "read", 7, process=1, offset=3)
+    written.append("ok", "read", 8, process=1)
+    written.close()
+    assert [(op.value, op.offset) for op in open_history(tmp_path / "history.arrow").ops()] == [(7, 3), (8, None)]
