@@ -110,6 +110,14 @@ def _kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as problem:
+        raise ValueError(f"must be a regular expression: {problem}") from None
+    return text
+
+
 NemesisName = Annotated[str, AfterValidator(_known_in("nemesis"))]
 FaultName = Annotated[NemesisName, AfterValidator(_some_fault)]
 NemesisNames = Annotated[
@@ -170,7 +178,13 @@ class Plan(BaseModel):
     """Consumers during the load, spread over the nodes; with 0 everything is read back by the drain."""
     op_timeout: Seconds = 5
     recovery_deadline: Seconds = 120
+    recover_within: Seconds | None = None
+    """The cluster must have recovered by itself so soon after the last healing, or the run is invalid."""
     drain_deadline: Seconds = 600
+    log_patterns: Mapping[str, Annotated[str, AfterValidator(_expression)]] = Field(default_factory=dict)
+    """Regular expressions by name: the lines of the brokers' logs that match are counted."""
+    forbidden_log_patterns: tuple[str, ...] = ()
+    """The names of those of which no line may match, or the run is invalid."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @property
@@ -182,7 +196,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _the_faults_fit(self) -> Self:
-        problems = [*_drawing_problems(self), *_schedule_problems(self)]
+        problems = [*_drawing_problems(self), *_schedule_problems(self), *_judging_problems(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -228,6 +242,21 @@ def _schedule_problems(plan: Plan) -> list[str]:
     takes = max(step.until for step in plan.schedule) - min(step.at for step in plan.schedule)
     if plan.repeat_every is not None and plan.repeat_every < takes:
         problems.append(f"repeat-every ({plan.repeat_every:g} s) is shorter than the schedule takes ({takes:g} s)")
+    return problems
+
+
+def _judging_problems(plan: Plan) -> list[str]:
+    """Return why a run could not be judged as the plan wants."""
+    problems = [
+        f"forbidden-log-patterns: {name!r} is none of log-patterns"
+        for name in plan.forbidden_log_patterns
+        if name not in plan.log_patterns
+    ]
+    if plan.recover_within is not None and plan.recover_within > plan.recovery_deadline:
+        problems.append(
+            f"recover-within ({plan.recover_within:g} s) must not be longer than recovery-deadline "
+            f"({plan.recovery_deadline:g} s), after which nodes are restarted"
+        )
     return problems
 
 
