@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import History, Ints, Mask
+from jepsenvm.plan.grudge import cut_pairs
 
 SECOND: Final = 1_000_000_000
 
@@ -18,6 +19,18 @@ IN_FORCE: Final = "in-force"
 HEAL: Final = "heal"
 HEALED: Final = "healed"
 """The phases of a fault, each a nemesis op: its ``data`` has phase, window, fault, proof and when each node acted."""
+
+VIEW: Final = "view"
+DURING: Final = "during"
+"""The f of what the brokers themselves saw around a fault, and the phase of what they saw while it was in force."""
+
+ACKNOWLEDGED: Final = ("enqueue", "acquire")
+"""The ops of a workload's load whose ok is a promise of the broker: to keep a message, to have handed out a lock."""
+
+CUTS: Final = ("partition", "flapping")
+"""The kinds of faults whose grudge sets nodes apart; others only lose or slow what goes over the links of theirs."""
+
+NEVER: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -30,10 +43,14 @@ class Window:
     in_force: int | None = None
     heal_began: int | None = None
     healed: int | None = None
+    undone: int | None = None
+    """When the last node had undone it, which is a little before it was seen healed; None where nobody recorded it."""
     skew_ms: float | None = None
     """Milliseconds between the first node and the last to act."""
     stops_load: bool = False
     """Whether it means to keep every publisher from being confirmed."""
+    leader: str | None = None
+    """The queue's leader while it was in force, where a broker said so in time."""
     problems: tuple[str, ...] = ()
     """Why the fault, or its healing, is not proven; empty when it is."""
 
@@ -47,14 +64,22 @@ class Window:
         """The fault as people name it, such as ``fault 1 (partition-random-halves {n1 n2 | n3 n4 n5})``."""
         return f"fault {self.number} ({self.fault.get('name', 'unnamed')} {{{self.fault.get('text', '')}}})"
 
+    @property
+    def ended(self) -> int | None:
+        """When it was over on every node."""
+        return self.healed if self.undone is None else self.undone
+
 
 def windows(history: History) -> list[Window]:
     """Return the fault windows that the nemesis' ops tell of, in order."""
     found: dict[int, dict[str, Any]] = {}
+    views: list[Op] = []
     for op in history.nemesis_ops():
-        if isinstance(op.data, dict) and "window" in op.data:
+        if op.f == VIEW:
+            views.append(op)  # some are asked before the fault, and answered at any time
+        elif isinstance(op.data, dict) and "window" in op.data:
             _note(found.setdefault(op.data["window"], {"injected": op.time, "problems": ()}), op)
-    return [Window(number=number, **fields) for number, fields in sorted(found.items())]
+    return [_led(Window(number=number, **fields), views) for number, fields in sorted(found.items())]
 
 
 def _note(fields: dict[str, Any], op: Op) -> None:
@@ -62,6 +87,8 @@ def _note(fields: dict[str, Any], op: Op) -> None:
     key = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}.get(op.data["phase"])
     if key:
         fields[key] = op.time
+    if key == "healed" and op.data.get("fired"):
+        fields["undone"] = max(op.data["fired"].values())
     if key == "in_force" and op.data.get("fired"):
         fields["in_force"] = max(op.data["fired"].values())
         fields["skew_ms"] = op.data.get("skew-ms")
@@ -70,17 +97,66 @@ def _note(fields: dict[str, Any], op: Op) -> None:
         fields["problems"] = (*fields["problems"], op.error)
 
 
-def acknowledged_within(history: History, window: Window, f: str = "enqueue") -> int:
-    """Return how many ops of this f were acknowledged while the fault was in force on every node."""
+def _led(window: Window, views: Iterable[Op]) -> Window:
+    """Return the window with the leader that the brokers told of while it was in force."""
+    for op in views:
+        data = op.data if isinstance(op.data, dict) else {}
+        if (data.get("window"), data.get("phase")) == (window.number, DURING) and op.time < (window.ended or NEVER):
+            return replace(window, leader=data.get("proof", {}).get("broker", {}).get("leader"))
+    return window
+
+
+def sides(window: Window, nodes: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of nodes that a fault sets apart; ``nodes`` are those that it need not name.
+
+    For a cut, a group is who still hears each other, be it through others; for other faults, its victims, and the rest.
+    """
+    victims = set(window.fault.get("nodes", ()))
+    grudge = {node: frozenset(dropped) for node, dropped in window.fault.get("grudge", {}).items()}
+    everyone = victims.union(nodes, grudge, *grudge.values())
+    if grudge and window.fault.get("kind") in CUTS:
+        return _components(everyone, cut_pairs(grudge))
+    return [tuple(sorted(group)) for group in (victims, everyone - victims) if group]
+
+
+def _components(nodes: Collection[str], cut: Collection[tuple[str, str]]) -> list[tuple[str, ...]]:
+    left, found = set(nodes), []
+    while left:
+        group: set[str] = set()
+        joining = {min(left)}
+        while joining:
+            group |= joining
+            joining = {node for node in left - group if any((node, member) not in cut for member in joining)}
+        found.append(tuple(sorted(group)))
+        left -= group
+    return found
+
+
+def acknowledgements(history: History, f_names: Sequence[str] = ACKNOWLEDGED) -> tuple[Ints, Ints]:
+    """Return when ops of these f's were ok, in nanoseconds, and the codes of the nodes that said so."""
+    times, nodes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for chunk in history:
+        for f in f_names:
+            rows = history.mask(chunk, "ok", f)
+            times.append(chunk.time[rows])
+            nodes.append(chunk.node[rows])
+    return np.concatenate(times), np.concatenate(nodes)
+
+
+def in_force(times: Ints, window: Window) -> Mask:
+    """Return which times lie where the fault was in force on every node, and its healing had not begun."""
     if window.in_force is None:
-        return 0
-    times = history.times("ok", f)
-    end = window.heal_began if window.heal_began is not None else np.iinfo(np.int64).max
-    return int(((times >= window.in_force) & (times < end)).sum())
+        return np.zeros(len(times), dtype=bool)
+    inside: Mask = (times >= window.in_force) & (times < (NEVER if window.heal_began is None else window.heal_began))
+    return inside
 
 
 def attribute(history: History, values: Ints) -> str | None:
-    """Return in one sentence which nodes confirmed these values, when, and during which faults; None for no values."""
+    """Return in one sentence which nodes confirmed these values, when, and during which faults; None for no values.
+
+    Where a fault cut the cluster and all of its values were confirmed on one side, the side is named; and the queue's
+    leader at that time, where the history knows it.
+    """
     if not len(values) or not any(len(chunk.node) and chunk.node.max() >= 0 for chunk in history):
         return None
     times, nodes = _confirmations(history, values)
@@ -88,31 +164,51 @@ def attribute(history: History, values: Ints) -> str | None:
         return None
     by = " and ".join(_listed([history.nodes[code] for code in np.unique(nodes) if code >= 0]) or ["unnamed nodes"])
     span = f"between {times.min() / SECOND:.1f} s and {times.max() / SECOND:.1f} s"
-    return f"confirmed by {by} {span}, {'; '.join(_when(times, windows(history)))}"
+    return f"confirmed by {by} {span}, {'; '.join(_when(history, times, nodes))}"
 
 
-def _when(times: Ints, found: Sequence[Window]) -> Iterator[str]:
+def _when(history: History, times: Ints, nodes: Ints) -> Iterator[str]:
     """Yield how many of these times lie in which fault, or after which was healed: a broker may settle only then."""
+    found = windows(history)
     if not found:
         yield f"{len(times):,} without any fault"
         return
     inside = {window.number: _within(times, window) for window in found}
     outside = ~np.any(list(inside.values()), axis=0)
     for window in found:
-        if count := int(inside[window.number].sum()):
-            yield f"{count:,} during {window.title}"
+        rows = inside[window.number]
+        if count := int(rows.sum()):
+            where = _circumstances(window, history.nodes, [int(code) for code in np.unique(nodes[rows])])
+            yield ", ".join([f"{count:,} during {window.title}", *where])
         later = [other.injected for other in found if other.injected > window.injected]
-        ends = min(later, default=np.iinfo(np.int64).max)
+        ends = min(later, default=NEVER)
         if count := int((outside & (times >= window.injected) & (times < ends)).sum()):
             yield f"{count:,} after fault {window.number} was healed"
     if count := int((times < min(window.injected for window in found)).sum()):
         yield f"{count:,} before any fault"
 
 
+def _circumstances(window: Window, nodes: Sequence[str], codes: Sequence[int]) -> Iterator[str]:
+    """Yield on which side of a cut these nodes are, if all are on one, and who led the queue, if that is known."""
+    confirming = {nodes[code] if code >= 0 else "" for code in codes}
+    groups = sides(window, nodes) if window.fault.get("kind") in CUTS else []
+    for side in groups if len(groups) > 1 else ():
+        if confirming <= set(side):
+            yield _side(side, groups)
+    if window.leader:
+        yield f"led by {window.leader}"
+
+
+def _side(side: Sequence[str], groups: Sequence[Sequence[str]]) -> str:
+    others = sum(map(len, groups)) - len(side)
+    if len(side) > others:
+        return "majority side"
+    return "minority side" if len(groups) == 2 and len(side) < others else f"side of {' '.join(side)}"
+
+
 def _within(times: Ints, window: Window) -> Mask:
     """Return which times lie in a fault, from its injection until it was seen healed."""
-    end = window.healed if window.healed is not None else np.iinfo(np.int64).max
-    inside: Mask = (times >= window.injected) & (times < end)
+    inside: Mask = (times >= window.injected) & (times < (NEVER if window.healed is None else window.healed))
     return inside
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
+from jepsenvm.checkers.availability import availability
+from jepsenvm.checkers.broker_logs import broker_logs
+from jepsenvm.checkers.exceptions import exceptions
 from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.latency import latency
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import Refused
 from jepsenvm.history.foreign import open_history
@@ -40,9 +46,30 @@ def judge_run(path: Path) -> Results:
     checkers: Mapping[str, Checker] = {
         **WORKLOADS[plan.workload].checkers(plan),
         "faults": faults,
+        "vacuity": vacuity,
         "recovery": recovery,
+        "availability": partial(availability, within=plan.recover_within),
+        "latency": latency,
+        "exceptions": exceptions,
+        "broker-logs": partial(
+            broker_logs,
+            logs=read_logs(path / "nodes"),
+            patterns=plan.log_patterns,
+            forbidden=plan.forbidden_log_patterns,
+        ),
     }
     return check(open_history(path / HISTORY), checkers)
+
+
+def read_logs(folder: Path) -> Mapping[str, Iterator[str]]:
+    """Return the lines of the logs that a run collected, by node; they are read when they are asked for, once."""
+    return {node.name: _lines(node) for node in sorted(folder.glob("*")) if node.is_dir()}
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.glob("*.log")):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            yield from file
 
 
 def read_plan(path: Path) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from jepsenvm.checkers.faults import SCHEDULE, faults
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.verdict import Result, Verdict, check, worst
-from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT, attribute, windows
+from jepsenvm.checkers.windows import DURING, HEAL, HEALED, IN_FORCE, INJECT, VIEW, attribute, windows
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, Ints, from_ops
+from jepsenvm.plan.grudge import complete_grudge
 
 V, I, U = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN  # noqa: E741 - a truth table
 
@@ -87,7 +89,6 @@ def test_a_proven_fault_that_met_load_is_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda ops: [op for op in ops if op.time != 30], "met no acknowledged message"),
         (lambda ops: [op if op.time != 20 else nemesis(IN_FORCE, 20, error="n1 still reaches n2") for op in ops],
          "n1 still reaches n2"),
         (lambda ops: [op if op.time != 40 else nemesis(HEAL, 40, error="it did not last") for op in ops],
@@ -112,15 +113,15 @@ def test_a_history_without_its_schedule_is_unknown() -> None:
     assert "which faults were planned" in faults(from_ops(good())).reasons[-1]
 
 
-def test_a_fault_that_stops_the_load_need_not_meet_any() -> None:
-    quiet = [op for op in good() if op.time != 30]
-    quiet[2].data.update({"fired": {"n1": 18, "n2": 19}, "skew-ms": 0.0, "stops-load": True})
-    assert judged(quiet).verdict is V
-
-
 def test_a_fault_by_hand_does_not_stand_for_a_planned_one() -> None:
     by_hand = [op if not op.data else nemesis(op.data["phase"], op.time, window=100_001) for op in good()]
     assert "only 0 of 1 planned" in judged(by_hand).reasons[0]
+
+
+def test_locks_that_were_handed_out_are_acknowledged_too() -> None:
+    ops = [replace(op, f="acquire") if op.f == "enqueue" else op for op in good()]
+    result = judged(ops)
+    assert (result.verdict, result.figures["windows"][0]["acknowledged-count"]) == (V, 1)
 
 
 def test_no_fault_planned_and_none_seen_is_valid() -> None:
@@ -140,6 +141,71 @@ def test_a_loss_is_attributed_to_nodes_times_and_faults() -> None:
     )
     assert attribute(history, codes[:1]) == "confirmed by n1 between 5.0 s and 5.0 s, 1 before any fault"
     assert attribute(history, codes[:0]) is None
+
+
+def complete(groups: list[list[str]]) -> dict[str, list[str]]:
+    return {node: sorted(dropped) for node, dropped in complete_grudge(groups).items()}
+
+
+CUT = {
+    "name": "partition-halves",
+    "text": "n1 n3 | n2 n4 n5",
+    "kind": "partition",
+    "nodes": ["n1", "n2", "n3", "n4", "n5"],
+    "grudge": complete([["n1", "n3"], ["n2", "n4", "n5"]]),
+}
+
+
+def circumstances(*nodes: str, cut: Any = CUT, leader: str | None = None, asked: int = 15) -> str:
+    """Return how a loss is attributed of which one message was confirmed on each node during a cut."""
+    phases = [(INJECT, 10), (IN_FORCE, 11), (HEAL, 18), (HEALED, 20)]
+    ops = [Op("info", "x", process=NEMESIS, time=t, data={"phase": p, "window": 1, "fault": cut}) for p, t in phases]
+    view = {"phase": DURING, "window": 1, "fault": cut, "proof": {"broker": {"leader": leader}}}
+    history = from_ops(
+        [*ops[:2], Op("info", VIEW, process=NEMESIS, time=asked, data=view)]
+        + [acknowledged(value, 12 + value, node) for value, node in enumerate(nodes)]
+        + ops[2:]
+    )
+    found = attribute(history, history.values("ok", "enqueue"))
+    assert found is not None
+    return found.partition("}")[2].removeprefix(")")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "groups", "says"),
+    [
+        (["n1", "n3"], [["n1", "n3"], ["n2", "n4", "n5"]], ", minority side"),
+        (["n3"], [["n1", "n3"], ["n2", "n4", "n5"]], ", minority side"),
+        (["n2", "n5"], [["n1", "n3"], ["n2", "n4", "n5"]], ", majority side"),
+        (["n1", "n2"], [["n1", "n3"], ["n2", "n4", "n5"]], ""),
+        (["n1"], [["n1", "n3"], ["n2", "n4"]], ", side of n1 n3"),
+        (["n5"], [["n1", "n3"], ["n2", "n4"], ["n5"]], ", side of n5"),
+        (["n1"], [["n1", "n2", "n3"], ["n4"], ["n5"]], ", majority side"),
+    ],
+)
+def test_a_loss_on_one_side_of_a_cut_names_the_side(nodes: list[str], groups: list[list[str]], says: str) -> None:
+    everyone = [node for group in groups for node in group]
+    assert circumstances(*nodes, cut={**CUT, "nodes": everyone, "grudge": complete(groups)}) == says
+
+
+def test_what_leaves_the_cluster_in_one_piece_has_no_sides() -> None:
+    bridge = {**CUT, "nodes": ["n1", "n2", "n3"], "grudge": complete([["n1"], ["n2"]])}
+    assert circumstances("n1", cut=bridge) == ""  # n3 hears both
+    assert circumstances("n1", cut={**CUT, "kind": "loss"}) == ""
+    assert circumstances("n1", cut={**CUT, "kind": "kill", "nodes": ["n1"], "grudge": {}}) == ""
+
+
+def test_a_loss_names_the_leader_that_was_seen_in_time() -> None:
+    assert circumstances("n1", leader="n2") == ", minority side, led by n2"
+    assert circumstances("n1", "n2", leader="n2") == ", led by n2"
+    assert circumstances("n1", leader="n2", asked=25) == ", minority side"
+
+
+def test_what_the_brokers_see_makes_no_window() -> None:
+    view = Op("info", VIEW, process=NEMESIS, time=3, data={"phase": "before", "window": 1, "fault": FAULT, "proof": {}})
+    (window,) = windows(from_ops([view, *good()]))
+    assert window.injected == 10
+    assert windows(from_ops([view])) == []
 
 
 def test_windows_are_numbered_and_timed() -> None:

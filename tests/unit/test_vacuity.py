@@ -1,0 +1,103 @@
+"""vacuity: a fault that met no load tested nothing; which side of it acknowledged what is told, and no reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jepsenvm.checkers.vacuity import vacuity
+from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT, Window, sides
+from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.table import from_ops
+from jepsenvm.plan.grudge import complete_grudge, cut_pairs
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+CUT = {
+    "kind": "partition",
+    "name": "partition-halves",
+    "text": "n1 n2 | n3 n4 n5",
+    "nodes": NODES,
+    "grudge": {node: sorted(others) for node, others in complete_grudge([NODES[:2], NODES[2:]]).items()},
+}
+KILL = {"kind": "kill", "name": "kill", "text": "n2", "nodes": ["n2"], "grudge": {}}
+
+
+def judged(*acknowledged: tuple[int, str], fault: Any = CUT, f: str = "enqueue", stops: bool = False) -> Result:
+    """Judge one fault, in force from 20 to 40, that met ops acknowledged at these times on these nodes."""
+    phases = [(INJECT, 10), (IN_FORCE, 20), (HEAL, 40), (HEALED, 50)]
+    more = {"fired": {"n1": 20}, "stops-load": stops}
+    nemesis = [
+        Op("info", "x", process=NEMESIS, time=at, data={"phase": phase, "window": 1, "fault": fault, **more})
+        for phase, at in phases
+    ]
+    return vacuity(from_ops([*nemesis, *(Op("ok", f, 0, time=at, node=node) for at, node in acknowledged)]))
+
+
+def counts(result: Result) -> dict[str, int]:
+    (window,) = result.figures["windows"]
+    assert window["window"] == 1
+    return {" ".join(side["nodes"]): side["acknowledged-count"] for side in window["sides"]}
+
+
+def test_a_fault_that_met_load_on_both_sides_is_valid() -> None:
+    result = judged((20, "n1"), (30, "n3"), (39, "n5"), (40, "n1"), (19, "n1"))
+    assert (result.verdict, result.reasons) == (Verdict.VALID, ())
+    assert counts(result) == {"n1 n2": 1, "n3 n4 n5": 2}
+
+
+def test_a_fault_that_met_load_on_one_side_is_valid_and_the_figures_tell() -> None:
+    result = judged((30, "n3"))
+    assert (result.verdict, result.reasons) == (Verdict.VALID, ())
+    assert counts(result) == {"n1 n2": 0, "n3 n4 n5": 1}
+
+
+@pytest.mark.parametrize("acknowledged", [[], [(19, "n1"), (40, "n1")]])
+def test_a_fault_that_met_no_load_is_unknown(acknowledged: list[tuple[int, str]]) -> None:
+    result = judged(*acknowledged)
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.reasons == (
+        "fault 1 (partition-halves {n1 n2 | n3 n4 n5}) met no acknowledged message while it was in force, "
+        "so it tested nothing",
+    )
+
+
+def test_a_fault_that_stops_the_load_need_not_meet_any() -> None:
+    assert judged(stops=True).verdict is Verdict.VALID
+
+
+def test_a_fault_that_was_never_in_force_is_not_for_us_to_judge() -> None:
+    data = {"phase": INJECT, "window": 1, "fault": CUT}
+    result = vacuity(from_ops([Op("info", "start", process=NEMESIS, data=data)]))
+    assert (result.verdict, counts(result)) == (Verdict.VALID, {"n1 n2": 0, "n3 n4 n5": 0})
+
+
+@pytest.mark.parametrize(("f", "verdict"), [("acquire", Verdict.VALID), ("dequeue", Verdict.UNKNOWN)])
+def test_what_counts_as_acknowledged(f: str, verdict: Verdict) -> None:
+    assert judged((30, "n1"), f=f).verdict is verdict
+
+
+def test_the_sides_of_other_faults_are_the_victims_and_the_rest() -> None:
+    result = judged((30, "n2"), (31, "n1"), (32, "n3"), fault=KILL)
+    assert counts(result) == {"n2": 1, "n1 n3": 2}
+
+
+def test_an_empty_history_is_valid() -> None:
+    assert vacuity(from_ops([])) == Result(Verdict.VALID, (), {"windows": []})
+
+
+@given(st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)).filter(lambda pair: pair[0] != pair[1])))
+def test_sides_are_who_still_hears_each_other(drops: Sequence[tuple[str, str]]) -> None:
+    grudge = {node: frozenset(source for to, source in drops if to == node) for node in NODES}
+    cut = cut_pairs(grudge)
+    reach = {(a, b): a == b or (a, b) not in cut for a, b in product(NODES, NODES)}
+    for between, a, b in product(NODES, NODES, NODES):  # Warshall's closure
+        reach[a, b] |= reach[a, between] and reach[between, b]
+    expected = sorted({tuple(b for b in NODES if reach[a, b]) for a in NODES})
+    fault = {"kind": "partition", "grudge": {node: sorted(dropped) for node, dropped in grudge.items()}}
+    assert sorted(sides(Window(1, fault, 0), NODES)) == expected
