@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.history.table import History
-from jepsenvm.report.plot import losses, rates
+from jepsenvm.report.plot import latencies, losses, rates
 from jepsenvm.report.terminal import verdict_lines
 
 _PAGE = """<!doctype html>
@@ -38,6 +38,14 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
 <td>{{ "-" if w["skew-ms"] is none else w["skew-ms"] ~ " ms" }}
 <td>{{ w["acknowledged-count"] }}</tr>
 {% endfor %}</table>{% else %}<p>none</p>{% endif %}
+{% if availability %}<h2>Availability</h2>
+<table><tr><th>node<th>longest without any ok<th>all that were longer than 1 s
+{% for w in availability.windows %}<th>first ok in fault {{ w.window }}<th>after its healing{% endfor %}</tr>
+{% for node, silence in availability.nodes.items() %}<tr><td>{{ node }}
+<td>{{ silence["longest-gap-seconds"] }} s<td>{{ silence["without-ok-seconds"] }} s
+{% for w in availability.windows %}{% for key in ("in-force-to-ok-seconds", "heal-to-ok-seconds") %}
+<td>{{ "-" if w.nodes[node][key] is none else w.nodes[node][key] ~ " s" }}{% endfor %}{% endfor %}</tr>
+{% endfor %}</table>{% endif %}
 <h2>Ops by node</h2>
 <table><tr><th>op<th>node<th>ok<th>fail<th>info</tr>
 {% for f, nodes in ops.items() %}{% for node, c in nodes.items() %}
@@ -54,6 +62,7 @@ def page(title: str, plan: str, results: Results, history: History) -> str:
     figures: Mapping[str, Mapping[str, Any]] = {name: result.figures for name, result in results.checkers.items()}
     plots = [
         rates(history, "enqueue", "confirmed messages"),
+        latencies(history, "enqueue", "until a message was confirmed: half of them, and 99 of 100, took no longer"),
         losses(history),
         rates(history, "dequeue", "messages read back"),
     ]
@@ -64,6 +73,7 @@ def page(title: str, plan: str, results: Results, history: History) -> str:
         lines=list(verdict_lines(results)),
         plots=[Markup(plot) for plot in plots if plot],  # noqa: S704 - drawn by us, its texts escaped by matplotlib
         windows=figures.get("faults", {}).get("windows", []),
+        availability=figures.get("availability"),
         ops=figures.get("stats", {}).get("by-f", {}),
         plan=plan,
         results=json.dumps(results.as_data(), indent=1, default=str),

@@ -1,16 +1,20 @@
-"""Plots of a history, as SVG: what was confirmed and read back when, on which node, under which fault."""
+"""Plots of a history, as SVG: what was confirmed and read back when, how fast, on which node, under which fault."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jepsenvm.checkers.latency import pairs
 from jepsenvm.checkers.windows import SECOND, windows
-from jepsenvm.history.table import History, Ints
+from jepsenvm.history.table import TYPE_CODES, History, Ints
+
+MILLISECOND: Final = 1_000_000
 
 
 def rates(history: History, f: str, title: str) -> str:
@@ -24,6 +28,36 @@ def losses(history: History) -> str | None:
     if not len(missing):
         return None
     return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, and never came back")
+
+
+def latencies(history: History, f: str, title: str) -> str | None:
+    """Return an SVG of the latency of ok ops of this f that began in each second; None when none took any time."""
+    seconds, took = _latencies(history, f)
+    if not took.any():
+        return None
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    axes = figure.add_subplot()
+    order = np.lexsort((took, seconds))
+    present, first, count = np.unique(seconds[order], return_index=True, return_counts=True)
+    for percent in (50, 99):
+        # the smallest that so many percent did not exceed, as in the checker
+        ranked = took[order][first + -(-count * percent // 100) - 1]
+        axes.plot(present, ranked / MILLISECOND, label=f"p{percent}", linewidth=1.2, marker=".", markersize=3)
+    _shade(axes, history)
+    axes.set(title=title, xlabel="seconds since the run began", ylabel="ms", yscale="log")
+    axes.legend(loc="upper right", ncols=6, fontsize="small")
+    return _svg(figure)
+
+
+def _latencies(history: History, f: str) -> tuple[Ints, Ints]:
+    """Return in which second each ok op began, and how many nanoseconds it took."""
+    seconds, took = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for some in pairs(history):
+        if f in history.names:
+            rows = (some.type == TYPE_CODES["ok"]) & (some.f == history.names.index(f))
+            seconds.append(some.invoked[rows] // SECOND)
+            took.append((some.completed - some.invoked)[rows])
+    return np.concatenate(seconds), np.concatenate(took)
 
 
 def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:

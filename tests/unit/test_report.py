@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
-from jepsenvm.checkers.verdict import Results, check
+from jepsenvm.checkers.verdict import Result, Results, check
 from jepsenvm.checkers.windows import HEALED, IN_FORCE, INJECT
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, from_ops
@@ -54,3 +55,24 @@ def test_the_page_has_the_verdict_the_plots_and_nothing_unescaped() -> None:
 def test_a_run_that_lost_nothing_has_no_plot_of_losses() -> None:
     history = from_ops([Op("invoke", "enqueue", 1), Op("ok", "enqueue", 1), Op("ok", "dequeue", 1)])
     assert page("t", "p", judged(history), history).count("<svg") == 2
+
+
+def test_the_page_shows_latencies_and_who_was_silent() -> None:
+    times = ((0, 1), (1, 2), (4, 9))
+    load = [Op("invoke", "enqueue", value, value, began * SECOND, "n1") for value, (began, _) in enumerate(times)]
+    load += [Op("ok", "enqueue", value, value, ended * SECOND, "n1") for value, (_, ended) in enumerate(times)]
+    history = from_ops(sorted([*lossy().nemesis_ops(), *load], key=lambda op: op.time))
+    text = page("t", "p", check(history, {"availability": availability}), history)
+    assert text.count("<svg") == 4
+    assert "7.0 s<td>7.0 s" in text
+    assert "<th>first ok in fault 1<th>after its healing" in text
+    assert "<td>6.0 s" in text
+    assert "<h2>Availability" not in page("t", "p", judged(history), history)
+
+
+def test_a_checker_that_crashed_does_not_spoil_the_page() -> None:
+    def crash(_: History) -> Result:
+        raise ZeroDivisionError
+
+    crashed = check(lossy(), {"availability": crash})
+    assert "the checker availability crashed" in page("t", "p", crashed, lossy())
