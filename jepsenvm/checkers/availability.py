@@ -143,11 +143,10 @@ def _recovered(history: History, healed: int | None) -> _Recovered | None:
     if not records:
         return None
     op, data = records[-1], records[-1].data
-    # The run looks at the cluster from so long before its record; trouble-seconds is how long it saw trouble then.
-    trouble = data.get("trouble-seconds")
-    began = op.time - round(data["seconds"] * SECOND)
-    not_before = began + round(trouble * SECOND) if trouble else op.time if data["troubles"] else healed or 0
-    return _Recovered(op.time, not_before, data["restarted"], data["troubles"])
+    # It looked for so many seconds until this record; trouble-seconds, if any, is until when it saw trouble in them.
+    began, trouble = op.time - round(data["seconds"] * SECOND), data.get("trouble-seconds")
+    not_before = op.time if data["troubles"] else began + round(trouble * SECOND) if trouble is not None else healed
+    return _Recovered(op.time, not_before or 0, data["restarted"], data["troubles"])
 
 
 def _until_whole(window: Window, found: Sequence[Window], recovered: _Recovered | None) -> float | None:

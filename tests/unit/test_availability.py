@@ -113,7 +113,9 @@ def test_recovery_is_told_of_the_last_healing() -> None:
         ([fault(), recover(31, 11, **{"trouble-seconds": 6.0})], Verdict.UNKNOWN, "is not known"),
         ([fault(), recover(31, 11, **{"trouble-seconds": 10.0})], Verdict.INVALID, "still in trouble after 12.0 s"),
         # Nobody looked before 97, and nothing was wrong then.
-        ([fault(), recover(100, 3, **{"trouble-seconds": 0.0})], Verdict.UNKNOWN, "was 82.0 s after it"),
+        ([fault(), recover(100, 3, **{"trouble-seconds": None})], Verdict.UNKNOWN, "was 82.0 s after it"),
+        # Nobody looked before 97, and something was.
+        ([fault(), recover(100, 3, **{"trouble-seconds": 0.0})], Verdict.INVALID, "still in trouble after 79.0 s"),
         ([fault(), recover(140, 121, restarted=["n2"])], Verdict.INVALID, "n2 had to be restarted"),
         ([fault(), recover(21, 1, restarted=["n2"])], Verdict.INVALID, "n2 had to be restarted"),
         ([fault(), recover(140, 121, troubles={"n2": "is down"})], Verdict.INVALID, "still in trouble after 122.0 s"),
