@@ -48,10 +48,6 @@ class _Recovered:
     restarted: Sequence[str]
     troubles: Mapping[str, str]
 
-    @property
-    def by_itself(self) -> bool:
-        return not self.restarted and not self.troubles
-
 
 def availability(history: History, *, within: float | None = None) -> Result:
     """Tell by node how long nothing was ok, and by fault how soon something was again; valid if there is no limit.
@@ -96,7 +92,7 @@ def _judged(within: float, healed: int | None, recovered: _Recovered | None) -> 
     if recovered.restarted:
         return Verdict.INVALID, (f"the cluster did not {in_time}: {' '.join(recovered.restarted)} had to be restarted",)
     troubled, took = ((moment - healed) / SECOND for moment in (recovered.not_before, recovered.at))
-    if took <= within and recovered.by_itself:
+    if took <= within and not recovered.troubles:
         return Verdict.VALID, ()
     if troubled > within:
         return Verdict.INVALID, (f"the cluster did not {in_time}: it was still in trouble after {troubled:.1f} s",)

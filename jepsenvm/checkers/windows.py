@@ -84,7 +84,7 @@ def windows(history: History) -> list[Window]:
 
 def _note(fields: dict[str, Any], op: Op) -> None:
     fields.setdefault("fault", op.data.get("fault", {}))
-    key = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}.get(op.data["phase"])
+    key = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}.get(op.data.get("phase"))
     if key:
         fields[key] = op.time
     if key == "healed" and op.data.get("fired"):
@@ -120,6 +120,7 @@ def sides(window: Window, nodes: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _components(nodes: Collection[str], cut: Collection[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Return the groups of nodes between which every pair is cut, both ways."""
     left, found = set(nodes), []
     while left:
         group: set[str] = set()
@@ -192,11 +193,11 @@ def _circumstances(window: Window, nodes: Sequence[str], codes: Sequence[int]) -
     """Yield on which side of a cut these nodes are, if all are on one, and who led the queue, if that is known."""
     confirming = {nodes[code] if code >= 0 else "" for code in codes}
     groups = sides(window, nodes) if window.fault.get("kind") in CUTS else []
-    for side in groups if len(groups) > 1 else ():
-        if confirming <= set(side):
-            yield _side(side, groups)
+    side = next((group for group in groups if confirming <= set(group)), ()) if len(groups) > 1 else ()
+    if side:
+        yield _side(side, groups)
     if window.leader:
-        yield f"led by {window.leader}"
+        yield f"led by {window.leader}" + (" on another side" if side and window.leader not in side else "")
 
 
 def _side(side: Sequence[str], groups: Sequence[Sequence[str]]) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jepsenvm.checkers.faults import SCHEDULE
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT, Window, sides
+from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
+from jepsenvm.plan.config import Plan
 from jepsenvm.plan.grudge import complete_grudge, cut_pairs
+from jepsenvm.run.judge import judge_run
+from jepsenvm.run.store import HISTORY, PLAN
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 CUT = {
@@ -101,3 +108,24 @@ def test_sides_are_who_still_hears_each_other(drops: Sequence[tuple[str, str]]) 
     expected = sorted({tuple(b for b in NODES if reach[a, b]) for a in NODES})
     fault = {"kind": "partition", "grudge": {node: sorted(dropped) for node, dropped in grudge.items()}}
     assert sorted(sides(Window(1, fault, 0), NODES)) == expected
+
+
+def test_every_run_is_judged_by_it(tmp_path: Path) -> None:
+    (tmp_path / PLAN).write_text(Plan().to_yaml())
+    journal = Journal(tmp_path / HISTORY, iter(range(0, 1000, 10)).__next__)
+    journal.append("info", SCHEDULE, process=NEMESIS, data=[{"fault": CUT}])
+    journal.append("invoke", "enqueue", 0, process=0, node="n1")
+    journal.append("ok", "enqueue", 0, process=0, node="n1")
+    for phase in (INJECT, IN_FORCE, HEAL, HEALED):
+        journal.append("info", "x", process=NEMESIS, data={"phase": phase, "window": 1, "fault": CUT})
+    recovered = {"seconds": 0.0, "deadline": 120, "restarted": [], "troubles": {}}
+    journal.append("info", "recover", process=NEMESIS, data=recovered)
+    journal.append("invoke", "drain", process=9)
+    journal.append("ok", "dequeue", 0, process=9, node="n1")
+    journal.append("ok", "drain", process=9)
+    journal.close()
+    results = judge_run(tmp_path)
+    assert results.verdict is Verdict.UNKNOWN
+    assert [name for name, result in results.checkers.items() if result.verdict is not Verdict.VALID] == ["vacuity"]
+    assert {"availability", "latency", "exceptions", "broker-logs"} <= results.checkers.keys()
+    json.dumps(results.as_data())

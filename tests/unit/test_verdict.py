@@ -196,7 +196,8 @@ def test_what_leaves_the_cluster_in_one_piece_has_no_sides() -> None:
 
 
 def test_a_loss_names_the_leader_that_was_seen_in_time() -> None:
-    assert circumstances("n1", leader="n2") == ", minority side, led by n2"
+    assert circumstances("n1", leader="n3") == ", minority side, led by n3"
+    assert circumstances("n1", leader="n2") == ", minority side, led by n2 on another side"
     assert circumstances("n1", "n2", leader="n2") == ", led by n2"
     assert circumstances("n1", leader="n2", asked=25) == ", minority side"
 
