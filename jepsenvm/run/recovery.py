@@ -51,7 +51,7 @@ class Recovery:
     async def wait(self) -> bool:
         """Wait for the cluster; restart what does not come back; record it all. Return whether it recovered."""
         began = time.monotonic()
-        troubles = await self._poll(self.deadline)
+        troubles, troubled = await self._poll(self.deadline)
         restarted: set[str] = set()
         for _ in range(ROUNDS):
             groups = to_restart(troubles, self.fleet.nodes, restarted)
@@ -63,22 +63,34 @@ class Recovery:
                 restarted.update(group)
             if not groups:
                 break
-            troubles = await self._poll(min(SETTLE_S, self.deadline))
+            troubles, later = await self._poll(min(SETTLE_S, self.deadline))
+            troubled = later or troubled
         seconds = round(time.monotonic() - began, 1)
         left = {node: trouble.text for node, trouble in troubles.items()}
-        data = {"seconds": seconds, "deadline": self.deadline, "restarted": sorted(restarted), "troubles": left}
+        data = {
+            "seconds": seconds,
+            "trouble-seconds": round(troubled - began, 1) if troubled else None,
+            "deadline": self.deadline,
+            "restarted": sorted(restarted),
+            "troubles": left,
+        }
         self.journal.append("info", "recover", process=NEMESIS, data=data)
         self.say(f"recovered in {seconds} s" if not troubles else f"NOT recovered: {_text(troubles)}")
         return not troubles
 
-    async def _poll(self, deadline: float) -> dict[str, Trouble]:
-        """Return what is wrong with which node at the deadline; empty as soon as nothing is."""
+    async def _poll(self, deadline: float) -> tuple[dict[str, Trouble], float]:
+        """Return what is wrong with which node at the deadline, empty as soon as nothing is, and since when.
+
+        That is when the last look began that found trouble, on the monotonic clock; 0 when none did.
+        """
         until = time.monotonic() + deadline
-        told = ""
+        told, troubled = "", 0.0
         while True:
+            looked = time.monotonic()
             troubles = await asyncio.to_thread(self._troubles)
+            troubled = looked if troubles else troubled
             if not troubles or time.monotonic() > until:
-                return troubles
+                return troubles, troubled
             if _text(troubles) != told:
                 told = _text(troubles)
                 self.say(f"recovering: {told}")
