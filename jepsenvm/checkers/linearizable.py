@@ -35,7 +35,10 @@ DEFAULT_BOUNDS: Final = Bounds()
 
 @dataclass(frozen=True)
 class Linearization:
-    """What a search found. Where it is invalid, ``stuck`` is the first call to return that no order explains."""
+    """What a search found. Where it is invalid, ``stuck`` is the first call to return that no order explains.
+
+    Where it is unknown, ``stuck`` is the last call to return that was tried, and may well be explained.
+    """
 
     verdict: Verdict
     explored: int
@@ -145,10 +148,10 @@ class _Search:
             while self._queue and not self._solved:
                 self._expand()
         except _Ended as ended:
-            return Linearization(Verdict.UNKNOWN, self._explored, str(ended))
+            return self._undone(Verdict.UNKNOWN, str(ended))
         if self._solved:
             return Linearization(Verdict.VALID, self._explored)
-        return self._failure()
+        return self._undone(Verdict.INVALID)
 
     def _expand(self) -> None:
         """Go on from the most promising configuration."""
@@ -222,15 +225,17 @@ class _Search:
             raise _Ended(f"search ended after {self._explored:,} configurations")
         return self._schedule.model.step(state, *self._schedule.what[number])
 
-    def _failure(self) -> Linearization:
+    def _undone(self, verdict: Verdict, reason: str | None = None) -> Linearization:
+        """Tell how far the search came."""
         schedule = self._schedule
-        furthest = max(at for at, _, _ in self._seen)
+        furthest = max((at for at, _, _ in self._seen), default=0)
         states = {state: None for at, state, _ in self._seen if at == furthest}
         stuck = schedule.returns[furthest]
         concurrent = [*stuck.others, *(number for group in schedule.alike for number in group)]
         return Linearization(
-            Verdict.INVALID,
+            verdict,
             self._explored,
+            reason,
             stuck=schedule.calls[stuck.call],
             states=tuple(states),
             concurrent=tuple(

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
+
 from jepsenvm.checkers.calls import Call, calls, unexplained
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization, linearize
 from jepsenvm.checkers.model import ILLEGAL, Model, identity
@@ -61,9 +63,9 @@ def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
     if problem:
         return Result(Verdict.UNKNOWN, (problem,), figures)
     searches = {key: linearize(one, CAS_REGISTER, bounds) for key, one in by_key.items()}
-    stuck = [(key, search) for key, search in searches.items() if search.stuck]
+    stuck = [search for search in searches.values() if search.verdict is Verdict.INVALID]
     figures["configurations"] = sum(search.explored for search in searches.values())
-    figures["violation"] = [call.as_data() for call in _shown(stuck[0][1])] if stuck else []
+    figures["violation"] = [call.as_data() for call in _shown(stuck[0])] if stuck else []
     reasons = [_story(key, search) for key, search in searches.items() if search.verdict is not Verdict.VALID]
     return Result(worst(*(search.verdict for search in searches.values())), tuple(reasons), figures)
 
@@ -86,7 +88,8 @@ def _is_pair(value: Any) -> bool:
 
 
 def _problem(history: History, found: Sequence[Call], orphans: list[Call]) -> str | None:
-    others = sorted({op.f for op in history.ops() if op.process != NEMESIS} - set(FS))
+    asked = {history.names[f] for chunk in history for f in np.unique(chunk.f[chunk.process != NEMESIS])}
+    others = sorted(asked - set(FS))
     if others:
         return f"the history has ops that are no register's: {', '.join(others[:10])}"
     if orphans:
@@ -111,7 +114,7 @@ def _shown(search: Linearization) -> list[Call]:
 def _story(key: str, search: Linearization) -> str:
     where = f" {key}" if key else ""
     call = search.stuck
-    if call is None:
+    if call is None or search.verdict is Verdict.UNKNOWN:
         return f"whether the register{where} is linearizable: {search.reason}"
     value = call.answered if call.f == "read" else _written(call)
     could = " or ".join(sorted({_printed(state) for state in search.states})[:10])

@@ -80,7 +80,7 @@ VALUES = st.sampled_from([0, 1, 2, 3, "1", True, None])
 TYPES: st.SearchStrategy[Type] = st.sampled_from(("invoke", "ok", "fail", "info"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(st.builds(Op, TYPES, st.sampled_from(["add", "other"]), VALUES), max_size=20), st.lists(VALUES))
 def test_it_agrees_with_jepsens_definition(adds: list[Op], values: list[Any]) -> None:
     attempts = {identity(op.value) for op in adds if (op.type, op.f) == ("invoke", "add")}

@@ -108,7 +108,7 @@ def test_knossos_own_way_of_writing(tmp_path: Path, read: int, verdict: Verdict)
 REGISTER_OPS = [("read", None), ("write", 1), ("write", 2), ("cas", [1, 2]), ("cas", [None, 1])]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50, deadline=None)
 @given(histories(REGISTER_OPS, [None, 1, 2], retire=True, most=5))
 def test_it_agrees_with_the_definition(history: list[Op]) -> None:
     found = calls(from_ops(history), "read", "write", "cas")[0]
