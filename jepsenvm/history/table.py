@@ -41,8 +41,9 @@ class Chunk:
     offset: Ints
     """Where in a stream a record was read; -1 where that means nothing."""
     node: Ints
+    has_data: Mask
     data: Callable[[int], Any]
-    """The row's ``data``, decoded, or None."""
+    """The row's ``data``, decoded, or None: slow, so ask ``has_data`` first."""
     error: Callable[[int], str | None]
 
 
@@ -186,6 +187,7 @@ def _chunk(batch: pa.RecordBatch, history: History) -> Chunk:
         has_value=has_value,
         offset=offset.fill_null(-1).to_numpy(),
         node=_codes(node, history.nodes),
+        has_data=data.is_valid().to_numpy(zero_copy_only=False),
         data=decoded,
         error=lambda row: error[row].as_py(),
     )
@@ -250,6 +252,7 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
         has_value=np.ones(len(table), dtype=bool),
         offset=offset,
         node=node,
+        has_data=np.array([data is not None for data, _ in extras], dtype=bool),
         data=lambda row: extras[row][0],
         error=lambda row: extras[row][1],
     )
