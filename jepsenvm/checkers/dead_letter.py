@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
+from jepsenvm.checkers.rows import without
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result
 from jepsenvm.checkers.windows import attribute
@@ -24,7 +23,7 @@ def dead_letter(history: History, *, strategy: str) -> Result:
     figures = {**total.figures, "strategy": strategy, "promised": strategy == AT_LEAST_ONCE}
     if not total.figures["lost-count"]:
         return Result(total.verdict, total.reasons, figures)
-    lost = np.setdiff1d(history.values("ok", "enqueue"), history.values("ok", "dequeue"))
+    lost = without(history.values("ok", "enqueue"), history.values("ok", "dequeue"))
     who = attribute(history, lost) or "acknowledged by their queue"
     reason = f"{total.figures['lost-count']:,} never arrived in the dead-letter queue: {who}"
     if strategy != AT_LEAST_ONCE:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jepsenvm.checkers.publishing import Publishing, first_of_each, highest_before, publishing
-from jepsenvm.checkers.rows import Rows, marked, rows
+from jepsenvm.checkers.rows import Rows, all_rows, marked, rows
 from jepsenvm.checkers.single_active import Overlap, overlaps
 from jepsenvm.checkers.total_queue import SHOWN, total_queue
 from jepsenvm.checkers.verdict import Result, Verdict, worst
@@ -71,12 +71,12 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
 
 def _drained(history: History, came: Rows) -> tuple[int, Mask]:
     """Return the row where the first drain began, and which deliveries are of processes that deliver in drains only."""
-    began = rows(history, "invoke", "drain", with_value=False).row
+    drains = all_rows(history, "drain")
+    began = drains.of_type("invoke").row
     if not len(began):
         return 0, np.zeros(len(came), dtype=bool)
-    outcomes = [rows(history, type, "drain", with_value=False).row for type in ("ok", "info", "fail")]
-    ended = np.concatenate(outcomes)
-    last = ended.max() if len(ended) >= len(began) else np.iinfo(np.int64).max
+    unfinished = 2 * len(began) > len(drains)
+    last = np.iinfo(np.int64).max if unfinished else drains.row[-1]
     outside = (came.row < began[0]) | (came.row > last)
     return int(began[0]), ~np.isin(came.process, came.process[outside])
 

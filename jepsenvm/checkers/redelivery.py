@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jepsenvm.checkers.rows import Rows, marked, rows
+from jepsenvm.checkers.rows import Rows, marked, rows, without
 from jepsenvm.checkers.total_queue import SHOWN, total_queue
 from jepsenvm.checkers.verdict import Result
 from jepsenvm.checkers.windows import attribute
@@ -27,10 +27,10 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     given_back = returned & np.isin(came.value, history.values("invoke", "enqueue"))
     total = total_queue(_without(history, came.row[given_back]), drain_required=True)
     values, times = np.unique(came.value[given_back], return_counts=True)
-    missing = np.setdiff1d(history.values("ok", "enqueue"), came.value[~given_back])
+    missing = without(history.values("ok", "enqueue"), came.value[~given_back])
     if not total.figures["lost-count"]:
         missing = missing[:0]  # undecided
-    dropped, never = np.intersect1d(missing, values), np.setdiff1d(missing, values)
+    dropped, never = missing[np.isin(missing, values)], without(missing, values)
     figures = {
         **total.figures,
         "dropped-count": len(dropped),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from jepsenvm.history.op import Type
-from jepsenvm.history.table import History, Ints, Mask
+from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints, Mask
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Rows:
 
     row: Ints
     """Where in the history each stands."""
+    type: Ints
+    """Codes, as of ``TYPE_CODES``."""
     time: Ints
     process: Ints
     node: Ints
@@ -25,10 +28,15 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row)
 
+    def of_type(self, type: Type) -> Rows:
+        """Return those of this type."""
+        return self.only(self.type == TYPE_CODES[type])
+
     def only(self, wanted: Mask) -> Rows:
         """Return some of these rows."""
         return Rows(
             self.row[wanted],
+            self.type[wanted],
             self.time[wanted],
             self.process[wanted],
             self.node[wanted],
@@ -37,14 +45,26 @@ class Rows:
         )
 
 
-def rows(history: History, type: Type, f: str, *, with_value: bool = True) -> Rows:
-    """Return the ops of this type and f, by default only those with a value."""
-    parts: list[tuple[Ints, ...]] = [(np.empty(0, dtype=np.int64),) * 6]
+def rows(history: History, type: Type, f: str) -> Rows:
+    """Return the ops of this type and f that have a value."""
+    return _gathered(history, lambda chunk: history.mask(chunk, type, f) & chunk.has_value)
+
+
+def all_rows(history: History, f: str) -> Rows:
+    """Return the ops of this f, of all types and with or without a value."""
+    return _gathered(history, lambda chunk: chunk.f == _code(history, f))
+
+
+def _code(history: History, f: str) -> int:
+    return history.names.index(f) if f in history.names else -1
+
+
+def _gathered(history: History, wanted: Callable[[Chunk], Mask]) -> Rows:
+    parts: list[tuple[Ints, ...]] = [(np.empty(0, dtype=np.int64),) * 7]
     before = 0
     for chunk in history:
-        wanted = history.mask(chunk, type, f)
-        at = np.flatnonzero(wanted & chunk.has_value if with_value else wanted)
-        columns = (chunk.time, chunk.process, chunk.node, chunk.value, chunk.offset)
+        at = np.flatnonzero(wanted(chunk))
+        columns = (chunk.type, chunk.time, chunk.process, chunk.node, chunk.value, chunk.offset)
         parts.append((at + before, *(column[at] for column in columns)))
         before += len(chunk.time)
     return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -61,3 +81,23 @@ def marked(history: History, type: Type, f: str, key: str) -> Mask:
             found[row] = isinstance(data, dict) and bool(data.get(key))
         parts.append(found[wanted])
     return np.concatenate(parts)
+
+
+def processes(history: History, f: str) -> Ints:
+    """Return the processes that have any op of this f, ascending."""
+    found = np.empty(0, dtype=np.int64)
+    for chunk in history:
+        found = distinct(np.concatenate([found, chunk.process[chunk.f == _code(history, f)]]))
+    return found
+
+
+def distinct(values: Ints) -> Ints:
+    """Return the different values, ascending: ``np.unique``, which hashes in numpy 2.3 and is slow for millions."""
+    ascending = np.sort(values)
+    found: Ints = ascending[np.diff(ascending, prepend=ascending[:1] - 1) != 0]
+    return found
+
+
+def without(values: Ints, others: Ints) -> Ints:
+    """Return the different values that are not among the others, ascending."""
+    return distinct(values[~np.isin(values, others)])

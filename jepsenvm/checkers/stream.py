@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from jepsenvm.checkers.publishing import Publishing, first_of_each, highest_before, publishing
-from jepsenvm.checkers.rows import Rows, rows
+from jepsenvm.checkers.rows import Rows, all_rows, distinct, processes, rows, without
 from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.checkers.windows import attribute
-from jepsenvm.history.op import TYPES
-from jepsenvm.history.table import History, Ints
+from jepsenvm.history.table import TYPE_CODES, History, Ints
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,10 @@ def stream(history: History) -> Result:
     offset, value = _records(placed)
     first = first_of_each(value)
     lost = _missing(acknowledged, [reader for reader in readers if reader.complete])
-    undecided = np.setdiff1d(_missing(acknowledged, [reader for reader in readers if not reader.complete]), lost)
+    undecided = without(_missing(acknowledged, [reader for reader in readers if not reader.complete]), lost)
     if not readers:
-        undecided = np.unique(acknowledged)
-    seen = np.unique(reads.value)
+        undecided = distinct(acknowledged)
+    seen = distinct(reads.value)
     back = placed.only(highest_before(placed.offset, placed.process) >= placed.offset)
     figures: dict[str, Any] = {
         "attempt-count": len(published.value),
@@ -74,7 +73,7 @@ def stream(history: History) -> Result:
         "out-of-order": published.value[pairs],
         "unexpected": seen[~published.attempted(seen)],
         "duplicated": value[~first],
-        "recovered": np.setdiff1d(seen[published.attempted(seen)], acknowledged),
+        "recovered": without(seen[published.attempted(seen)], acknowledged),
         "undecided": undecided,
     }.items():
         figures[f"{name}-count"] = len(found)
@@ -90,13 +89,13 @@ def stream(history: History) -> Result:
 
 def _readers(history: History, reads: Rows) -> list[_Reader]:
     """Return who began to read, or said how it ended."""
-    ends = {type: rows(history, type, "end", with_value=False) for type in TYPES}
-    begun = rows(history, "invoke", "read", with_value=False)
-    processes = np.unique(np.concatenate([reads.process, begun.process, *(end.process for end in ends.values())]))
+    ends = all_rows(history, "end")
+    ok = ends.of_type("ok")
+    doubted = ends.process[(ends.type == TYPE_CODES["info"]) | (ends.type == TYPE_CODES["fail"])]
     readers = []
-    for process in processes.tolist():
-        end = ends["ok"].offset[ends["ok"].process == process]
-        finished = len(end) and process not in ends["info"].process and process not in ends["fail"].process
+    for process in distinct(np.concatenate([ends.process, processes(history, "read")])).tolist():
+        end = ok.offset[ok.process == process]
+        finished = len(end) and process not in doubted
         readers.append(_Reader(process, reads.only(reads.process == process), int(end[-1]) if finished else None))
     return readers
 
@@ -112,15 +111,15 @@ def _records(reads: Rows) -> tuple[Ints, Ints]:
 
 def _missing(acknowledged: Ints, readers: Sequence[_Reader]) -> Ints:
     """Return what any of these readers did not read."""
-    parts = [np.setdiff1d(acknowledged, reader.reads.value) for reader in readers]
-    return np.unique(np.concatenate(parts)) if parts else acknowledged[:0]
+    parts = [without(acknowledged, reader.reads.value) for reader in readers]
+    return distinct(np.concatenate(parts)) if parts else acknowledged[:0]
 
 
 def _divergent(readers: Sequence[_Reader], offset: Ints) -> Ints:
     """Return the offsets at which the readers differ, each as far as it has read."""
-    known = np.unique(offset)
-    passed = [np.setdiff1d(known[known <= reader.last], reader.reads.offset) for reader in readers]
-    return np.unique(np.concatenate([offset[1:][np.diff(offset) == 0], *passed]))
+    known = distinct(offset)
+    passed = [without(known[known <= reader.last], reader.reads.offset) for reader in readers]
+    return distinct(np.concatenate([offset[1:][np.diff(offset) == 0], *passed]))
 
 
 def _out_of_order(published: Publishing, value: Ints) -> Ints:
