@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -47,6 +47,7 @@ from jepsenvm.workloads.registry import WORKLOADS
 @click.option("--window", type=int, metavar="N", help="Unconfirmed messages that each publisher may have in flight.")
 @click.option("--consumers", type=int, metavar="N", help="Consumers during the load.")
 @click.option("--seed", type=int, metavar="N", help="The same seed gives the same ops and the same schedule.")
+@click.option("--set", "more", multiple=True, metavar="KEY=VALUE", help="Any other key of a plan, such as hold=20.")
 @click.option("--name", metavar="NAME", help="The run's name in the store.")
 @click.option("--store", "store_root", type=click.Path(path_type=Path), default=Path("store"), show_default=True)
 @click.option("--no-deploy", is_flag=True, help="Refuse, rather than deploy, when the cluster is not as needed.")
@@ -58,13 +59,15 @@ def command(
     inventory_path: Path | None,
     store_root: Path,
     no_deploy: bool,
+    more: Sequence[str],
     **overrides: Any,
 ) -> None:
     """Run an experiment: load the cluster, break it, heal it, drain it, and give a verdict.
 
     Options override the plan file. The exit status is the verdict: 0 valid, 1 invalid, 2 unknown.
     """
-    plan = _plan(plan_path, {key.replace("_", "-"): value for key, value in overrides.items() if value is not None})
+    given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
+    plan = _plan(plan_path, {**given, **_more(more)})
     story = Story()
     inventory = inventory_for(inventory_path, story.say, bring_up=True)
     store = create(store_root, plan)
@@ -83,6 +86,17 @@ def command(
         text = page(f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history))
         story.say(f"stored in {store.path}, report: {store.write(REPORT, text)}")
     context.exit(results.verdict.exit_status)
+
+
+def _more(words: Sequence[str]) -> dict[str, object]:
+    """Return the keys and values of ``--set``; each value is read as in a plan file."""
+    found: dict[str, object] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise Refused(f"--set {word}: not KEY=VALUE")
+        found.update(read(f"{key}: {value}", f"--set {word}"))
+    return found
 
 
 def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
@@ -121,8 +135,9 @@ def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *
     version = preflight.version(fleet)
     preflight.possible(plan, version)
     preflight.fit_for_faults(fleet, facts)
+    nemeses = ", ".join(plan.nemeses) or ("as scheduled" if plan.schedule else "none")
     story.say(
-        f"RabbitMQ {version} on {len(inventory.nodes)} nodes, {plan.queue_type} queue, {plan.partition_handling}, "
-        f"nemesis {', '.join(plan.nemeses) or ('as scheduled' if plan.schedule else 'none')}, seed {plan.seed}"
+        f"RabbitMQ {version} on {len(inventory.nodes)} nodes, workload {plan.workload}, {plan.queue_type} queue, "
+        f"{plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
     )
     return Cluster(inventory, fleet, facts, credentials(inventory))

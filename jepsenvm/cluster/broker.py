@@ -118,6 +118,12 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     return Settings(found[1], found[2], int(found[3]))
 
 
+def set_policy(fleet: Fleet, node: str, name: str, pattern: str, definition: Mapping[str, Any]) -> None:
+    """Set a policy for queues, before those of our deployment; raises like Fleet.run when it cannot be."""
+    words = ["set_policy", "--priority", "1", "--apply-to", "queues", name, pattern, json.dumps(definition)]
+    _ctl(fleet, node, *words, timeout=60)
+
+
 def stop(fleet: Fleet, node: str, patience: float = 60) -> None:
     """Stop a node's broker: cleanly if it can within ``patience`` seconds, else by SIGKILL."""
     fleet.run(

@@ -24,7 +24,8 @@ from jepsenvm.errors import Refused
 
 T = TypeVar("T")
 
-QueueType = Literal["quorum", "mirrored", "classic"]
+QueueType = Literal["quorum", "mirrored", "classic", "stream"]
+Promotion = Literal["when-synced", "always"]
 PartitionHandling = Literal["ignore", "autoheal", "pause_minority"]
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
@@ -118,6 +119,10 @@ def _expression(text: str) -> str:
     return text
 
 
+def _snake(key: str) -> str:
+    return key.replace("-", "_")
+
+
 NemesisName = Annotated[str, AfterValidator(_known_in("nemesis"))]
 FaultName = Annotated[NemesisName, AfterValidator(_some_fault)]
 NemesisNames = Annotated[
@@ -174,8 +179,34 @@ class Plan(BaseModel):
     """Messages a second of all publishers together; 0 is flat out."""
     messages: Annotated[int, Field(ge=1)] | None = None
     """The load ends after so many messages of all publishers together, if the time limit does not come first."""
+    confirm: Literal["confirms", "transactions"] = "confirms"
+    """How the broker says that it has taken a message: publisher confirms, or the commit of a transaction."""
     consumers: Annotated[int, Field(ge=0, le=1000)] = 0
     """Consumers during the load, spread over the nodes; with 0 everything is read back by the drain."""
+    consume: Literal["asynchronous", "polling", "mixed"] = "asynchronous"
+    """Whether the broker pushes to consumers (basic.consume), they ask (basic.get), or every other one does either."""
+    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 500
+    """Unacknowledged deliveries that the broker may have under way to each consumer."""
+    quorum_group_size: Annotated[int, Field(ge=1, le=99)] | None = None
+    """How many nodes hold a quorum queue; the broker's default if not said."""
+    mirrors: Annotated[int, Field(ge=1, le=99)] | Literal["all"] = 3
+    """On how many nodes a mirrored queue is (ha-mode exactly), or on all."""
+    promote_on_shutdown: Promotion | None = None
+    promote_on_failure: Promotion | None = None
+    """Which mirror may become a mirrored queue's leader; the broker's default if not said."""
+    delivery_limit: Annotated[int, Field(ge=-1)] | None = None
+    """So often a quorum queue takes a message back before it drops it; the broker's default if not said."""
+    single_active: bool = True
+    """Whether the queue of workload order lets one consumer be active at a time."""
+    message_ttl: Seconds = 1
+    """After so long in its queue, workload dead-letter has a message dead-lettered."""
+    dead_letter_strategy: Literal["at-most-once", "at-least-once"] = "at-least-once"
+    dead_letter_target: Literal["accepting", "refusing"] = "accepting"
+    """Whether the dead-letter queue takes every message, or refuses those for which it has no room."""
+    hold: SpanOrNone = (0.0, 1.0)
+    """How long a client of workload lock holds it."""
+    fenced: bool = False
+    """Whether the lock's number is all that is judged, and not that it has one holder."""
     op_timeout: Seconds = 5
     recovery_deadline: Seconds = 120
     recover_within: Seconds | None = None
@@ -195,8 +226,9 @@ class Plan(BaseModel):
         return (self.nemesis,) if isinstance(self.nemesis, str) else self.nemesis
 
     @model_validator(mode="after")
-    def _the_faults_fit(self) -> Self:
-        problems = [*_drawing_problems(self), *_schedule_problems(self), *_judging_problems(self)]
+    def _all_fits_together(self) -> Self:
+        asked = (_workload_problems, _drawing_problems, _schedule_problems, _judging_problems)
+        problems = [problem for problems_of in asked for problem in problems_of(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -204,6 +236,8 @@ class Plan(BaseModel):
     def to_yaml(self) -> str:
         """Return the plan as a plan file that gives this plan again."""
         document = self.model_dump(by_alias=True, mode="json")
+        foreign = [key for key, type_ in _OF_ONE_TYPE.items() if self.queue_type != type_]
+        document = {key: value for key, value in document.items() if key not in foreign}
         if self.schedule is not None:
             document = {key: value for key, value in document.items() if key not in _DRAWN_ONLY}
             document["schedule"] = [
@@ -214,6 +248,53 @@ class Plan(BaseModel):
 
 _DRAWN_ONLY: Final = ("nemesis", "quiet-before", "fault-duration", "overlapping")
 """The keys that say how faults are drawn, which is of no meaning beside a schedule."""
+
+
+QUEUE_TYPES: Final[Mapping[str, tuple[QueueType, ...]]] = {
+    "queue": ("quorum", "mirrored", "classic"),
+    "dead-letter": ("quorum",),
+    "order": ("quorum", "mirrored", "classic"),
+    "lock": ("quorum", "mirrored", "classic"),
+    "stream": ("stream",),
+    "redelivery": ("quorum",),
+}
+"""The types of queue that each workload can be about."""
+
+DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
+    "order": {"consumers": 5, "prefetch": 1},
+    "redelivery": {"consumers": 5, "prefetch": 20},
+    "stream": {"queue-type": "stream"},
+}
+"""What a workload has for a default where it differs from the others'."""
+
+
+_OF_ONE_TYPE: Final[Mapping[str, QueueType]] = {
+    "quorum-group-size": "quorum",
+    "delivery-limit": "quorum",
+    "mirrors": "mirrored",
+    "promote-on-shutdown": "mirrored",
+    "promote-on-failure": "mirrored",
+}
+
+
+def _workload_problems(plan: Plan) -> list[str]:
+    """Return why the keys of a plan do not go with its workload."""
+    types = QUEUE_TYPES.get(plan.workload, ())
+    problems = []
+    if types and plan.queue_type not in types:
+        problems.append(f"workload {plan.workload} is about queue-type {' or '.join(types)}, not {plan.queue_type}")
+    problems += [
+        f"{key} goes only with queue-type {type_}"
+        for key, type_ in _OF_ONE_TYPE.items()
+        if _snake(key) in plan.model_fields_set and plan.queue_type != type_
+    ]
+    if plan.fenced and plan.queue_type != "quorum":
+        problems.append("fenced goes only with queue-type quorum, which counts deliveries")
+    if plan.confirm == "transactions" and plan.queue_type not in {"classic", "mirrored"}:
+        problems.append(f"transactions are not for queue-type {plan.queue_type}: use classic or mirrored")
+    if plan.confirm == "transactions" and plan.window > 1:
+        problems.append("with transactions each publisher has one message under way: window must be 1")
+    return problems
 
 
 def _drawing_problems(plan: Plan) -> list[str]:
@@ -231,7 +312,7 @@ def _schedule_problems(plan: Plan) -> list[str]:
     """Return why the keys of a plan do not go with its schedule."""
     if plan.schedule is None:
         return ["repeat-every goes only with schedule"] if plan.repeat_every is not None else []
-    surplus = [key for key in _DRAWN_ONLY if key.replace("-", "_") in plan.model_fields_set]
+    surplus = [key for key in _DRAWN_ONLY if _snake(key) in plan.model_fields_set]
     problems = [f"schedule stands instead of {', '.join(surplus)}: give one or the other"] if surplus else []
     problems += [
         f"schedule item {number} ({step.fault}, at {step.at:g} s for {step.lasts:g} s) ends after "
@@ -290,9 +371,10 @@ def read(text: str, source: str) -> Mapping[str, object]:
 
 def resolve(document: Mapping[str, object], source: str, workloads: Collection[str], nemeses: Collection[str]) -> Plan:
     """Return the plan that a document describes; raise Refused with every problem of it in one line."""
+    defaults = DEFAULTS.get(str(document.get("workload", "queue")), {})
     try:
         return Plan.model_validate(
-            document, by_name=False, by_alias=True, context={"workload": workloads, "nemesis": nemeses}
+            {**defaults, **document}, by_name=False, by_alias=True, context={"workload": workloads, "nemesis": nemeses}
         )
     except ValidationError as problems:
         raise Refused(f"{source}: " + "; ".join(_sentence(error) for error in problems.errors())) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -38,6 +39,7 @@ FLUSH_EVERY_S: Final = 0.1
 TELL_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 QUEUE_PREFIX: Final = "jepsenvm."
+POLICY: Final = "jepsenvm-run"
 
 Tell = Callable[[Mapping[str, Tally], float], None]
 """Shows the publishers' tallies; the second argument is the share of the load's time that has gone by."""
@@ -62,6 +64,13 @@ def execute(plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], Non
         return asyncio.run(_Run(plan, cluster, store, say, tell).execute())
     except BaseExceptionGroup as group:
         raise _first(group) from None
+
+
+def mirroring(plan: Plan) -> dict[str, object]:
+    """Return the policy of a mirrored queue."""
+    copies = {"ha-mode": "all"} if plan.mirrors == "all" else {"ha-mode": "exactly", "ha-params": plan.mirrors}
+    promotion = {"ha-promote-on-shutdown": plan.promote_on_shutdown, "ha-promote-on-failure": plan.promote_on_failure}
+    return {**copies, "ha-sync-mode": "automatic", **{key: value for key, value in promotion.items() if value}}
 
 
 class _Run:
@@ -116,6 +125,8 @@ class _Run:
     async def _setup(self) -> None:
         names = await asyncio.to_thread(broker.queues, self._cluster.fleet, self._context.addresses[0].node)
         stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
+        if self._plan.queue_type == "mirrored":
+            await asyncio.to_thread(self._mirror)
         try:
             await self._workload.setup(self._context, stale)
         except (SessionLost, TimeoutError) as problem:
@@ -127,6 +138,12 @@ class _Run:
         self._journal.append("info", SCHEDULE, process=NEMESIS, data=planned)
         if self._steps:
             await asyncio.to_thread(self._nemesis.prepare)
+
+    def _mirror(self) -> None:
+        """Have this run's queue mirrored as its plan says."""
+        pattern = f"^{re.escape(self._context.queue)}$"
+        node = self._context.addresses[0].node
+        broker.set_policy(self._cluster.fleet, node, POLICY, pattern, mirroring(self._plan))
 
     async def _load_and_break(self) -> None:
         began = asyncio.get_running_loop().time()
@@ -179,9 +196,9 @@ class _Run:
         await recovery.wait()
         await self._workload.drain(self._context, self._ask_broker)
 
-    async def _ask_broker(self) -> Leftover:
-        """Return what is left in the queue; only when every node says so is it empty, or gone."""
-        fleet, name = self._cluster.fleet, self._context.queue
+    async def _ask_broker(self, name: str) -> Leftover:
+        """Return what is left in a queue; only when every node says so is it empty, or gone."""
+        fleet = self._cluster.fleet
         told = await asyncio.to_thread(fleet.each_or_error, lambda node: broker.queues(fleet, node).get(name))
         for node, queue in told.items():
             if isinstance(queue, Exception):
@@ -192,7 +209,8 @@ class _Run:
         ready = max(queue.ready for queue in found)
         unacknowledged = max(queue.unacknowledged for queue in found)
         everywhere = len(found) == len(told) and all(queue.empty for queue in found)
-        return Leftover(0 if everywhere else 1, f"ready {ready}, unacknowledged {unacknowledged}")
+        text = f"ready {ready}, unacknowledged {unacknowledged}"
+        return Leftover(0 if everywhere else 1, text, max(0, unacknowledged))
 
     # What goes on beside the phases.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from jepsenvm.cluster import broker
 from jepsenvm.cluster.hosts import Facts, abilities, facts
@@ -112,6 +113,20 @@ def possible(plan: Plan, running: str) -> None:
             f"queue-type: mirrored queues were removed in RabbitMQ 4.0, and the nodes run {running}",
             remedy="use queue-type quorum, or machines with an older RabbitMQ (`jepsenvm lab up --suite bookworm`)",
         )
+
+    for what, (since, needs) in NEWER.items():
+        if needs(plan) and release(running) < since:
+            raise Refused(
+                f"{what} came with RabbitMQ {'.'.join(map(str, since))}, and the nodes run {running}",
+                remedy="use machines with a newer RabbitMQ (`jepsenvm lab up --suite bookworm`)",
+            )
+
+
+NEWER: Final[Mapping[str, tuple[tuple[int, int], Callable[[Plan], bool]]]] = {
+    "streams": ((3, 9), lambda plan: plan.queue_type == "stream"),
+    "messages of quorum queues that expire": ((3, 10), lambda plan: plan.workload == "dead-letter"),
+}
+"""What a plan may need that older brokers have not."""
 
 
 def release(text: str) -> tuple[int, ...]:

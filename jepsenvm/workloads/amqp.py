@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pika
 import pika.exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
+
+T = TypeVar("T")
 
 HEARTBEAT_S: Final = 10
 
@@ -50,13 +52,15 @@ class Delivery:
     tag: int
     body: bytes
     redelivered: bool
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
-    """An open connection with one channel in confirm mode."""
+    """An open connection with one channel: in confirm mode, or with transactions in its place."""
 
-    def __init__(self, address: Address, connection: AsyncioConnection) -> None:
+    def __init__(self, address: Address, connection: AsyncioConnection, *, transactions: bool = False) -> None:
         self.address = address
+        self._transactions = transactions
         self.lost: str | None = None
         """Why it is gone; None while it lives."""
         self._connection = connection
@@ -66,6 +70,8 @@ class Session:
         self._unconfirmed: OrderedDict[int, asyncio.Future[Outcome]] = OrderedDict()
         self._published = 0
         self._returned: set[str] = set()
+        self._empty: Callable[..., None] | None = None
+        """Called when a get finds nothing."""
 
     async def publish(self, queue: str, body: bytes) -> Outcome:
         """Publish a persistent, mandatory message; return what the broker said of it.
@@ -80,6 +86,10 @@ class Session:
             self._channel.basic_publish("", queue, body, properties, mandatory=True)
         except pika.exceptions.AMQPError as problem:
             raise SessionLost(reason_text(problem)) from problem
+        if self._transactions:
+            # Whatever was returned comes before the answer to the commit.
+            await self._asked(lambda done: self._channel.tx_commit(callback=done))
+            return Outcome.RETURNED if self._took_back(str(tag)) else Outcome.CONFIRMED
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._unconfirmed[tag] = future
         return await future
@@ -107,18 +117,53 @@ class Session:
         """Delete a queue with all that is in it."""
         await self._asked(lambda done: self._channel.queue_delete(queue, callback=done))
 
-    async def consume(self, queue: str, prefetch: int, deliver: Callable[[Delivery], None]) -> str:
+    async def consume(
+        self,
+        queue: str,
+        prefetch: int,
+        deliver: Callable[[Delivery], None],
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
         """Begin to consume with manual acknowledgement; ``deliver`` is called for each message. Return the tag."""
         await self._asked(lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done))
 
-        def delivered(_: Any, method: Any, __: Any, body: bytes) -> None:
-            deliver(Delivery(method.delivery_tag, body, method.redelivered))
+        def delivered(_: Any, method: Any, properties: Any, body: bytes) -> None:
+            deliver(_delivery(method, properties, body))
+
+        def begin(done: Callable[..., None]) -> None:
+            tags.append(self._channel.basic_consume(queue, delivered, arguments=dict(arguments or {}), callback=done))
 
         tags: list[str] = []
-        await self._asked(
-            lambda done: tags.append(self._channel.basic_consume(queue, delivered, auto_ack=False, callback=done))
-        )
+        await self._asked(begin)
         return tags[0]
+
+    async def get(self, queue: str) -> Delivery | None:
+        """Return the next message of a queue, which waits to be acknowledged or rejected; None when there is none."""
+
+        def ask(done: Callable[..., None]) -> None:
+            self._empty = done
+            self._channel.basic_get(
+                queue, lambda _, method, properties, body: done(_delivery(method, properties, body)), auto_ack=False
+            )
+
+        answer = await self._asked(ask)
+        return answer if isinstance(answer, Delivery) else None
+
+    async def reject(self, tag: int) -> None:
+        """Give a message back to its queue; when this returns, the broker's channel has dealt with that."""
+        self._check()
+        self._channel.basic_reject(tag, requeue=True)
+        # A rejection has no answer of its own; the channel works in order, so any later answer will do.
+        await self._asked(lambda done: self._channel.basic_qos(prefetch_count=0, callback=done))
+
+    def settle(self, tag: int, *, returned: bool) -> None:
+        """Acknowledge one delivery, or give it back, without waiting; a lost session does neither."""
+        if self.lost is not None:
+            return
+        if returned:
+            self._channel.basic_reject(tag, requeue=True)
+        else:
+            self._channel.basic_ack(tag)
 
     async def cancel(self, tag: str) -> None:
         """Stop consuming; no delivery comes after this returns."""
@@ -128,6 +173,18 @@ class Session:
         """Acknowledge every delivery up to this tag; a lost session acknowledges nothing, and the broker redelivers."""
         if self.lost is None:
             self._channel.basic_ack(tag, multiple=True)
+
+    async def unless_lost(self, awaited: Coroutine[Any, Any, T]) -> T:
+        """Return what is awaited; raises SessionLost when the session goes before it comes."""
+        coming, gone = asyncio.ensure_future(awaited), asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                raise SessionLost(self.lost or "the connection is gone")
+            return coming.result()
+        finally:
+            coming.cancel()
+            gone.cancel()
 
     async def close(self) -> None:
         """Close in good order: what was sent before, acknowledgements too, has been taken when this returns."""
@@ -151,14 +208,22 @@ class Session:
             tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
         for tag in tags:
             future = self._unconfirmed.pop(tag, None)
-            returned = str(tag) in self._returned
-            self._returned.discard(str(tag))
+            returned = self._took_back(str(tag))
             if future and not future.done():
                 future.set_result(Outcome.RETURNED if returned else Outcome.CONFIRMED if confirmed else Outcome.NACKED)
 
     def _on_return(self, _: Any, __: Any, properties: Any, ___: bytes) -> None:
         # A return comes before the confirmation of the same message, and carries what we sent but no delivery tag.
         self._returned.add(properties.message_id)
+
+    def _took_back(self, message: str) -> bool:
+        returned = message in self._returned
+        self._returned.discard(message)
+        return returned
+
+    def _on_empty(self, _: Any) -> None:
+        if self._empty:
+            self._empty()
 
     def _lose(self, reason: str) -> None:
         if self.lost is not None:
@@ -201,10 +266,18 @@ class Session:
         self._channel = await self._asked(lambda done: self._connection.channel(on_open_callback=done))
         self._channel.add_on_close_callback(lambda _, reason: self._lose(reason_text(reason)))
         self._channel.add_on_return_callback(self._on_return)
-        await self._asked(lambda done: self._channel.confirm_delivery(self._on_confirmation, callback=done))
+        self._channel.add_callback(self._on_empty, [pika.spec.Basic.GetEmpty], one_shot=False)
+        if self._transactions:
+            await self._asked(lambda done: self._channel.tx_select(callback=done))
+        else:
+            await self._asked(lambda done: self._channel.confirm_delivery(self._on_confirmation, callback=done))
 
 
-async def connect(address: Address) -> Session:
+def _delivery(method: Any, properties: Any, body: bytes) -> Delivery:
+    return Delivery(method.delivery_tag, body, method.redelivered, properties.headers or {})
+
+
+async def connect(address: Address, *, transactions: bool = False) -> Session:
     """Return an open session; raises SessionLost with the reason when there can be none."""
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[None] = loop.create_future()
@@ -237,7 +310,7 @@ async def connect(address: Address) -> Session:
     )
     try:
         await opened
-        session = Session(address, connection)
+        session = Session(address, connection, transactions=transactions)
         sessions.append(session)
         await session._open_channel()
     except BaseException:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jepsenvm.workloads import queue
+from jepsenvm.workloads import dead_letter, lock, order, queue, redelivery, stream
 from jepsenvm.workloads.workload import Workload
 
-WORKLOADS: Final[Mapping[str, Workload]] = {"queue": queue.WORKLOAD}
+WORKLOADS: Final[Mapping[str, Workload]] = {
+    "queue": queue.WORKLOAD,
+    "dead-letter": dead_letter.WORKLOAD,
+    "order": order.WORKLOAD,
+    "lock": lock.WORKLOAD,
+    "stream": stream.WORKLOAD,
+    "redelivery": redelivery.WORKLOAD,
+}

@@ -56,9 +56,12 @@ class Leftover:
 
     messages: int | None
     text: str
+    unacknowledged: int = 0
+    """Those that are with a consumer."""
 
 
-AskBroker = Callable[[], Awaitable[Leftover]]
+AskBroker = Callable[[str], Awaitable[Leftover]]
+"""Tells of the queue of this name."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from jepsenvm import lab
+from jepsenvm.cluster import broker
 from jepsenvm.cluster.inventory import Inventory, load
+from jepsenvm.cluster.ssh import Fleet
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
@@ -40,6 +42,15 @@ def jepsenvm(*words: str, expect: int | None = None, timeout: float = 600) -> su
     if expect is not None:
         assert done.returncode == expect, f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def made_whole(cluster: Inventory) -> None:
+    """Deploy again where the test before has left a node that is stuck for good."""
+    nodes = [node.name for node in cluster.nodes]
+    with Fleet(cluster.nodes) as fleet:
+        views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    if any(isinstance(view, Exception) or view.troubles(nodes) for view in views.values()):
+        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 
 
 def on(node: str, command: str, *, check: bool = True) -> str:

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.cluster import broker
 from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.secrets import credentials
-from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.history.foreign import open_history
 from jepsenvm.workloads.amqp import Outcome, connect
-from tests.lab.conftest import JEPSENVM, cut, jepsenvm, on, results
+from tests.lab.conftest import JEPSENVM, cut, jepsenvm, made_whole, on, results
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 PAIRS = list(itertools.permutations(NODES, 2))
@@ -42,10 +40,7 @@ def users_rule(cluster: Inventory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def whole(cluster: Inventory, users_rule: None) -> None:
     """Every test begins with a whole cluster: the one before may have left a node that is stuck for good."""
-    with Fleet(cluster.nodes) as fleet:
-        views = fleet.each_or_error(lambda node: broker.view(fleet, node))
-    if any(isinstance(view, Exception) or view.troubles(NODES) for view in views.values()):
-        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
+    made_whole(cluster)
 
 
 def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:

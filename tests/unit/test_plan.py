@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepsenvm.errors import Refused
-from jepsenvm.plan.config import Plan, PlannedFault, read, resolve, seconds
+from jepsenvm.plan.config import DEFAULTS, QUEUE_TYPES, Plan, PlannedFault, read, resolve, seconds
 from jepsenvm.plan.nemesis import NEMESES
+from jepsenvm.run.lifecycle import mirroring
 from jepsenvm.workloads.registry import WORKLOADS
 
 
@@ -27,7 +28,7 @@ def resolved(text: str) -> Plan:
         ("time-limit: .nan", "time-limit"),
         ("time-limit: .inf", "time-limit"),
         ("nemesis: gremlins", "nemesis: must be one of clients-drop, clients-kill"),
-        ("workload: cooking", "workload: must be one of queue"),
+        ("workload: cooking", "workload: must be one of dead-letter, lock, order, queue, redelivery, stream"),
         ("queue-type: lazy", "queue-type"),
         ("name: ../../etc", "name"),
         ("seed: -1", "seed"),
@@ -72,6 +73,15 @@ def resolved(text: str) -> Plan:
             "repeat-every: 20\nschedule: [{at: 5, for: 2, fault: kill}, {at: 20, for: 6, fault: pause}]",
             "repeat-every (20 s) is shorter than the schedule takes (21 s)",
         ),
+        ("workload: stream\nqueue-type: quorum", "workload stream is about queue-type stream, not quorum"),
+        ("queue-type: stream", "workload queue is about queue-type quorum or mirrored or classic, not stream"),
+        ("queue-type: classic\ndelivery-limit: 3", "delivery-limit goes only with queue-type quorum"),
+        ("mirrors: 2", "mirrors goes only with queue-type mirrored"),
+        ("confirm: transactions", "transactions are not for queue-type quorum"),
+        ("queue-type: classic\nconfirm: transactions\nwindow: 2", "window must be 1"),
+        ("workload: lock\nqueue-type: classic\nfenced: true", "fenced goes only with queue-type quorum"),
+        ("workload: lock\nhold: [3, 1]", "hold: must be [least, most]"),
+        ("consume: slowly", "consume: Input should be 'asynchronous', 'polling' or 'mixed'"),
     ],
 )
 def test_a_bad_plan_is_refused_in_one_line(text: str, says: str) -> None:
@@ -133,6 +143,8 @@ STEPS = st.fixed_dictionaries(
             "rate": st.floats(0, 1e6, allow_nan=False),
             "messages": st.none() | st.integers(1, 10**9),
             "queue-type": st.sampled_from(["quorum", "mirrored", "classic"]),
+            "consume": st.sampled_from(["asynchronous", "polling", "mixed"]),
+            "hold": st.sampled_from([0, "3s", [0, "20s"]]),
             "time-limit": st.sampled_from([60, "1m30s"]),
             "recover-within": st.sampled_from([None, 20, "1m"]),
             "log-patterns": st.just({"oom": r"out of \w+"}),
@@ -154,6 +166,35 @@ STEPS = st.fixed_dictionaries(
 def test_a_stored_plan_is_the_same_plan(common: dict[str, Any], faults: dict[str, Any]) -> None:
     plan = resolve({**common, **faults}, "x", WORKLOADS.keys(), NEMESES.keys())
     assert resolved(plan.to_yaml()) == plan
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_every_workload_can_be_asked_for_by_its_name_alone(workload: str) -> None:
+    plan = resolved(f"workload: {workload}")
+    assert plan.queue_type == QUEUE_TYPES[workload][0]
+    assert resolved(plan.to_yaml()) == plan
+
+
+def test_what_is_known_of_workloads_is_known_of_all() -> None:
+    assert QUEUE_TYPES.keys() == WORKLOADS.keys()
+    assert DEFAULTS.keys() <= WORKLOADS.keys()
+
+
+def test_what_a_plan_says_goes_before_its_workloads_default() -> None:
+    assert resolved("workload: order").consumers == 5
+    assert resolved("workload: order\nconsumers: 2").consumers == 2
+
+
+def test_a_stored_plan_of_a_mirrored_queue_is_the_same_plan() -> None:
+    plan = resolved("queue-type: mirrored\nmirrors: all\npromote-on-shutdown: always\nconfirm: transactions")
+    assert resolved(plan.to_yaml()) == plan
+
+
+def test_the_policy_of_a_mirrored_queue() -> None:
+    exactly = {"ha-mode": "exactly", "ha-params": 3, "ha-sync-mode": "automatic"}
+    assert mirroring(resolved("queue-type: mirrored")) == exactly
+    plan = resolved("queue-type: mirrored\nmirrors: all\npromote-on-failure: when-synced")
+    assert mirroring(plan) == {"ha-mode": "all", "ha-sync-mode": "automatic", "ha-promote-on-failure": "when-synced"}
 
 
 def test_of_which_nemeses_faults_are_drawn() -> None:

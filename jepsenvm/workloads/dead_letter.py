@@ -1,0 +1,59 @@
+"""dead-letter: messages expire in one quorum queue, and every acknowledged one must arrive in another."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from jepsenvm.checkers.dead_letter import dead_letter
+from jepsenvm.checkers.stats import stats
+from jepsenvm.checkers.verdict import Checker
+from jepsenvm.plan.config import Plan
+from jepsenvm.workloads.connections import numbered
+from jepsenvm.workloads.declare import arguments, declare
+from jepsenvm.workloads.drain import drain_queues
+from jepsenvm.workloads.publishers import publishers, slots_wanted
+from jepsenvm.workloads.workload import AskBroker, Context, Workload
+
+ROOM: Final = 100
+"""So many messages fit into a dead-letter queue that refuses the others."""
+
+
+def target(context: Context) -> str:
+    """Return the name of the dead-letter queue."""
+    return f"{context.queue}.dead"
+
+
+async def setup(context: Context, stale: Sequence[str]) -> None:
+    """Declare the queue in which messages expire, and the one in which they must arrive."""
+    plan = context.plan
+    expiring = {
+        "x-message-ttl": round(plan.message_ttl * 1000),
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": target(context),
+        "x-dead-letter-strategy": plan.dead_letter_strategy,
+        # The strategy at-least-once is given only with it.
+        "x-overflow": "reject-publish",
+    }
+    room = {"x-max-length": ROOM, "x-overflow": "reject-publish"} if plan.dead_letter_target == "refusing" else {}
+    queues = {target(context): {**arguments(plan), **room}, context.queue: {**arguments(plan), **expiring}}
+    await declare(context, stale, queues)
+
+
+def load(context: Context) -> list[Coroutine[Any, Any, None]]:
+    """Return the publishers; nobody consumes, so everything expires."""
+    return publishers(context, numbered(slots_wanted(context)))
+
+
+async def drain(context: Context, ask_broker: AskBroker) -> None:
+    """Read the dead-letter queue until both are empty."""
+    await drain_queues(context, ask_broker, target(context), [context.queue, target(context)])
+
+
+def checkers(plan: Plan) -> Mapping[str, Checker]:
+    """Return what judges this workload's histories."""
+    return {"dead-letter": partial(dead_letter, strategy=plan.dead_letter_strategy), "stats": stats}
+
+
+WORKLOAD: Final = Workload(setup, load, drain, checkers)

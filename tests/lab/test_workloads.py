@@ -1,0 +1,122 @@
+"""Every workload on the real cluster: nothing is found where nothing is wrong, and RabbitMQ's known failures are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from jepsenvm.checkers.lock import lock as check_lock
+from jepsenvm.checkers.verdict import Verdict
+from jepsenvm.cluster.hosts import facts
+from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.cluster.secrets import credentials
+from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.history.foreign import open_history
+from jepsenvm.history.journal import Journal
+from jepsenvm.plan.config import Plan
+from jepsenvm.plan.nemesis import Ask, stages
+from jepsenvm.run.nemesis import Nemesis
+from jepsenvm.run.note import journaled
+from jepsenvm.workloads import lock
+from jepsenvm.workloads.amqp import connect
+from jepsenvm.workloads.workload import Context, Tally
+from tests.lab.conftest import jepsenvm, made_whole, results
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+QUIET = ["--net-ticktime", "8", "--nemesis", "none", "--seed", "1"]
+
+
+@pytest.fixture(autouse=True)
+def whole(cluster: Inventory) -> None:
+    made_whole(cluster)
+
+
+def run(store: Path, *words: str, expect: int) -> dict[str, Any]:
+    jepsenvm("run", "--store", str(store), *QUIET, *words, expect=expect)
+    return dict(results((store / "latest").resolve())["checkers"])
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        ("order", ["--consumers", "5", "--rate", "300"]),
+        ("order", ["--queue-type", "classic", "--set", "single-active=false", "--set", "consume=mixed"]),
+        ("dead-letter", ["--set", "message-ttl=0.2"]),
+        ("stream", ["--window", "20"]),
+        ("redelivery", ["--rate", "300"]),
+        ("lock", ["--set", "hold=[0, 0.1]"]),
+        ("lock", ["--set", "hold=[0, 0.1]", "--set", "fenced=true"]),
+        ("queue", ["--queue-type", "classic", "--set", "confirm=transactions", "--set", "consume=polling"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_workload_is_valid_without_faults(
+    workload: str, words: list[str], cluster: Inventory, tmp_path: Path
+) -> None:
+    found = run(tmp_path, "--workload", workload, "--time-limit", "6", "--consumers", "3", *words, expect=0)
+    judged = found["total-queue" if workload == "queue" else workload]
+    assert judged["verdict"] == "valid"
+    assert judged["acquire-count" if workload == "lock" else "acknowledged-count"] > 10
+
+
+def test_what_is_given_back_too_often_is_dropped(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--workload", "redelivery", "--set", "delivery-limit=3", "--rate", "300", "--time-limit", "8"]
+    found = run(tmp_path, *words, expect=1)["redelivery"]
+    assert found["dropped-count"] > 0
+    assert all(value % 100 == 0 for value in found["dropped"]), "only what was always given back"
+
+
+def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--workload", "dead-letter", "--rate", "200", "--time-limit", "6", "--set", "dead-letter-target=refusing"]
+    found = run(tmp_path, *words, "--set", "dead-letter-strategy=at-most-once", expect=1)["dead-letter"]
+    assert found["lost-count"] > 0
+
+
+def test_dead_letters_at_least_once_hold_where_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
+    words = ["--workload", "dead-letter", "--rate", "200", "--time-limit", "6", "--set", "dead-letter-target=refusing"]
+    found = run(tmp_path, *words, expect=0)["dead-letter"]
+    assert found["lost-count"] == 0
+    assert found["acknowledged-count"] > 200, "more than the target has room for"
+
+
+def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path: Path) -> None:
+    """The 2014 post's finding: who holds the lock on the wrong side of a partition is not told that it was given on."""
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    plan = Plan(workload="lock", op_timeout=5)
+    secret = credentials(cluster)
+    addresses = [secret.at(node) for node in cluster.nodes]
+    (stage,) = stages("partition", Ask(NODES, Random(1), groups=(("n1", "n2"), ("n3", "n4", "n5"))))
+
+    async def hold_and_cut(nemesis: Nemesis) -> None:
+        context = Context(plan, addresses, "jepsenvm.quorum.lock", journal, print, asyncio.Event())
+        await lock.setup(context, [])
+        cut_off, other = await connect(addresses[0]), await connect(addresses[2])
+        held = await lock.acquire(context, cut_off, 1, Tally())
+        assert held
+        assert await lock.acquire(context, other, 2, Tally()) is None, "there is one lock"
+        await asyncio.to_thread(nemesis.inject, 1, stage.fault)
+        async with asyncio.timeout(60):
+            while not await lock.acquire(context, other, 2, Tally()):
+                if other.lost is not None:
+                    other = await connect(addresses[2])
+                await asyncio.sleep(0.5)
+        await lock.release(context, cut_off, 1, held, Tally())
+        await asyncio.to_thread(nemesis.heal, 1)
+        other.abandon("done")
+
+    with Fleet(cluster.nodes) as fleet:
+        nemesis = Nemesis(fleet, facts(fleet), journaled(journal), print, 90)
+        nemesis.prepare()
+        try:
+            asyncio.run(hold_and_cut(nemesis))
+        finally:
+            assert nemesis.end() == []
+    journal.close()
+    found = check_lock(open_history(tmp_path / "history.arrow"))
+    assert found.verdict is Verdict.INVALID
+    assert {op["node"] for op in found.figures["violation"]} == {"n1", "n3"}
