@@ -23,8 +23,8 @@ class Bounds:
 
     configurations: int = 1_000_000
     """So many different ones are kept: the memory, up to about half a kilobyte each."""
-    steps: int = 20_000_000
-    """So many steps of the model are tried: the time, about a microsecond each."""
+    steps: int = 10_000_000
+    """So many steps of the model are tried: the time, one to two microseconds each."""
     clock: Callable[[], float] | None = None
     """Where there is one, the search also ends when it shows the ``deadline``."""
     deadline: float = math.inf

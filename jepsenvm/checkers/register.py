@@ -62,6 +62,13 @@ def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
     }
     if problem:
         return Result(Verdict.UNKNOWN, (problem,), figures)
+    unwritten = [call for one in by_key.values() for call in _unwritten(one)]
+    if unwritten:
+        first = unwritten[0]
+        reason = (
+            f"{len(unwritten):,} reads of what nobody had written: {first.who} read {first.answered!r} {first.span}"
+        )
+        return Result(Verdict.INVALID, (reason,), figures | {"violation": [first.as_data()]})
     searches = {key: linearize(one, CAS_REGISTER, bounds) for key, one in by_key.items()}
     stuck = [search for search in searches.values() if search.verdict is Verdict.INVALID]
     figures["configurations"] = sum(search.explored for search in searches.values())
@@ -104,6 +111,22 @@ def _malformed(found: Sequence[Call]) -> str | None:
         if call.f == "cas" and not _is_pair(_written(call)):
             return f"a cas needs [old new], found {_written(call)!r} of {call.who}"
     return None
+
+
+def _unwritten(found: Sequence[Call]) -> list[Call]:
+    """Return the ok reads of values that no write or cas was asked for before they returned: no search is needed."""
+    written: dict[Hashable, int] = {CAS_REGISTER.initial: -1}
+    for call in found:
+        if call.f != "read" and call.type != "fail":
+            operand: Any = _operand(call)
+            written.setdefault(operand[1] if call.f == "cas" else operand, call.invoked)
+    return [
+        call
+        for call in found
+        if call.f == "read"
+        and call.type == "ok"
+        and written.get(_operand(call), call.returned or 0) >= (call.returned or 0)
+    ]
 
 
 def _shown(search: Linearization) -> list[Call]:

@@ -68,6 +68,8 @@ def test_values_of_different_types_are_different_values(written: object, read: o
 def test_a_violation_names_what_could_have_been_read() -> None:
     found = checked(
         [seconds(1, "invoke", "write", 1.0, 5, "n1"), seconds(1, "ok", "write", 1.5, 5, "n1")],
+        ops(1, "write", 4),
+        [seconds(1, "invoke", "write", 1.6, 5, "n1"), seconds(1, "ok", "write", 1.8, 5, "n1")],
         [seconds(2, "invoke", "read", 2.0, None, "n2"), seconds(2, "ok", "read", 2.25, 4, "n2")],
     )
     assert found.reasons == (
@@ -79,16 +81,24 @@ def test_a_violation_names_what_could_have_been_read() -> None:
     ]
 
 
+def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
+    doubts = [Op("invoke", "cas", [number % 7, number % 11], 100 + number) for number in range(300)]
+    found = register(from_ops([*ops(1, "write", 0), *doubts, *ops(1, "read", 99)]), bounds=Bounds(configurations=1))
+    assert (found.verdict, "process 1 read 99" in found.reasons[0]) == (Verdict.INVALID, True)
+    late = [*ops(1, "write", 0), *ops(1, "read", 5), *ops(2, "write", 5)]
+    assert "nobody had written" in register(from_ops(late)).reasons[0]
+
+
 def test_pairs_of_key_and_value_are_registers_of_their_own() -> None:
     reads = [Op("invoke", "read", [7, None], 2), Op("ok", "read", [7, 1], 2)]
     assert checked(ops(1, "write", [7, 1]), ops(1, "write", [8, 2]), reads).verdict is Verdict.VALID
     assert checked(ops(1, "cas", [8, [None, 1]]), ops(1, "write", [7, 1]), reads).verdict is Verdict.VALID
-    found = checked(ops(1, "write", [7, 3]), ops(1, "write", [8, 1]), reads)
+    found = checked(ops(1, "write", [7, 1]), ops(1, "write", [7, 3]), ops(1, "write", [8, 1]), reads)
     assert (found.verdict, "register 7 could" in found.reasons[0]) == (Verdict.INVALID, True)
 
 
 def test_a_search_that_ended_is_unknown() -> None:
-    found = register(from_ops([*ops(1, "write", 1), *ops(2, "read", 2)]), bounds=Bounds(configurations=1))
+    found = register(from_ops([*ops(1, "write", 1), *ops(2, "read")]), bounds=Bounds(configurations=1))
     assert found.verdict is Verdict.UNKNOWN
     assert found.reasons == ("whether the register is linearizable: search ended after 1 configurations",)
 
