@@ -28,7 +28,6 @@ def judged(*parts: list[Op], strategy: str = "at-least-once") -> Result:
 
 
 def test_all_that_arrived_is_valid() -> None:
-    assert judged(published(1, 2), arrived(2, 1), DRAIN) == judged(published(1, 2), arrived(2, 1), DRAIN)
     assert judged(published(1, 2), arrived(2, 1), DRAIN).verdict is Verdict.VALID
 
 

@@ -208,6 +208,8 @@ def test_a_consumer_is_taken_back_when_the_network_has_changed() -> None:
     assert active("AABBAA", faults=fault(0.5, 4.5))["count"] == 0
     assert active("AABBAA", faults=fault(4.5, 9))["count"] == 0
     assert active("AABBAA", faults=fault(6.5, 9))["count"] == 1
+    assert active("AABBAABB", faults=fault(4.5, 90))["count"] == 0
+    assert active("AABBAABBAA", faults=fault(4.5, 90))["count"] == 1
 
 
 def test_under_one_fault_a_new_leader_may_take_one_back_but_not_both_in_turns() -> None:

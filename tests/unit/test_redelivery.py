@@ -87,7 +87,11 @@ def test_a_message_that_nobody_sent_is_unexpected_even_if_it_was_given_back() ->
     assert (figures["verdict"], figures["unexpected"]) == (Verdict.INVALID, [7])
 
 
-def test_a_journal_is_judged_as_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_a_journal_of_many_chunks_is_judged_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr("jepsenvm.history.table.CHUNK_ROWS", chunk)
     journal = Journal(tmp_path / "history.arrow", lambda: 0)
     for op in [*published(1, 2, 3), *returned(1), *kept(2), *returned(3), *kept(3), *DRAIN]:
         journal.append(op.type, op.f, op.value, process=op.process, node=op.node, data=op.data)
