@@ -10,8 +10,12 @@ from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.exceptions import exceptions
 from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.grow_set import grow_set
 from jepsenvm.checkers.latency import latency
+from jepsenvm.checkers.lock import lock
+from jepsenvm.checkers.order import order
 from jepsenvm.checkers.recovery import recovery
+from jepsenvm.checkers.register import register
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
@@ -22,8 +26,14 @@ from jepsenvm.plan.nemesis import NEMESES
 from jepsenvm.run.store import HISTORY, PLAN
 from jepsenvm.workloads.registry import WORKLOADS
 
-FOREIGN: Mapping[str, Checker] = {"queue": total_queue}
-"""How a history is judged that no run of ours made: by its workload's own checker, as Jepsen does."""
+FOREIGN: Mapping[str, tuple[str, Checker]] = {
+    "queue": ("total-queue", total_queue),
+    "order": ("order", order),
+    "lock": ("lock", lock),
+    "register": ("register", register),
+    "set": ("set", grow_set),
+}
+"""How a history is judged that no run of ours made, by its workload: the checker's name, and the checker."""
 
 
 def judge(path: Path, workload: str | None = None) -> Results:
@@ -37,7 +47,8 @@ def judge(path: Path, workload: str | None = None) -> Results:
     name = workload or "queue"
     if name not in FOREIGN:
         raise Refused(f"--workload: unknown workload {name!r}", remedy=f"known: {', '.join(sorted(FOREIGN))}")
-    return check(open_history(path), {"total-queue": FOREIGN[name]})
+    checker, judged = FOREIGN[name]
+    return check(open_history(path), {checker: judged})
 
 
 def judge_run(path: Path) -> Results:

@@ -19,10 +19,12 @@ NOT_OURS: Final = -1
 class Reader:
     """Records deliveries, and acknowledges them only when the record is out of this process."""
 
-    def __init__(self, context: Context, session: Session, process: int) -> None:
+    def __init__(self, context: Context, session: Session, process: int, prefetch: int) -> None:
         self._context = context
         self.session = session
         self._process = process
+        self._enough = max(1, prefetch // 2)
+        """So many are not kept waiting: with all of its prefetch unacknowledged, a consumer would get nothing more."""
         self._latest = 0
         self._acknowledged = 0
         self.received = 0
@@ -32,6 +34,8 @@ class Reader:
         record(self._context, self.session, self._process, delivery)
         self._latest = delivery.tag
         self.received += 1
+        if self._latest - self._acknowledged >= self._enough:
+            self.acknowledge()
 
     def acknowledge(self) -> None:
         """Acknowledge what was recorded."""
@@ -75,7 +79,7 @@ async def _consume(context: Context, address: Address, processes: Iterator[int],
         if session is None:
             return
         try:
-            await way(context, Reader(context, session, next(processes)))
+            await way(context, Reader(context, session, next(processes), context.plan.prefetch))
             if session.lost is None:
                 await close(session)
         except (SessionLost, TimeoutError) as lost:
@@ -106,4 +110,4 @@ async def _polling(context: Context, reader: Reader) -> None:
             await wait(context.stop, POLL_S)
             continue
         reader.deliver(delivery)
-        reader.acknowledge()
+        reader.acknowledge()  # it asks for one at a time

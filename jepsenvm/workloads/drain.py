@@ -85,7 +85,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
         for number, address in enumerate(context.addresses, 1):
             try:
                 opened = await stack.enter_async_context(session(address, CONNECT_TIMEOUT_S))
-                reader = Reader(context, opened, DRAINER + number)
+                reader = Reader(context, opened, DRAINER + number, PREFETCH)
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 readers.append((reader, tag))
