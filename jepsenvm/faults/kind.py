@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from jepsenvm.faults.host import Host
 from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.grudge import cut_pairs
 
 STATE: Final = "/run/jepsenvm"
 """Where a node keeps what its healing must know; gone with a reboot, as the faults are."""
@@ -57,6 +58,25 @@ class Around:
         """Return whether what goes from one node to another may be as it is because of other faults."""
         return self.silences(source, node) or (source, node) in self.rough
 
+    def hides(self, fault: Fault) -> bool:
+        """Return whether nothing of a fault can be told from what other faults do."""
+        cut = cut_pairs(fault.grudge)
+        if cut:
+            return all(self.explains(source, node) for source, node in cut)
+        return bool(fault.nodes) and set(fault.nodes) <= self.off | self.mute
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON-able data, to be stored with what was seen."""
+        pairs = {"cut": sorted(map(list, self.cut)), "rough": sorted(map(list, self.rough))}
+        return {**pairs, "off": sorted(self.off), "mute": sorted(self.mute)}
+
+    @classmethod
+    def of(cls, sights: Sights) -> Around:
+        """Return what other faults explained when these sights were seen; nothing if that was not stored."""
+        told = sights.get("around") or {}
+        cut, rough = (frozenset((a, b) for a, b in told.get(key, ())) for key in ("cut", "rough"))
+        return cls(cut, rough, frozenset(told.get("off", ())), frozenset(told.get("mute", ())))
+
 
 Hosts = Mapping[str, Host]
 Acts = Callable[[Fault, str, str, Hosts], Sequence[Action]]
@@ -83,6 +103,8 @@ class Kind:
     """How long it may take until it is seen to bite; what bites at once is looked at again too, on a busy machine."""
     heals_s: float = 20.0
     """How long it may take until it is gone."""
+    hidden: Callable[[Fault, Around], bool] = lambda fault, around: around.hides(fault)
+    """Whether other faults keep this one from being seen: then it must be seen at another moment."""
     silences: Callable[[Fault], bool] = lambda _: False
     """Whether it may by itself leave nothing but silence on the links of its grudge; else it makes them rough."""
     lasting: bool = True

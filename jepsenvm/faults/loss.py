@@ -38,7 +38,10 @@ def lost_share(datagrams: Mapping[str, Any], grudge: Grudge, around: Around) -> 
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield when less than a third of the asked share is lost, or when as much was lost before."""
     asked = float(fault.settings["percent"]) / 100
-    earlier, now = (lost_share(sights["datagrams"], fault.grudge, around) for sights in (before, during))
+    known = around | Around.of(before)
+    if known.hides(fault):
+        return
+    earlier, now = (lost_share(sights["datagrams"], fault.grudge, known) for sights in (before, during))
     if now is None or earlier is None:
         yield "no datagrams could be counted"
     elif now < asked / 3 or now <= earlier:

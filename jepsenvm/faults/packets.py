@@ -33,7 +33,10 @@ def looks(fault: Fault) -> tuple[str, ...]:
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield what was asked for and cannot be seen in the datagrams."""
     asked = {key: float(value) for key, value in fault.settings.items()}
-    earlier, now = (_measured(fault, sights, around) for sights in (before, during))
+    known = around | Around.of(before)
+    if known.hides(fault):
+        return
+    earlier, now = (_measured(fault, sights, known) for sights in (before, during))
     if earlier is None or now is None:
         yield "no datagrams could be counted on its links alone"
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from jepsenvm.faults import chain
 from jepsenvm.faults.kind import Action, Around, Hosts, Kind, Sights
@@ -12,8 +12,6 @@ from jepsenvm.plan.grudge import Grudge, cut_pairs
 
 Matrix = Mapping[str, Mapping[str, bool | None]]
 """Who can reach whom, from -> to; None where the probe itself failed."""
-
-HIDDEN: Final = "other faults on the same links hide whether it bites"
 
 
 def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
@@ -39,23 +37,26 @@ def looks(fault: Fault) -> tuple[str, ...]:
 def doubts(fault: Fault, before: Sights, during: Sights, around: Around) -> Iterator[str]:
     """Yield the pairs that were cut before, that are not cut, or that should not have been."""
     cut = cut_pairs(fault.grudge)
-    if all(around.silences(a, b) for a, b in cut):
-        yield HIDDEN
+    earlier = Around.of(before)
     yield from (
         f"{a} could not reach {b} even before"
         for a, b, flows in pairs(before["matrix"])
-        if not flows and not around.explains(a, b)
+        if not flows and not earlier.explains(a, b)
     )
     for a, b, flows in pairs(during["matrix"]):
-        if around.silences(a, b):
-            continue
-        if flows is None:
-            yield f"the probe from {a} to {b} failed"
-        elif flows and (a, b) in cut:
+        # Whatever other faults do to a link that this one cuts, nothing may flow there.
+        if flows and (a, b) in cut:
             yield f"{a} still reaches {b}"
-        elif not flows and (a, b) not in cut and not around.explains(a, b):
+        elif flows is None and not around.silences(a, b):
+            yield f"the probe from {a} to {b} failed"
+        elif flows is False and (a, b) not in cut and not around.explains(a, b):
             yield f"{a} cannot reach {b}, which the partition leaves connected"
     yield from _deaf_or_not(one_way(fault.grudge), during.get("datagrams") or {}, around)
+
+
+def hidden(fault: Fault, around: Around) -> bool:
+    """Return whether other faults silence all that it cuts; what only slows a link does not hide a cut."""
+    return all(around.silences(a, b) for a, b in cut_pairs(fault.grudge))
 
 
 def leftovers(_: Fault, __: Sights, after: Sights, around: Around) -> Iterator[str]:
@@ -105,5 +106,6 @@ KIND = Kind(
     leftovers,
     sweep=chain.SWEEP,
     needs=lambda _: ("iptables", "ip6tables"),
+    hidden=hidden,
     silences=lambda _: True,
 )

@@ -22,7 +22,7 @@ from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import cut_pairs
 from jepsenvm.plan.nemesis import resolved
 from jepsenvm.run.by_hand import FIRST_NUMBER
-from jepsenvm.run.look import broker_view, look
+from jepsenvm.run.look import LOOKS, broker_view, look
 from jepsenvm.run.note import Note, Record
 from jepsenvm.run.power import Power
 from jepsenvm.run.status import in_force
@@ -41,6 +41,8 @@ GRACE_S: Final = 30.0
 
 ACT_DEADLINE_S: Final = 130.0
 
+HIDDEN: Final = "other faults hid whether it bites, each time that it was looked at"
+
 MUTING: Final = ("kill", "pause", "stop-app", "restart", "leave")
 """The kinds under which a broker is not its normal self, whatever another fault does to it."""
 
@@ -53,6 +55,8 @@ class Active:
 
     fault: Fault
     before: Sights
+    seen: bool = False
+    """Whether it was looked at while no other fault hid it."""
 
 
 @dataclass
@@ -129,7 +133,11 @@ class Nemesis:
             return
         kind = kind_of(fault)
         self._view("during", number, fault)
-        during, doubts = self._seen(number, fault, kind.doubts, before, kind.settles_s)
+        during, doubts, hidden = self._seen(number, fault, kind.doubts, before, kind.settles_s)
+        if hidden and not kind.lasting:
+            doubts.append(HIDDEN)
+        if number in self._active:  # unless everything was healed meanwhile
+            self._active[number] = Active(fault, before, seen=not hidden)
         note = self._note(
             "start",
             IN_FORCE,
@@ -139,27 +147,31 @@ class Nemesis:
             error="; ".join(doubts) or None,
             fired=fired,
         )
-        told = f"NOT PROVEN: {'; '.join(doubts)}" if doubts else f"proven ({_summary(during)})"
+        told = "hidden by other faults until later" if hidden else f"proven ({_summary(during)})"
+        told = f"NOT PROVEN: {'; '.join(doubts)}" if doubts else told
         self.say(f"fault {number}: {fault.describe()} in force, skew {note.skew_ms} ms; {told}")
 
     def heal(self, number: int, at: float | None = None) -> None:
         """Look whether a fault is still there, heal it at an instant (at once if None), look whether it is gone."""
         if number not in self._active:
             return
-        fault, before = self._active[number].fault, self._active[number].before
+        active = self._active[number]
+        fault, before, seen = active.fault, active.before, active.seen
         kind = kind_of(fault)
         gone: list[str] = []
         proof = {}
         if kind.lasting and (at is None or at - time.time() > LEAD_S + 0.5):
             again = LOOK_AGAIN_S if at is None else at - time.time() - LEAD_S - LOOK_AGAIN_S
-            proof["at-end"], gone = self._seen(number, fault, kind.doubts, before, min(again, LOOK_AGAIN_S))
-        self._note(
-            "stop", HEAL, number, fault, proof=proof, error=f"it did not last: {'; '.join(gone)}" if gone else None
-        )
+            proof["at-end"], gone, hidden = self._seen(number, fault, kind.doubts, before, min(again, LOOK_AGAIN_S))
+            seen = seen or not hidden
+        doubt = f"it did not last: {'; '.join(gone)}" if gone else None if seen or not kind.lasting else HIDDEN
+        self._note("stop", HEAL, number, fault, proof=proof, error=doubt)
         fired, problems = self._healed(number, fault, at)
         self._view("after", number, fault)
-        after, left = self._seen(number, fault, kind.leftovers, before, kind.heals_s)
+        after, left, hidden = self._seen(number, fault, kind.leftovers, before, kind.heals_s)
         problems += left
+        if hidden and not fault.grudge:
+            problems.append(HIDDEN)
         self._note(
             "stop", HEALED, number, fault, proof={"after": after}, error="; ".join(problems) or None, fired=fired
         )
@@ -270,7 +282,8 @@ class Nemesis:
         """Look before a fault; again, while there is time, when another one was just being healed."""
         while True:
             busy = self._active.keys() - {number}
-            sights = self._look(fault)
+            around = self._around(number)
+            sights = {**self._look(fault), "around": (around | self._around(number)).as_data()}
             if not busy or time.time() > (at or 0.0) - LEAD_S:
                 return sights
 
@@ -279,20 +292,22 @@ class Nemesis:
 
     def _seen(
         self, number: int, fault: Fault, judge: Looked, before: Sights, deadline: float
-    ) -> tuple[Sights, list[str]]:
-        """Look until nothing is doubted or left over, or the deadline (seconds) is over; return the last of both."""
+    ) -> tuple[Sights, list[str], bool]:
+        """Look until nothing is doubted or left over, or the deadline (seconds) is over.
+
+        Return what was seen and what was doubted last, and whether other faults hide the fault.
+        """
+        kind = kind_of(fault)
         until = time.monotonic() + deadline
         while True:
             earlier = self._around(number)
             sights = self._look(fault)
             around = earlier | self._around(number)
-            hidden = set() if fault.grudge else set(fault.nodes) & (around.off | around.mute)
-            known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in hidden))
+            away = set() if fault.grudge else around.off | around.mute
+            known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in away))
             found = list(judge(known, before, sights, around))
-            if hidden and not known.nodes:
-                found.append(f"another fault on {' '.join(sorted(hidden))} hides whether it bites")
             if not found or time.monotonic() > until:
-                return sights, found
+                return {**sights, "around": around.as_data()}, found, kind.hidden(fault, around)
 
     def _view(self, when: str, number: int, fault: Fault) -> None:
         """Record what the brokers themselves see, as soon as they have said it."""
@@ -356,4 +371,4 @@ def _summary(during: Sights) -> str:
     if matrix:
         links = [flows for row in matrix.values() for flows in row.values()]
         return f"{links.count(False)} of {len(links)} links cut, {links.count(True)} open"
-    return f"seen in {', '.join(during)}"
+    return f"seen in {', '.join(name for name in during if name in LOOKS)}"

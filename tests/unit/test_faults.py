@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from typing import Any
@@ -194,14 +195,33 @@ def test_what_another_fault_cuts_is_no_doubt() -> None:
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}, other) == []
 
 
-def test_a_partition_whose_every_link_another_fault_cuts_is_not_proven() -> None:
-    assert doubts(CUT, {"matrix": OPEN}, {"matrix": PARTED}, Around(cut=cut_pairs(GRUDGE))) == [
-        "other faults on the same links hide whether it bites"
-    ]
+def test_a_partition_whose_every_link_another_fault_cuts_is_hidden() -> None:
+    hidden = KINDS["partition"].hidden
+    assert hidden(CUT, Around(cut=cut_pairs(GRUDGE)))
+    assert hidden(CUT, Around(off=frozenset({"n1"})))
+    assert not hidden(CUT, Around(cut=cut_pairs(GRUDGE) - {("n1", "n2")}))
+    assert not hidden(CUT, QUIET)
+
+
+def test_what_flows_where_a_partition_cuts_is_a_doubt_whatever_others_do() -> None:
+    assert len(doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, Around(cut=cut_pairs(GRUDGE)))) == 4
+
+
+def test_what_was_cut_before_by_another_fault_that_was_healed_since_is_no_doubt() -> None:
+    before = {"matrix": PARTED, "around": Around(cut=cut_pairs(GRUDGE)).as_data()}
+    assert doubts(CUT, before, {"matrix": PARTED}) == []
+    assert len(doubts(CUT, {"matrix": PARTED}, {"matrix": PARTED})) == 4
+
+
+def test_what_other_faults_explain_is_stored_and_read_again() -> None:
+    around = Around(cut_pairs(GRUDGE), frozenset({("n2", "n3")}), frozenset({"n4"}), frozenset({"n5"}))
+    assert Around.of({"around": json.loads(json.dumps(around.as_data()))}) == around
+    assert Around.of({}) == QUIET
 
 
 def test_a_partition_is_seen_through_what_only_slows_its_links() -> None:
     rough = Around(rough=cut_pairs(GRUDGE))
+    assert not KINDS["partition"].hidden(CUT, rough)
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": PARTED}, rough) == []
     assert len(doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, rough)) == 4, "slow is not cut"
     stray = {a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()} for a, row in PARTED.items()}
@@ -233,7 +253,7 @@ def test_what_cannot_be_told_from_other_faults_is_not_proven(kind: str) -> None:
     fault = replace(CUT, kind=kind, settings=SETTINGS.get(kind, {}))
     sights = {"matrix": PARTED, "datagrams": heard(), "burst": heard()}
     blind = {"matrix": OPEN, "datagrams": dict.fromkeys(HOSTS), "burst": dict.fromkeys(HOSTS)}
-    assert doubts(fault, {**sights, "matrix": OPEN}, sights, Around(cut=cut_pairs(GRUDGE)))
+    assert KINDS[kind].hidden(fault, Around(cut=cut_pairs(GRUDGE)))
     assert doubts(fault, {**sights, "matrix": OPEN}, blind)
 
 
