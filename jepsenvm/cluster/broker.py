@@ -52,11 +52,13 @@ class Queue:
     leader: str | None
     ready: int
     unacknowledged: int
+    messages: int
+    """All of them: also those that a quorum queue keeps until their dead-letter queue has taken them."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing is in it, delivered or not."""
-        return self.ready == 0 and self.unacknowledged == 0
+        return self.ready == self.unacknowledged == self.messages == 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def view(fleet: Fleet, node: str, timeout: float = 60) -> View:
 def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
     """Return the queues of the default virtual host, as this node tells them."""
     # As a table: its JSON renames a process to what it is called within rabbitmqctl itself, without its node.
-    columns = ["name", "state", "leader", "pid", "messages_ready", "messages_unacknowledged"]
+    columns = ["name", "state", "leader", "pid", "messages_ready", "messages_unacknowledged", "messages"]
     table = _ctl(fleet, node, "--no-table-headers", "list_queues", *columns, timeout=timeout)
     return {queue.name: queue for queue in map(_queue, table.splitlines())}
 
@@ -152,8 +154,8 @@ def _host(name: str) -> str:
 
 
 def _queue(line: str) -> Queue:
-    name, state, leader, pid, ready, unacknowledged = (line.split("\t") + [""] * 6)[:6]
-    return Queue(name, state or "unknown", _leader(leader, pid), _count(ready), _count(unacknowledged))
+    name, state, leader, pid, *counts = (line.split("\t") + [""] * 7)[:7]
+    return Queue(name, state or "unknown", _leader(leader, pid), *map(_count, counts))
 
 
 def _replicas(line: str) -> Replicas:

@@ -209,7 +209,8 @@ class _Run:
         ready = max(queue.ready for queue in found)
         unacknowledged = max(queue.unacknowledged for queue in found)
         everywhere = len(found) == len(told) and all(queue.empty for queue in found)
-        text = f"ready {ready}, unacknowledged {unacknowledged}"
+        kept = max(queue.messages - queue.ready - queue.unacknowledged for queue in found)
+        text = f"ready {ready}, unacknowledged {unacknowledged}" + (f", kept {kept}" if kept > 0 else "")
         return Leftover(0 if everywhere else 1, text, max(0, unacknowledged))
 
     # What goes on beside the phases.

@@ -16,8 +16,8 @@ from jepsenvm.workloads.drain import drain_queues
 from jepsenvm.workloads.publishers import publishers, slots_wanted
 from jepsenvm.workloads.workload import AskBroker, Context, Workload
 
-ROOM: Final = 100
-"""So many messages fit into a dead-letter queue that refuses the others."""
+REFUSING: Final = {"x-queue-type": "classic", "x-max-length": 100, "x-overflow": "reject-publish"}
+"""A classic queue refuses whatever comes; a quorum queue only what a channel of a client brings (seen on 3.10.8)."""
 
 
 def target(context: Context) -> str:
@@ -36,9 +36,8 @@ async def setup(context: Context, stale: Sequence[str]) -> None:
         # The strategy at-least-once is given only with it.
         "x-overflow": "reject-publish",
     }
-    room = {"x-max-length": ROOM, "x-overflow": "reject-publish"} if plan.dead_letter_target == "refusing" else {}
-    queues = {target(context): {**arguments(plan), **room}, context.queue: {**arguments(plan), **expiring}}
-    await declare(context, stale, queues)
+    arriving = REFUSING if plan.dead_letter_target == "refusing" else arguments(plan)
+    await declare(context, stale, {target(context): arriving, context.queue: {**arguments(plan), **expiring}})
 
 
 def load(context: Context) -> list[Coroutine[Any, Any, None]]:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from jepsenvm import lab
-from jepsenvm.cluster import broker
 from jepsenvm.cluster.inventory import Inventory, load
 from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.plan.config import Plan
+from jepsenvm.run import preflight
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
@@ -32,8 +33,9 @@ def lab_inventory() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def cluster(lab_inventory: Path) -> Inventory:
     """The lab with RabbitMQ deployed. A short tick time lets partitions be noticed within short tests."""
-    jepsenvm("deploy", "-i", str(lab_inventory), "--net-ticktime", "8", expect=0)
-    return load(lab_inventory)
+    inventory = load(lab_inventory)
+    made_whole(inventory)
+    return inventory
 
 
 def jepsenvm(*words: str, expect: int | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
@@ -45,11 +47,10 @@ def jepsenvm(*words: str, expect: int | None = None, timeout: float = 600) -> su
 
 
 def made_whole(cluster: Inventory) -> None:
-    """Deploy again where the test before has left a node that is stuck for good."""
-    nodes = [node.name for node in cluster.nodes]
+    """Deploy where nobody has yet, or where the test before has left a node that is stuck or otherwise set."""
     with Fleet(cluster.nodes) as fleet:
-        views = fleet.each_or_error(lambda node: broker.view(fleet, node))
-    if any(isinstance(view, Exception) or view.troubles(nodes) for view in views.values()):
+        unlike = preflight.unlike(fleet, Plan(net_ticktime=8))
+    if unlike:
         jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 
 

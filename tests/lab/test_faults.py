@@ -288,6 +288,26 @@ def test_faults_on_the_same_nodes_compose(
     assert leftovers() == []
 
 
+def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
+    stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> None:
+    """While the second stage is in force, every link of the first and of the third is cut by it too."""
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis.prepare()
+    first, second, third = stages("partition-rolling-stale", Ask(NODES, Random(7)))
+    nemesis.inject(1, first.fault)
+    nemesis.inject(2, second.fault)
+    nemesis.heal(1)
+    nemesis.inject(3, third.fault)
+    nemesis.heal(2)
+    nemesis.heal(3)
+    assert nemesis.end() == []
+    journal.close()
+    found = windows(open_history(tmp_path / "history.arrow"))
+    assert [window.problems for window in found] == [(), (), ()]
+
+
 BATCHES = {
     "network": ["loss n5", "rate n4", "clients-drop n3", "partition-pair", "partition-flapping"],
     # What asks a broker comes before what keeps brokers from answering.

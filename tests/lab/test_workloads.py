@@ -77,11 +77,12 @@ def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(cluste
     assert found["lost-count"] > 0
 
 
-def test_dead_letters_at_least_once_hold_where_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
+def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
+    """RabbitMQ tries again after three minutes, which this does not wait for: what it keeps must not pass for lost."""
     words = ["--workload", "dead-letter", "--rate", "200", "--time-limit", "6", "--set", "dead-letter-target=refusing"]
-    found = run(tmp_path, *words, expect=0)["dead-letter"]
+    found = run(tmp_path, *words, "--set", "drain-deadline=15", expect=2)["dead-letter"]
     assert found["lost-count"] == 0
-    assert found["acknowledged-count"] > 200, "more than the target has room for"
+    assert found["undecided-count"] > 0
 
 
 def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path: Path) -> None:

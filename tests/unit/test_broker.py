@@ -10,14 +10,14 @@ from jepsenvm.cluster.broker import Queue, Replicas, View, _queue, _replicas
 @pytest.mark.parametrize(
     ("line", "queue"),
     [
-        ("q\trunning\t\t<rabbit@n5.1795476522.1418.0>\t3\t4", Queue("q", "running", "n5", 3, 4)),
-        ("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0", Queue("q", "running", "n2", 0, 0)),
+        ("q\trunning\t\t<rabbit@n5.1795476522.1418.0>\t3\t4\t9", Queue("q", "running", "n5", 3, 4, 9)),
+        ("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t0", Queue("q", "running", "n2", 0, 0, 0)),
         (
-            "q\trunning\t\t<rabbit@n1.example.org.1795476522.1418.0>\t0\t0",
-            Queue("q", "running", "n1.example.org", 0, 0),
+            "q\trunning\t\t<rabbit@n1.example.org.1795476522.1418.0>\t0\t0\t0",
+            Queue("q", "running", "n1.example.org", 0, 0, 0),
         ),
-        ("q\tdown\t\t\t\t", Queue("q", "down", None, -1, -1)),
-        ("q", Queue("q", "unknown", None, -1, -1)),
+        ("q\tdown\t\t\t\t", Queue("q", "down", None, -1, -1, -1)),
+        ("q", Queue("q", "unknown", None, -1, -1, -1)),
     ],
 )
 def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
@@ -25,8 +25,13 @@ def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
 
 
 def test_only_a_queue_with_counts_can_be_empty() -> None:
-    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0").empty
+    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0\t0").empty
     assert not _queue("q\tdown\t\t\t\t").empty
+    assert not _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0").empty
+
+
+def test_a_queue_that_keeps_messages_for_a_dead_letter_queue_is_not_empty() -> None:
+    assert not _queue("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t40").empty
 
 
 @pytest.mark.parametrize(
