@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,7 @@ def _without(history: History, hidden: Ints) -> History:
             here: Mask = np.zeros(len(chunk.type), dtype=bool)
             low, high = np.searchsorted(hidden, (before, before + len(here)))
             here[hidden[low:high] - before] = True
-            yield replace(chunk, type=np.where(here, TYPE_CODES["info"], chunk.type))
+            yield chunk.but(type=np.where(here, TYPE_CODES["info"], chunk.type))
             before += len(here)
 
     return History(chunks, history.names, history.nodes, history.labels, history.complete)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.checkers.windows import attribute
+from jepsenvm.history.op import Type
 from jepsenvm.history.table import History, Ints
 
 SHOWN = 1000
 """So many values of a kind stand in a result; the counts are exact."""
 
 
-@dataclass(frozen=True)
-class _Multisets:
-    """How often each value was attempted, acknowledged and dequeued; the arrays share one index."""
-
-    values: Ints | None
-    """The value at each index, or None where the index is the value."""
-    attempted: Ints
-    acknowledged: Ints
-    dequeued: Ints
-
-    def listed(self, counts: Ints, history: History) -> list[Any]:
-        """Return the first SHOWN values of a multiset, each as often as it counts."""
-        first = np.flatnonzero(counts)[:SHOWN]
-        repeated = np.repeat(first, counts[first])[:SHOWN]
-        return [history.label(code if self.values is None else self.values[code]) for code in repeated]
+COUNTED: Final[tuple[tuple[Type, str], ...]] = (("invoke", "enqueue"), ("ok", "enqueue"), ("ok", "dequeue"))
+"""What is attempted, acknowledged and dequeued."""
 
 
 def total_queue(history: History, *, drain_required: bool = False) -> Result:
@@ -43,32 +33,51 @@ def total_queue(history: History, *, drain_required: bool = False) -> Result:
     back is counted as undecided, not as lost, and the verdict is unknown. ``drain_required`` treats a history without
     any drain in the same way.
     """
-    sets = _multisets(history)
-    ok = np.minimum(sets.dequeued, sets.attempted)
-    unexpected = np.where(sets.attempted == 0, sets.dequeued, 0)
-    duplicated = sets.dequeued - ok - unexpected
-    missing = np.maximum(sets.acknowledged - sets.dequeued, 0)
-    recovered = np.maximum(ok - sets.acknowledged, 0)
+    sets = Multisets(len(COUNTED))
+    for chunk in history:
+        for number, (type_, f) in enumerate(COUNTED):
+            sets.add(number, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     drain_problem = _drain_problem(history, required=drain_required)
-    lost = np.zeros_like(missing) if drain_problem else missing
-    figures: dict[str, Any] = {
-        "attempt-count": int(sets.attempted.sum()),
-        "acknowledged-count": int(sets.acknowledged.sum()),
-        "ok-count": int(ok.sum()),
-        "dequeued-count": int(sets.dequeued.sum()),
-    }
-    for name, counts in {
-        "lost": lost,
-        "duplicated": duplicated,
+    totals: Counter[str] = Counter()
+    first: dict[str, list[Ints]] = defaultdict(list)
+    lost = [np.empty(0, dtype=np.int64)]
+    for values, counts in sets.blocks():
+        compared = _compared(*counts, decided=drain_problem is None)
+        for name, times in compared.items():
+            totals[name] += int(times.sum())
+            first[name].append(_first(values, times))
+        lost.append(values[compared["lost"] > 0])
+    figures: dict[str, Any] = {f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")}
+    for name in ("lost", "duplicated", "unexpected", "recovered", "undecided"):
+        figures[f"{name}-count"] = totals[name]
+        codes = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *first[name]]))[:SHOWN]
+        figures[name] = [history.label(code) for code in codes.tolist()]
+    return Result(*_verdict(figures, drain_problem, attribute(history, np.concatenate(lost))), figures)
+
+
+def _compared(attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool) -> Mapping[str, Ints]:
+    """Return each multiset of the result; the arrays have how often it has the value at each place."""
+    ok = np.minimum(dequeued, attempted)
+    unexpected = np.where(attempted == 0, dequeued, 0)
+    missing = np.maximum(acknowledged - dequeued, 0)
+    none = np.zeros_like(missing)
+    return {
+        "attempt": attempted,
+        "acknowledged": acknowledged,
+        "ok": ok,
+        "dequeued": dequeued,
+        "lost": missing if decided else none,
+        "duplicated": dequeued - ok - unexpected,
         "unexpected": unexpected,
-        "recovered": recovered,
-        "undecided": missing - lost,
-    }.items():
-        figures[f"{name}-count"] = int(counts.sum())
-        figures[name] = sets.listed(counts, history)
-    lost_codes = np.flatnonzero(lost)
-    found = attribute(history, lost_codes if sets.values is None else sets.values[lost_codes])
-    return Result(*_verdict(figures, drain_problem, found), figures)
+        "recovered": np.maximum(ok - acknowledged, 0),
+        "undecided": none if decided else missing,
+    }
+
+
+def _first(values: Ints, times: Ints) -> Ints:
+    """Return the first SHOWN elements of a multiset."""
+    places = np.flatnonzero(times)[:SHOWN]
+    return np.repeat(values[places], np.minimum(times[places], SHOWN))[:SHOWN]
 
 
 def _verdict(
@@ -98,18 +107,3 @@ def _drain_problem(history: History, *, required: bool) -> str | None:
     if ok == 0 and required:
         return "the queue was never drained"
     return None
-
-
-def _multisets(history: History) -> _Multisets:
-    columns = [history.values("invoke", "enqueue"), history.values("ok", "enqueue"), history.values("ok", "dequeue")]
-    size = sum(len(column) for column in columns)
-    highest = max((int(column.max()) for column in columns if len(column)), default=-1)
-    lowest = min((int(column.min()) for column in columns if len(column)), default=0)
-    values = None
-    if lowest < 0 or highest > 4 * size:
-        # Counting needs small numbers: where the values are not, number them first.
-        values, codes = np.unique(np.concatenate(columns), return_inverse=True)
-        columns = np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
-        highest = len(values) - 1
-    attempted, acknowledged, dequeued = (np.bincount(column, minlength=highest + 1) for column in columns)
-    return _Multisets(values, attempted, acknowledged, dequeued)

@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from jepsenvm.cli import check, deploy, doctor, fault, heal, hello, lab, run
+from jepsenvm.cli import check, deploy, doctor, export, fault, heal, hello, lab, run
 from jepsenvm.errors import JepsenvmError
 
 USAGE_STATUS = 254
@@ -31,6 +31,7 @@ cli.add_command(deploy.command)
 cli.add_command(hello.command)
 cli.add_command(run.command)
 cli.add_command(check.command)
+cli.add_command(export.command)
 cli.add_command(heal.command)
 cli.add_command(fault.group)
 cli.add_command(doctor.command)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import edn_format
+from typing import Any, Final
 
 from jepsenvm.errors import Refused
+from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import History, from_ops, open_arrow
 
-# Jepsen 0.3 prints its ops as records of this name when it is asked to; they are maps all the same.
-edn_format.add_tag("jepsen.history.Op", lambda content: content)
+EDN_IN_JSON: Final = "jepsenvm/edn"
+"""The one key of an object that stands in JSON for a value that JSON has no form for: its EDN text."""
 
 
 def open_history(path: Path) -> History:
@@ -34,114 +34,114 @@ def open_history(path: Path) -> History:
 
 
 def read_jsonl(path: Path) -> History:
-    """Return a history of one JSON object a line."""
-    lines = _text(path).splitlines(keepends=True)
-    ops: list[Op] = []
-    complete = True
-    for number, line in enumerate(lines, 1):
+    """Return a history of one JSON object a line; one whose last line is unfinished was cut short."""
+    cut_short: list[int] = []
+    history = from_ops(_jsonl_ops(path, cut_short))
+    history.complete = not cut_short
+    return history
+
+
+def _jsonl_ops(path: Path, cut_short: list[int]) -> Iterator[Op]:
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = _DECODER.decode(line)
         except json.JSONDecodeError as problem:
-            if number == len(lines) and not line.endswith("\n"):
-                complete = False  # its writer was cut off in the middle of this line
-                break
+            if not line.endswith("\n"):
+                cut_short.append(number)  # its writer was cut off in the middle of this line
+                return
             raise Refused(f"{path}:{number}: not JSON: {problem}") from None
-        ops.append(_op(entry, f"{path}:{number}"))
-    return from_ops(ops, complete=complete)
+        except edn.NotEdn as problem:
+            raise Refused(f"{path}:{number}: not EDN: {problem}") from None
+        try:
+            yield _op(entry)
+        except Refused as problem:
+            raise Refused(f"{path}:{number}: {problem.message}", remedy=problem.remedy) from None
+
+
+def _from_json(entry: dict[str, Any]) -> Any:
+    if entry.keys() == {EDN_IN_JSON}:
+        return edn.read(str(entry[EDN_IN_JSON]))
+    return entry
+
+
+_DECODER: Final = json.JSONDecoder(object_hook=_from_json)
 
 
 def read_edn(path: Path) -> History:
     """Return a history in EDN: one map a line, or one vector of maps."""
-    text = _text(path)
-    if text.lstrip().startswith(("[", "(")):
-        ops = [_op(_plain(entry), f"{path}: op {number}") for number, entry in enumerate(_one_vector(text, path), 1)]
-        return from_ops(ops)
-    return from_ops(_op(_plain(entry), where) for entry, where in _line_entries(text, path))
+    return from_ops(_edn_ops(path))
 
 
-def _one_vector(text: str, path: Path) -> list[Any]:
-    forms = _forms(text, str(path))
-    if len(forms) != 1:
-        raise Refused(f"{path}: holds {len(forms)} EDN forms", remedy="give one vector of ops, or one map a line")
-    return list(forms[0])
+def _edn_ops(path: Path) -> Iterator[Op]:
+    text = "".join(_lines(path))
 
+    def place(position: int) -> str:
+        return f"{path}:{text.count(chr(10), 0, position) + 1}"
 
-def _line_entries(text: str, path: Path) -> Iterator[tuple[Any, str]]:
-    """Yield the maps with their places. A map usually ends with its line; where it does not, lines are joined."""
-    pending, began = "", 1
-    for number, line in enumerate(text.splitlines(), 1):
-        if not pending:
-            began = number
-        pending += line + "\n"
-        if pending.count("{") > pending.count("}"):
-            continue
-        for form in _forms(pending, f"{path}:{began}"):
-            yield form, f"{path}:{began}"
-        pending = ""
-    if pending.strip():
-        for form in _forms(pending, f"{path}:{began}"):
-            yield form, f"{path}:{began}"
-
-
-def _forms(text: str, where: str) -> list[Any]:
-    if not text.strip():
-        return []
     try:
-        return list(edn_format.loads_all(text))
-    # NotImplementedError for a tag that it does not know, and its own kinds for the rest.
-    except (edn_format.exceptions.EDNDecodeError, NotImplementedError, ValueError) as problem:
-        raise Refused(f"{where}: not EDN: {problem}") from None
+        for form, position in edn.elements(text):
+            try:
+                yield _op(_plain_keys(form))
+            except Refused as problem:
+                raise Refused(f"{place(position)}: {problem.message}", remedy=problem.remedy) from None
+    except edn.NotEdn as problem:
+        raise Refused(f"{place(problem.position)}: not EDN: {problem}") from None
 
 
-class Keyword(str):
-    """An EDN keyword: prints as :name, and its type keeps it apart from the string ":name"."""
-
-    __slots__ = ()
-
-
-def _plain(form: Any) -> Any:
-    """Return an EDN form with its keys as plain strings and its keywords as Keyword."""
-    if isinstance(form, edn_format.Keyword):
-        return Keyword(f":{form.name}")
-    if isinstance(form, edn_format.ImmutableDict | dict):
-        return {str(_plain(key)).removeprefix(":"): _plain(value) for key, value in form.items()}
-    if isinstance(form, edn_format.ImmutableList | list | tuple):
-        return [_plain(element) for element in form]
-    return form
+def _plain_keys(form: Any) -> Any:
+    """Return an op's map with names for keys: the colon of keywords is gone."""
+    return {_key(key): value for key, value in form.items()} if isinstance(form, dict) else form
 
 
-def _op(entry: Any, where: str) -> Op:
+@lru_cache(maxsize=1000)
+def _key(key: Any) -> str:
+    return str(key).removeprefix(":")
+
+
+def _op(entry: Any) -> Op:
     """Return one entry as an op; only its type and f cannot be done without."""
     if not isinstance(entry, dict):
-        raise Refused(f"{where}: an op is a map, found {entry!r}")
+        raise Refused(f"an op is a map, found {entry!r}")
     type_ = _name(entry.get("type"))
     if type_ not in TYPES:
-        raise Refused(f"{where}: the key 'type' must be one of {', '.join(TYPES)}, found {type_!r}")
+        raise Refused(f"the key 'type' must be one of {', '.join(TYPES)}, found {type_!r}")
     if entry.get("f") is None:
-        raise Refused(f"{where}: the key 'f' is missing", remedy="give each op its :f, such as :enqueue")
-    process, time = entry.get("process"), entry.get("time")
+        raise Refused("the key 'f' is missing", remedy="give each op its :f, such as :enqueue")
+    process, time, offset = entry.get("process"), entry.get("time"), entry.get("offset")
+    node, error = entry.get("node"), entry.get("error")
     return Op(
         type=type_,
         f=_name(entry["f"]),
         value=entry.get("value"),
-        process=process if isinstance(process, int) else NEMESIS,
-        time=int(time) if isinstance(time, int | float) else 0,
-        node=None if entry.get("node") is None else _name(entry["node"]),
-        error=None if entry.get("error") is None else str(entry["error"]),
+        process=_long(process, "process") if isinstance(process, int) else NEMESIS,
+        time=_long(time, "time") if isinstance(time, int | float) else 0,
+        node=node if node is None or type(node) is str else _name(node),
+        error=error if error is None or type(error) is str else edn.written(error),
         data=entry.get("data"),
-        offset=entry["offset"] if isinstance(entry.get("offset"), int) else None,
+        offset=_long(offset, "offset") if isinstance(offset, int) else None,
     )
 
 
-def _name(value: Any) -> str:
-    return str(value).removeprefix(":") if value is not None else ""
-
-
-def _text(path: Path) -> str:
+def _long(value: float, key: str) -> int:
     try:
-        return path.read_text(encoding="utf-8")
+        if -(2**63) <= (whole := int(value)) < 2**63:
+            return whole
+    except (ValueError, OverflowError):  # a float that is no number, or infinite
+        pass
+    raise Refused(f"the key '{key}' must be a number of 64 bits")
+
+
+def _name(value: Any) -> str:
+    return _key(value) if isinstance(value, str) else str(value) if value is not None else ""
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file. Only a line feed ends one: JSON and EDN strings may have Unicode's other ends."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from file
     except OSError as problem:
         raise Refused(f"{path}: {problem.strerror}") from None
     except UnicodeDecodeError as problem:

@@ -7,44 +7,74 @@ int64, which for our histories is the value itself and for foreign ones a code t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from jepsenvm.errors import Refused
+from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+_A = TypeVar("_A", Ints, Mask)
 
 CHUNK_ROWS: Final = 1 << 18
 
 TYPE_CODES: Final = {name: code for code, name in enumerate(TYPES)}
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A stretch of rows, all arrays of one length; ``value`` means something only where ``has_value`` is set."""
+class _Column(Generic[_A]):
+    """A chunk's column, read when it is first asked for."""
 
-    time: Ints
-    type: Ints
-    process: Ints
-    f: Ints
-    value: Ints
-    has_value: Mask
-    offset: Ints
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, chunk: Chunk, owner: type) -> _A:
+        # Kept under its own name, so that the next look finds it there and does not come here again.
+        column: _A = chunk.__dict__.setdefault(self._name, chunk.read(self._name))
+        return column
+
+
+class Chunk:
+    """A stretch of rows, all arrays of one length; ``value`` means something only where ``has_value`` is set.
+
+    A column that is not asked for is not read: most passes over a history need three of nine. ``read`` reads one anew,
+    and also the whole columns ``data`` and ``error``, as lists.
+    """
+
+    def __init__(
+        self, read: Callable[[str], Any], data: Callable[[int], Any], error: Callable[[int], str | None]
+    ) -> None:
+        self.read = read
+        self.data = data
+        """The row's ``data``, decoded, or None."""
+        self.error = error
+
+    time = _Column[Ints]()
+    type = _Column[Ints]()
+    process = _Column[Ints]()
+    f = _Column[Ints]()
+    value = _Column[Ints]()
+    has_value = _Column[Mask]()
+    offset = _Column[Ints]()
     """Where in a stream a record was read; -1 where that means nothing."""
-    node: Ints
-    has_data: Mask
-    data: Callable[[int], Any]
-    """The row's ``data``, decoded, or None: slow, so ask ``has_data`` first."""
-    error: Callable[[int], str | None]
+    node = _Column[Ints]()
+    has_data = _Column[Mask]()
+    """Where ``data`` is not None; decoding it is slow, so this is to be asked first."""
+
+    def but(self, **columns: Ints) -> Chunk:
+        """Return the same rows with these columns in place of their own."""
+        return Chunk(lambda name: columns[name] if name in columns else self.read(name), self.data, self.error)
 
 
 @dataclass
@@ -80,7 +110,18 @@ class History:
 
     def count(self, type: Type, f: str) -> int:
         """Return how many ops are of this type and f."""
-        return sum(int(self.mask(chunk, type, f).sum()) for chunk in self)
+        return self._survey[0][type, f]
+
+    @cached_property
+    def _survey(self) -> tuple[Counter[tuple[str, str]], list[Op]]:
+        """How many ops there are of each type and f, and the nemesis' ops: one pass, however often asked for."""
+        counts: Counter[tuple[str, str]] = Counter()
+        nemesis: list[Op] = []
+        for chunk in self:
+            for code, count in enumerate(np.bincount(chunk.f * len(TYPES) + chunk.type)):
+                counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(count)
+            nemesis += self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS))
+        return counts, nemesis
 
     def times(self, type: Type, f: str) -> Ints:
         """Return when ops of this type and f were recorded, in nanoseconds since the run began."""
@@ -96,116 +137,128 @@ class History:
     def ops(self, process: int | None = None) -> Iterator[Op]:
         """Yield the ops one by one, of one process if asked: for the few, not for the millions."""
         for chunk in self:
-            rows = range(len(chunk.time)) if process is None else np.flatnonzero(chunk.process == process)
-            for row in rows:
-                yield Op(
-                    type=TYPES[int(chunk.type[row])],
-                    f=self.names[int(chunk.f[row])],
-                    value=self.label(int(chunk.value[row])) if chunk.has_value[row] else None,
-                    process=int(chunk.process[row]),
-                    time=int(chunk.time[row]),
-                    node=self.nodes[int(chunk.node[row])] if chunk.node[row] >= 0 else None,
-                    error=chunk.error(int(row)),
-                    data=chunk.data(int(row)),
-                    offset=int(chunk.offset[row]) if chunk.offset[row] >= 0 else None,
-                )
+            rows = np.arange(len(chunk.process)) if process is None else np.flatnonzero(chunk.process == process)
+            yield from self._ops(chunk, rows)
+
+    def _ops(self, chunk: Chunk, rows: Ints) -> Iterator[Op]:
+        if not len(rows):
+            return  # and read no column for it
+        columns = (chunk.type, chunk.f, chunk.value, chunk.has_value, chunk.process, chunk.time, chunk.node)
+        lists = [column[rows].tolist() for column in (*columns, chunk.offset)]
+        if len(rows) == len(chunk.type):
+            lists += [chunk.read("error"), chunk.read("data")]
+        else:
+            lists += [[chunk.error(row) for row in rows.tolist()], [chunk.data(row) for row in rows.tolist()]]
+        for type_, f, value, has_value, process, time, node, offset, error, data in zip(*lists, strict=True):
+            yield Op(
+                type=TYPES[type_],
+                f=self.names[f],
+                value=self.label(value) if has_value else None,
+                process=process,
+                time=time,
+                node=self.nodes[node] if node >= 0 else None,
+                error=error,
+                data=data,
+                offset=offset if offset >= 0 else None,
+            )
 
     def nemesis_ops(self) -> list[Op]:
         """Return the nemesis' ops."""
-        return list(self.ops(process=NEMESIS))
+        return list(self._survey[1])
 
 
 def open_arrow(path: Path) -> History:
     """Return the history in a journal's file, read chunk by chunk; raise Refused if it is none."""
     try:
-        with pa.memory_map(str(path)) as source:
-            schema = pa.ipc.open_stream(source).schema
+        # Mapped once for all passes: what they all read is then in memory once, and the kernel may take it back.
+        mapped = pa.memory_map(str(path)).read_buffer()
+        schema = pa.ipc.open_stream(mapped).schema
     except (OSError, pa.ArrowInvalid) as problem:
         raise Refused(f"{path}: not a history of ours: {problem}") from None
     if b"jepsenvm" not in (schema.metadata or {}):
         raise Refused(f"{path}: an Arrow stream, but not a history of ours")
-    return History(partial(_arrow_chunks, path))
+    return History(partial(_arrow_chunks, mapped))
 
 
-def _arrow_chunks(path: Path, history: History) -> Iterator[Chunk]:
+def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
     """Yield the journal's small batches joined to large chunks: what a chunk costs is then nothing beside its rows."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
-    for batch in _batches(path, history):
+    for batch in _batches(mapped, history):
         waiting.append(batch)
         rows += len(batch)
         if rows >= CHUNK_ROWS:
-            yield _chunk(_joined(waiting), history)
+            yield _chunk(waiting, history)
             waiting, rows = [], 0
     if waiting:
-        yield _chunk(_joined(waiting), history)
+        yield _chunk(waiting, history)
 
 
-def _batches(path: Path, history: History) -> Iterator[pa.RecordBatch]:
-    with pa.memory_map(str(path)) as source:
-        reader = pa.ipc.open_stream(source)
-        while True:
-            try:
-                yield reader.read_next_batch()
-            except StopIteration:
-                # Arrow takes a plain end of file for an end of stream: only our end mark says that it was closed.
-                history.complete = _has_end_mark(path)
-                return
-            except (OSError, pa.ArrowInvalid):
-                history.complete = False
-                return
+def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
+    reader = pa.ipc.open_stream(mapped)
+    while True:
+        try:
+            yield reader.read_next_batch()
+        except StopIteration:
+            # Arrow takes a plain end of file for an end of stream: only our end mark says that it was closed.
+            history.complete = mapped[-8:].to_pybytes() == b"\xff\xff\xff\xff\x00\x00\x00\x00"
+            return
+        except (OSError, pa.ArrowInvalid):
+            history.complete = False
+            return
 
 
-def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
+    table = pa.Table.from_batches(batches).unify_dictionaries()
+    # Names are the history's before any of its rows is looked at: a mask asks them first.
+    codes = {"f": _codes(table["f"], history.names), "node": _codes(table["node"], history.nodes)}
 
+    def named(name: str) -> Ints:
+        indices = pa.chunked_array([part.indices for part in table[name].chunks])
+        found: Ints = codes[name][_filled(indices, len(codes[name]) - 1)]
+        return found
 
-def _has_end_mark(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - 8))
-        return file.read() == b"\xff\xff\xff\xff\x00\x00\x00\x00"
-
-
-def _chunk(batch: pa.RecordBatch, history: History) -> Chunk:
-    time, type_, process, f, value, offset, node, error, data = batch.columns
-    has_value = np.ones(len(batch), dtype=bool)
-    if value.null_count:
-        has_value = value.is_valid().to_numpy(zero_copy_only=False)
-        value = value.fill_null(0)
-
-    def decoded(row: int) -> Any:
-        text = data[row].as_py()
-        return None if text is None else json.loads(text)
-
+    readers: Mapping[str, Callable[[], Any]] = {
+        "f": lambda: named("f"),
+        "node": lambda: named("node"),
+        "value": lambda: _filled(table["value"], 0),
+        "has_value": lambda: table["value"].is_valid().to_numpy(),
+        "offset": lambda: _filled(table["offset"], -1),
+        "has_data": lambda: table["data"].is_valid().to_numpy(),
+        "error": lambda: _texts(table["error"]),
+        "data": lambda: [_decoded(text) for text in _texts(table["data"])],
+    }
     return Chunk(
-        time=time.to_numpy(),
-        type=type_.to_numpy(),
-        process=process.to_numpy(),
-        f=_codes(f, history.names),
-        value=value.to_numpy(),
-        has_value=has_value,
-        offset=offset.fill_null(-1).to_numpy(),
-        node=_codes(node, history.nodes),
-        has_data=data.is_valid().to_numpy(zero_copy_only=False),
-        data=decoded,
-        error=lambda row: error[row].as_py(),
+        lambda name: readers[name]() if name in readers else table[name].to_numpy(),
+        lambda row: _decoded(table["data"][row].as_py()),
+        lambda row: table["error"][row].as_py(),
     )
 
 
-def _codes(column: pa.DictionaryArray, names: list[str]) -> Ints:
-    """Return a dictionary column as codes into our own list, -1 for null."""
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    if column.null_count == len(column):
+        return [None] * len(column)
+    texts: list[str | None] = column.to_pylist()
+    return texts
+
+
+def _decoded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _filled(column: pa.ChunkedArray, null: int) -> Any:
+    """Return a column's numbers, with this one for null; without a null there is nothing to be copied for it."""
+    return (column.fill_null(null) if column.null_count else column).to_numpy()
+
+
+def _codes(column: pa.ChunkedArray, names: list[str]) -> Ints:
+    """Return our own code for each name of a column's dictionary, and -1 at the end, for null."""
     here = []
-    for name in column.dictionary.to_pylist():
+    for name in column.chunk(0).dictionary.to_pylist():
         if name not in names:
             names.append(name)
         here.append(names.index(name))
-    indices = column.indices
-    if indices.null_count:
-        indices = indices.fill_null(len(here))
-    lookup: Ints = np.array([*here, -1], dtype=np.int64)
-    codes: Ints = lookup[indices.to_numpy()]
-    return codes
+    return np.array([*here, -1], dtype=np.int64)
 
 
 def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
@@ -215,52 +268,62 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
     """
     names: dict[str, int] = {}
     nodes: dict[str, int] = {}
-    labels: dict[tuple[str, Any], int] = {}
+    labels: dict[Any, int] = {}
     originals: list[Any] = []
 
     def code(value: Any) -> int:
-        key = (type(value).__name__, repr(value))
-        if key not in labels:
-            labels[key] = len(originals)
+        known = labels.setdefault(_identity(value), len(originals))
+        if known == len(originals):
             originals.append(value)
-        return labels[key]
+        return known
 
-    rows: list[tuple[int, ...]] = []
-    extras: list[tuple[Any, str | None]] = []
-    for op in ops:
-        for one in _expanded(op):
-            rows.append(
-                (
-                    one.time,
-                    TYPE_CODES[one.type],
-                    one.process,
-                    names.setdefault(one.f, len(names)),
-                    code(one.value),
-                    nodes.setdefault(one.node, len(nodes)) if one.node is not None else -1,
-                    -1 if one.offset is None else one.offset,
-                )
-            )
-            extras.append((one.data, one.error))
-    table: Ints = np.array(rows, dtype=np.int64).reshape(-1, 7)
-    time, type_, process, f, value, node, offset = (table[:, column] for column in range(7))
+    columns = {name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")}
+    add = [column.append for column in columns.values()]
+    # Few ops have an error or data.
+    errors: dict[int, str] = {}
+    datas: dict[int, Any] = {}
+    for row, op in enumerate(chain.from_iterable(map(_expanded, ops))):
+        fields = (
+            op.time,
+            TYPE_CODES[op.type],
+            op.process,
+            names.setdefault(op.f, len(names)),
+            code(op.value),
+            -1 if op.node is None else nodes.setdefault(op.node, len(nodes)),
+            -1 if op.offset is None else op.offset,
+        )
+        for append, field_ in zip(add, fields, strict=True):
+            append(field_)
+        if op.error is not None:
+            errors[row] = op.error
+        if op.data is not None:
+            datas[row] = op.data
+    rows = len(columns["time"])
+    table: dict[str, npt.NDArray[Any]] = {name: np.frombuffer(column, np.int64) for name, column in columns.items()}
+    table["has_value"] = np.ones(rows, dtype=bool)
+    table["has_data"] = np.isin(np.arange(rows), list(datas))
+    rare: Mapping[str, Callable[[int], Any]] = {"data": datas.get, "error": errors.get}
     chunk = Chunk(
-        time=time,
-        type=type_,
-        process=process,
-        f=f,
-        value=value,
-        has_value=np.ones(len(table), dtype=bool),
-        offset=offset,
-        node=node,
-        has_data=np.array([data is not None for data, _ in extras], dtype=bool),
-        data=lambda row: extras[row][0],
-        error=lambda row: extras[row][1],
+        lambda name: table[name] if name in table else list(map(rare[name], range(rows))), datas.get, errors.get
     )
     return History(lambda _: iter((chunk,)), list(names), list(nodes), originals, complete)
 
 
+def _identity(value: Any) -> Any:
+    """Return what tells values apart: in Python, 1, 1.0 and True are equal, and much that is EDN cannot be hashed."""
+    kind = type(value)
+    return value if kind is int or kind is str else (kind.__name__, edn.written(value))
+
+
 def _expanded(op: Op) -> Iterator[Op]:
-    if op.f == "drain" and op.type == "ok" and isinstance(op.value, list | tuple):
-        for element in op.value:
-            yield Op("ok", "dequeue", element, op.process, op.time, op.node)
+    for element in drained(op) or ():
+        yield Op("ok", "dequeue", element, op.process, op.time, op.node)
     yield op
+
+
+def drained(op: Op) -> list[Any] | None:
+    """Return what a drain has for elements, or None if the op is no drain that was ok and tells them."""
+    if op.f != "drain" or op.type != "ok" or not isinstance(op.value, list | tuple | set | frozenset):
+        return None
+    # A set has no order of its own; the history is to be the same each time that it is read.
+    return sorted(op.value, key=edn.written) if isinstance(op.value, set | frozenset) else list(op.value)

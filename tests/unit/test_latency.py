@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,9 @@ MS = 1_000_000
 def in_chunks(history: History, rows: int) -> History:
     """Return a history in chunks of so many rows; its data and errors are of no meaning any more."""
     (whole,) = history
-    columns = {field.name: getattr(whole, field.name) for field in fields(Chunk)}
 
     def cut(first: int) -> Chunk:
-        some = {name: column[first : first + rows] for name, column in columns.items() if not callable(column)}
-        return replace(whole, **some)
+        return Chunk(lambda name: whole.read(name)[first : first + rows], whole.data, whole.error)
 
     return replace(history, _chunks=lambda _: iter([cut(first) for first in range(0, len(whole.time), rows)]))
 

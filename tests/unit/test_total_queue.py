@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jepsenvm.checkers import multisets
+from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.total_queue import total_queue
-from jepsenvm.checkers.verdict import Verdict
+from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.history import table
+from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op, Type
-from jepsenvm.history.table import from_ops
+from jepsenvm.history.table import from_ops, open_arrow
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.queue import WORKLOAD
 
@@ -115,17 +124,12 @@ def test_counts_are_exact_where_values_are_capped() -> None:
     assert (found["lost-count"], len(found["lost"])) == (1500, 1000)
 
 
-VALUES = st.integers(min_value=-3, max_value=4) | st.just(10**15) | st.sampled_from(["a", None])
-OPS = st.lists(
-    st.builds(
-        Op, st.sampled_from(["invoke", "ok", "fail", "info"]), st.sampled_from(["enqueue", "dequeue", "other"]), VALUES
-    ),
-    max_size=30,
-)
+def ops_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Op]]:
+    types = st.sampled_from(["invoke", "ok", "ok", "fail", "info"])
+    return st.lists(st.builds(Op, types, st.sampled_from(["enqueue", "dequeue", "other"]), values), max_size=60)
 
 
-@given(OPS)
-def test_it_agrees_with_the_definition(ops: list[Op]) -> None:
+def agrees_with_the_definition(ops: Sequence[Op], result: Result) -> None:
     attempts = Counter(repr(op.value) for op in ops if (op.type, op.f) == ("invoke", "enqueue"))
     acknowledged = Counter(repr(op.value) for op in ops if (op.type, op.f) == ("ok", "enqueue"))
     dequeued = Counter(repr(op.value) for op in ops if (op.type, op.f) == ("ok", "dequeue"))
@@ -137,12 +141,79 @@ def test_it_agrees_with_the_definition(ops: list[Op]) -> None:
         "duplicated": dequeued - attempts - unexpected,
         "recovered": ok - acknowledged,
     }
-    found = figures(ops)
+    found = result.figures
     assert {name: Counter(map(repr, found[name])) for name in expected} == expected
     assert (found["attempt-count"], found["acknowledged-count"]) == (attempts.total(), acknowledged.total())
-    assert found["ok-count"] == ok.total()
+    assert (found["ok-count"], found["dequeued-count"]) == (ok.total(), dequeued.total())
     bad = expected["lost"] or expected["unexpected"]
-    assert found["verdict"] is (Verdict.INVALID if bad else Verdict.VALID)
+    assert result.verdict is (Verdict.INVALID if bad else Verdict.VALID)
+
+
+@settings(deadline=None)
+@given(ops_of(st.integers(min_value=-3, max_value=4) | st.just(10**15) | st.sampled_from(["a", None])))
+def test_it_agrees_with_the_definition(ops: list[Op]) -> None:
+    agrees_with_the_definition(ops, total_queue(from_ops(ops)))
+
+
+def recorded(ops: Sequence[Op], batch: int) -> Result:
+    """Return the result for a journal's file with these ops, in batches of so many and chunks of twice as many."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.arrow"
+        journal = Journal(path, count().__next__)
+        for number, op in enumerate(ops):
+            journal.append(op.type, op.f, op.value, process=op.process, node="n1")
+            if number % batch == batch - 1:
+                journal.flush()
+        journal.close()
+        with pytest.MonkeyPatch.context() as small:
+            small.setattr(table, "CHUNK_ROWS", 2 * batch)
+            return total_queue(open_arrow(path))
+
+
+DENSE = st.integers(min_value=0, max_value=20)
+FAR = st.integers(min_value=-(2**63), max_value=2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1, 10**15, -1, 3, 4])
+FAR_APART = st.integers(min_value=-20, max_value=20).map(lambda value: value << 40)
+
+
+@settings(deadline=None)
+@given(
+    ops_of(DENSE | FAR | FAR_APART), st.integers(min_value=1, max_value=20), st.sampled_from([(2, 1), (3, 0), (16, 64)])
+)
+def test_it_agrees_with_the_definition_over_chunks_pages_and_strays(
+    ops: list[Op], batch: int, limits: tuple[int, int]
+) -> None:
+    with pytest.MonkeyPatch.context() as small:
+        bits, few = limits
+        small.setattr(multisets, "PAGE_BITS", bits)
+        small.setattr(multisets, "PAGE", 1 << bits)
+        small.setattr(multisets, "FEW_PAGES", few)
+        small.setattr(multisets, "LEAST_PER_PAGE", 1 << bits)
+        agrees_with_the_definition(ops, recorded(ops, batch))
+
+
+@pytest.mark.parametrize("times", [255, 256, 65_535, 65_536, 70_000])
+@pytest.mark.parametrize("value", [7, 10**12])
+def test_a_value_that_comes_very_often_is_counted_exactly(times: int, value: int) -> None:
+    sets = Multisets(2)
+    sets.add(0, np.arange(100))
+    for part in np.array_split(np.full(times, value), 3):
+        sets.add(1, part)
+    counted = {
+        int(code): tuple(of) for values, counts in sets.blocks() for code, of in zip(values, counts.T, strict=True)
+    }
+    expected = dict.fromkeys(range(100), (1, 0)) | {value: (int(value == 7), times)}
+    assert counted == expected
+
+
+def test_values_far_apart_take_no_page_each() -> None:
+    sets = Multisets(1)
+    values = np.arange(20_000) << 20
+    sets.add(0, values)
+    sets.add(0, values[::-1])
+    blocks = list(sets.blocks())
+    assert len(blocks) < 100
+    assert sum(int(counts.sum()) for _, counts in blocks) == 40_000
+    assert np.array_equal(np.sort(np.concatenate([seen for seen, _ in blocks])), values)
 
 
 def test_it_is_the_same_function_that_runs_are_judged_by() -> None:
