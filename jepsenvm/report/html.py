@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup
 
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.history.table import History
-from jepsenvm.report.plot import latencies, losses, rates
+from jepsenvm.report.plot import latencies, losses, rates, violation
 from jepsenvm.report.terminal import verdict_lines
 
 _PAGE = """<!doctype html>
@@ -56,16 +56,18 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
 </html>
 """
 
+DONE: Final = {"enqueue": "confirmed", "acquire": "acquired", "dequeue": "delivered", "read": "read"}
+"""What has been done when an op of this f is ok, for those of which there are plots."""
+
 
 def page(title: str, plan: str, results: Results, history: History) -> str:
     """Return the page of one run."""
     figures: Mapping[str, Mapping[str, Any]] = {name: result.figures for name, result in results.checkers.items()}
-    plots = [
-        rates(history, "enqueue", "confirmed messages"),
-        latencies(history, "enqueue", "until a message was confirmed: half of them, and 99 of 100, took no longer"),
-        losses(history),
-        rates(history, "dequeue", "messages read back"),
-    ]
+    plots = [violation(result.figures.get("violation")) for result in results.checkers.values()]
+    for f, done in DONE.items():
+        if history.count("ok", f):
+            plots += [rates(history, f, f"{done} in each second"), latencies(history, f, f"until it was {done}")]
+    plots.append(losses(history))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_PAGE).render(
         title=title,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,10 +24,29 @@ def rates(history: History, f: str, title: str) -> str:
 
 def losses(history: History) -> str | None:
     """Return an SVG of when the messages were confirmed that never came back; None when all did."""
-    missing = np.setdiff1d(history.values("ok", "enqueue"), history.values("ok", "dequeue"))
+    came = np.concatenate([history.values("ok", f) for f in ("dequeue", "read")])
+    missing = np.setdiff1d(history.values("ok", "enqueue"), came)
     if not len(missing):
         return None
     return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, and never came back")
+
+
+def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """Return an SVG of the ops that cannot stand together, each as a bar over its time; None when there are none."""
+    if not ops:
+        return None
+    figure = Figure(figsize=(10, 1 + 0.3 * len(ops)), layout="constrained")
+    axes = figure.add_subplot()
+    last = max(op["from"] if op["to"] is None else op["to"] for op in ops)
+    for place, op in enumerate(ops):
+        # one in doubt may have happened at any time since
+        end, colour = (last, "tab:orange") if op["to"] is None else (op["to"], "tab:blue")
+        axes.barh(place, max(end - op["from"], (last - ops[0]["from"]) / 500), left=op["from"], color=colour)
+    names = [f"process {op['process']} on {op['node']}: {op['f']} {op['type']}" for op in ops]
+    axes.set_yticks(range(len(ops)), names)
+    axes.invert_yaxis()
+    axes.set(title="the ops that cannot stand together", xlabel="seconds since the run began")
+    return _svg(figure)
 
 
 def latencies(history: History, f: str, title: str) -> str | None:

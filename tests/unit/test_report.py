@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result, Results, check
@@ -63,7 +64,7 @@ def test_the_page_shows_latencies_and_who_was_silent() -> None:
     load += [Op("ok", "enqueue", value, value, ended * SECOND, "n1") for value, (_, ended) in enumerate(times)]
     history = from_ops(sorted([*lossy().nemesis_ops(), *load], key=lambda op: op.time))
     text = page("t", "p", check(history, {"availability": availability}), history)
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 3, "confirmed, how fast, and lost; nothing came back, so that is no plot"
     assert "7.0 s<td>7.0 s" in text
     assert "<th>first ok in fault 1<th>after its healing" in text
     assert "<td>6.0 s" in text
@@ -76,3 +77,20 @@ def test_a_checker_that_crashed_does_not_spoil_the_page() -> None:
 
     crashed = check(lossy(), {"availability": crash})
     assert "the checker availability crashed" in page("t", "p", crashed, lossy())
+
+
+def test_the_page_draws_the_ops_of_a_lock_that_cannot_stand_together() -> None:
+    ops = [
+        Op("invoke", "acquire", None, 1, 1 * SECOND, "n1"),
+        Op("ok", "acquire", None, 1, 2 * SECOND, "n1"),
+        Op("invoke", "acquire", None, 2, 3 * SECOND, "n2"),
+        Op("ok", "acquire", None, 2, 4 * SECOND, "n2"),
+        Op("invoke", "release", None, 1, 5 * SECOND, "n1"),
+        Op("info", "release", None, 1, 9 * SECOND, "n1"),
+    ]
+    history = from_ops(ops)
+    results = check(history, {"lock": lock, "stats": stats, "faults": faults})
+    assert next(verdict_lines(results)).startswith("INVALID: acquired 2, released 0, TWO HOLDERS 1")
+    text = page("lock", "plan", results, history)
+    assert "the ops that cannot stand together" in text
+    assert "process 2 on n2: acquire ok" in text
