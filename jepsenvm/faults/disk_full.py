@@ -26,13 +26,18 @@ rabbit_disk_monitor:set_disk_free_limit(Limit).' >/dev/null""",
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Move the watermark to 200 MB below what is free, and fill 400 MB."""
+    """Fill a quarter of what is free, 4 GB at most, and before it move the watermark to a quarter of that below.
+
+    The rest of it is for what the broker frees by itself meanwhile: one write-ahead log is half a gigabyte.
+    """
     if node not in fault.nodes:
         return []
     ahead = f"""{_FREE.mark()}
 free=$(df --output=avail --block-size=1 {_FOLDER} | tail -n 1)
-timeout 30 rabbitmqctl --quiet set_disk_free_limit $((free - 200000000))"""
-    return [shell(f"fallocate --length 400000000 {_BALLAST}", ahead=ahead)]
+fill=$((free / 4))
+[ $fill -lt 4000000000 ] || fill=4000000000
+timeout 30 rabbitmqctl --quiet set_disk_free_limit $((free - fill / 4))"""
+    return [shell(f"fallocate --length $fill {_BALLAST}", ahead=ahead)]
 
 
 # A reboot takes the marker and the moved watermark with it, and leaves the file.
