@@ -62,7 +62,9 @@ def test_what_was_dropped_too_early_is_told() -> None:
         "1 of them after no more returns than the limit allows"
     )
     (reason,) = judged(published(1), returned(1), DRAIN, limit=None)["reasons"]
-    assert reason == "1 acknowledged messages were dropped after being returned 1 times (no delivery limit)"
+    assert (
+        reason == "1 acknowledged messages were dropped after being returned 1 times (the broker's own delivery limit)"
+    )
 
 
 def test_what_never_came_is_lost_and_not_dropped() -> None:
