@@ -40,12 +40,11 @@ def shrunk_leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iter
             yield f"{node} has no replica of the queue again"
 
 
-def transfer(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    """Make the leader hand over to the next node."""
+def transfer(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+    """Make the leader hand over to its ``heir``, another node with a replica."""
     if node not in fault.nodes:
         return []
-    others = sorted(hosts)
-    heir = others[(others.index(node) + 1) % len(others)]
+    heir = fault.settings["heir"]
     find = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{fault.settings["queue"]}">>))'
     act = f"{{ok, Queue}} = {find}, rabbit_quorum_queue:transfer_leadership(Queue, 'rabbit@{heir}')."
     return [shell(f"timeout 30 rabbitmqctl --quiet eval \"$(cat <<'EXPRESSION'\n{act}\nEXPRESSION\n)\"")]

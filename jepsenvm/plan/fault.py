@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from jepsenvm.plan.grudge import Grudge
 
-Role = Literal["leader", "followers"]
+Role = Literal["leader", "followers", "replica"]
 """Whom a fault is about, when that is known only at its moment."""
 
 

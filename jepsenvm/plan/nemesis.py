@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from random import Random
@@ -88,13 +88,22 @@ def stages(name: str, ask: Ask) -> tuple[Stage, ...]:
     return tuple(replace(stage, fault=replace(stage.fault, name=stage.fault.name or name)) for stage in drawn)
 
 
-def resolved(fault: Fault, leader: str) -> Fault:
-    """Return the fault with its role turned into nodes, now that the queue's leader is known."""
+def resolved(fault: Fault, leader: str, replicas: Collection[str] = ()) -> Fault:
+    """Return the fault with its role turned into nodes, now that the queue's leader and its replicas are known.
+
+    ``replicas`` are the nodes that have one, the leader too; all nodes if none are told.
+    """
     if fault.role is None:
         return fault
-    chosen = (leader,) if fault.role == "leader" else _followers(fault.nodes, leader)
+    members = [node for node in fault.nodes if node in (replicas or fault.nodes)]
+    followers = [node for node in members if node != leader]
+    # A minority, so that the leader keeps a majority; of two replicas nobody can.
+    few = max(1, len(members) - majority(len(members)))
+    chosen = {"leader": [leader], "followers": followers[:few], "replica": members[:1]}[fault.role]
     if fault.kind != "partition":
-        return replace(fault, nodes=chosen, text=" ".join(chosen), role=None)
+        heir = {"heir": followers[0]} if fault.role == "leader" and followers else {}
+        settings = {**fault.settings, **heir}
+        return replace(fault, nodes=tuple(chosen), text=" ".join(chosen), settings=settings, role=None)
     groups = with_rest([chosen], fault.nodes)
     return replace(
         fault,
@@ -103,12 +112,6 @@ def resolved(fault: Fault, leader: str) -> Fault:
         text=f"{_in_words(groups)}, leader {leader}",
         role=None,
     )
-
-
-def _followers(nodes: Sequence[str], leader: str) -> tuple[str, ...]:
-    """Return the first followers that are a minority, so that the leader keeps a majority (of two nodes nobody can)."""
-    size = max(1, len(nodes) - majority(len(nodes)))
-    return tuple([node for node in nodes if node != leader][:size])
 
 
 def _recipe(name: str) -> Recipe:
@@ -270,6 +273,12 @@ def _on_nodes(kind: str, **fixed: str) -> Draw:
         return _whole(Fault(kind, "", " ".join(victims) + _settings_in_words(settings), victims, settings=settings))
 
     return draw
+
+
+def _named_or(kind: str, role: Role, text: str) -> Draw:
+    """Return what draws a fault of the victims that were named, or of those with a role."""
+    named, looked_up = _on_nodes(kind), _role(kind, role, text)
+    return lambda ask: (named if ask.victims else looked_up)(ask)
 
 
 def _on_links(kind: str) -> Draw:
@@ -484,7 +493,7 @@ NEMESES: Final[Mapping[str, Recipe | None]] = {
     "leave": Recipe("a node leaves the cluster, and joins again", _on_nodes("leave"), takes="nodes", fewest=3),
     "replica-shrink": Recipe(
         "a node loses its replicas of quorum queues, and gets them again",
-        _on_nodes("replica-shrink"),
+        _named_or("replica-shrink", "replica", "a node with a replica, looked up then"),
         takes="nodes",
         fewest=3,
     ),

@@ -275,7 +275,7 @@ class Nemesis:
         seen = look(self.fleet, self.facts, ["queue"], self.queue)["queue"]
         if not seen or not seen["leader"]:
             raise Failed("the queue's leader could not be learnt")
-        found = resolved(fault, seen["leader"])
+        found = resolved(fault, seen["leader"], seen["members"])
         return replace(found, settings={**found.settings, "queue": self.queue or ""})
 
     def _before(self, number: int, fault: Fault, at: float | None) -> Sights:

@@ -86,7 +86,7 @@ SETTINGS: dict[str, dict[str, float | str]] = {
     "clients-kill": {"way": "kill"},
     "clock": {"way": "bump", "seconds": 30},
     "disk-slow": {"write-kbyte-s": 200},
-    "leader-transfer": {"queue": "jepsenvm.quorum.x"},
+    "leader-transfer": {"queue": "jepsenvm.quorum.x", "heir": "n2"},
     "flapping": {"cut-ms": 300, "open-ms": 700},
     "loss": {"percent": 20},
     "packets": {"rate-kbit": 1000},

@@ -377,6 +377,27 @@ def test_the_leader_keeps_a_majority_when_followers_are_cut_off(count: int, seed
     assert {node for node in nodes if fault.grudge[node] == cut_off} == set(nodes) - cut_off
 
 
+def test_only_nodes_with_a_replica_are_followers_and_the_leader_keeps_most_replicas() -> None:
+    """By default a quorum queue of five nodes is on three of them."""
+    (stage,) = draw("partition-followers", 3, FIVE)
+    fault = resolved(stage.fault, "n4", ("n2", "n4", "n5"))
+    assert fault.grudge["n4"] in ({"n2"}, {"n5"})
+
+
+@given(SEEDS, st.sets(st.sampled_from(FIVE), min_size=1))
+def test_what_is_about_replicas_is_about_nodes_that_have_one(seed: int, replicas: set[str]) -> None:
+    (shrink,) = draw("replica-shrink", seed, FIVE)
+    assert set(resolved(shrink.fault, min(replicas), replicas).nodes) <= replicas
+    (transfer,) = draw("leader-transfer", seed, FIVE)
+    if len(replicas) > 1:
+        heir = resolved(transfer.fault, min(replicas), replicas).settings["heir"]
+        assert heir in replicas - {min(replicas)}
+
+
+def test_a_replica_that_is_named_is_not_looked_up() -> None:
+    assert one("replica-shrink", victims=("n2",)).role is None
+
+
 def test_other_roles_become_the_leader_and_a_fault_without_one_stays() -> None:
     fault = resolved(one("leader-transfer"), "n4")
     assert (fault.nodes, fault.role, fault.text) == (("n4",), None, "n4")
