@@ -93,7 +93,7 @@ async def acquire(context: Context, opened: Session, process: int, tally: Tally)
         journal.append("fail", "acquire", process=process, node=node)
         tally.failed += 1
         return None
-    journal.append("ok", "acquire", _number(delivery), process=process, node=node)
+    journal.append("ok", "acquire", number(delivery), process=process, node=node)
     tally.sent += 1
     return delivery
 
@@ -114,7 +114,8 @@ async def release(context: Context, opened: Session, process: int, delivery: Del
     journal.append("ok", "release", process=process, node=node)
 
 
-def _number(delivery: Delivery) -> int:
+def number(delivery: Delivery) -> int:
+    """Return the number of the lock as it was handed out: how often its message was delivered before."""
     return next((int(delivery.headers[name]) for name in COUNTS if name in delivery.headers), 0)
 
 

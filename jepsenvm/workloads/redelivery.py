@@ -8,7 +8,7 @@ rejection or by a crash of the connection. A quorum queue drops what was given b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -65,23 +65,25 @@ async def _work(context: Context, session: Session, process: int, random: Random
         tag = await session.consume(context.queue, context.plan.prefetch, waiting.append)
     while not context.stop.is_set() and session.lost is None:
         await wait(context.stop, ACKNOWLEDGE_EVERY_S)
-        if _settle(context, session, process, waiting, random):
+        if settle(context, session, process, waiting, partial(crashes, random)):
             session.abandon("the consumer crashed")
             return
     if session.lost is None:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await session.cancel(tag)
-        _settle(context, session, process, waiting, Random(0))
+        settle(context, session, process, waiting, lambda: False)
 
 
-def _settle(context: Context, session: Session, process: int, waiting: list[Delivery], random: Random) -> bool:
+def settle(
+    context: Context, session: Session, process: int, waiting: list[Delivery], crash: Callable[[], bool]
+) -> bool:
     """Record and settle what waits; return whether the consumer crashes, which gives back the rest of it."""
     crashed = False
     batch, waiting[:] = list(waiting), []
     settled = []
     for delivery in batch:
         poisonous = _poisonous(delivery)
-        crashed = crashed or (poisonous and random.random() < CRASH)
+        crashed = crashed or (poisonous and crash())
         record(context, session, process, delivery, returned=crashed or poisonous)
         if not crashed:
             settled.append((delivery.tag, poisonous))
@@ -89,6 +91,11 @@ def _settle(context: Context, session: Session, process: int, waiting: list[Deli
     for tag, returned in settled:
         session.settle(tag, returned=returned)
     return crashed
+
+
+def crashes(random: Random) -> bool:
+    """Draw whether a consumer crashes on a message that it cannot work with."""
+    return random.random() < CRASH
 
 
 def _poisonous(delivery: Delivery) -> bool:
