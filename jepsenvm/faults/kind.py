@@ -26,7 +26,9 @@ class Action:
 
 def shell(script: str, *, ahead: str = "") -> Action:
     """Return the action that runs a shell script, and what it can do ``ahead`` of the instant; a failure ends it."""
-    return Action(("/bin/sh", "-ec", f'{ahead}\neval "$(cat)" </dev/null'), script)
+    # Neither may read the standard input: rabbitmqctl, when it is slow, would swallow the script that comes there.
+    early = f"{{\n{ahead}\n}} </dev/null\n" if ahead else ""
+    return Action(("/bin/sh", "-ec", f'{early}eval "$(cat)" </dev/null'), script)
 
 
 Sights = Mapping[str, Any]

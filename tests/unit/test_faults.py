@@ -12,7 +12,7 @@ import pytest
 from jepsenvm.faults import chain, deadman, everything, partition
 from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.faults.host import Host
-from jepsenvm.faults.kind import Action, Around, Sights
+from jepsenvm.faults.kind import Action, Around, Sights, shell
 from jepsenvm.faults.registry import KINDS
 from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import complete_grudge, cut_pairs, one_way
@@ -106,6 +106,19 @@ SHELL_CHECKED = [
 def test_every_script_is_one_that_a_shell_understands(script: str) -> None:
     done = subprocess.run(["/bin/sh", "-n"], input=script, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_what_is_done_ahead_swallows_nothing_of_the_script_and_keeps_its_variables() -> None:
+    action = shell("echo then $word", ahead="word=this\ncat")
+    done = subprocess.run(action.argv, input=action.stdin, capture_output=True, text=True, check=True)
+    assert done.stdout == "then this\n"
+
+
+@pytest.mark.parametrize("ahead", ["", "true\nfalse"])
+def test_a_failure_ahead_or_in_the_script_ends_the_action(ahead: str) -> None:
+    action = shell("false\necho not reached", ahead=ahead)
+    done = subprocess.run(action.argv, input=action.stdin, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_the_controllers_ssh_passes_before_any_drop() -> None:
