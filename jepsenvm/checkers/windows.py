@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import History, Ints, Mask
-from jepsenvm.plan.grudge import cut_pairs
+from jepsenvm.plan.grudge import components, cut_pairs
 
 SECOND: Final = 1_000_000_000
 
@@ -115,22 +115,8 @@ def sides(window: Window, nodes: Iterable[str]) -> list[tuple[str, ...]]:
     grudge = {node: frozenset(dropped) for node, dropped in window.fault.get("grudge", {}).items()}
     everyone = victims.union(nodes, grudge, *grudge.values())
     if grudge and window.fault.get("kind") in CUTS:
-        return _components(everyone, cut_pairs(grudge))
+        return list(components(everyone, cut_pairs(grudge)))
     return [tuple(sorted(group)) for group in (victims, everyone - victims) if group]
-
-
-def _components(nodes: Collection[str], cut: Collection[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """Return the groups of nodes between which every pair is cut, both ways."""
-    left, found = set(nodes), []
-    while left:
-        group: set[str] = set()
-        joining = {min(left)}
-        while joining:
-            group |= joining
-            joining = {node for node in left - group if any((node, member) not in cut for member in joining)}
-        found.append(tuple(sorted(group)))
-        left -= group
-    return found
 
 
 def acknowledgements(history: History, f_names: Sequence[str] = ACKNOWLEDGED) -> tuple[Ints, Ints]:

@@ -6,7 +6,7 @@ drops. Every function here is pure; randomness comes from the caller's seeded ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from random import Random
 
 Grudge = Mapping[str, frozenset[str]]
@@ -143,3 +143,22 @@ def cut_pairs(grudge: Grudge) -> frozenset[tuple[str, str]]:
     """
     one_way = {(source, node) for node, dropped in grudge.items() for source in dropped}
     return frozenset(one_way | {(b, a) for a, b in one_way})
+
+
+def components(nodes: Iterable[str], cut: Collection[tuple[str, str]]) -> Groups:
+    """Return the groups of nodes between which every pair is cut, both ways; within one, all hear of all in the end."""
+    left, found = set(nodes), []
+    while left:
+        group: set[str] = set()
+        joining = {min(left)}
+        while joining:
+            group |= joining
+            joining = {node for node in left - group if any((node, member) not in cut for member in joining)}
+        found.append(group)
+        left -= group
+    return _groups(*map(tuple, found))
+
+
+def leaves_a_majority(grudge: Grudge, nodes: Collection[str]) -> bool:
+    """Return whether some nodes that hear each other are still a majority of all."""
+    return any(len(group) >= majority(len(nodes)) for group in components(nodes, cut_pairs(grudge)))

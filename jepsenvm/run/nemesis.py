@@ -19,7 +19,7 @@ from jepsenvm.faults import deadman, everything
 from jepsenvm.faults.kind import Acts, Around, Sights
 from jepsenvm.faults.registry import kind_of
 from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import cut_pairs
+from jepsenvm.plan.grudge import cut_pairs, leaves_a_majority
 from jepsenvm.plan.nemesis import resolved
 from jepsenvm.run.by_hand import FIRST_NUMBER
 from jepsenvm.run.look import LOOKS, broker_view, look
@@ -339,10 +339,15 @@ class Nemesis:
         error: str | None = None,
         fired: Mapping[str, float] | None = None,
     ) -> Note:
-        stops = kind_of(fault).stops_load or (not fault.grudge and set(fault.nodes) == set(self.facts))
-        note = Note(f, phase, number, fault.as_data(), proof or {}, error, fired or {}, stops)
+        note = Note(f, phase, number, fault.as_data(), proof or {}, error, fired or {}, self._stops_load(fault))
         self.record(note)
         return note
+
+    def _stops_load(self, fault: Fault) -> bool:
+        """Return whether nobody can be expected to have anything confirmed under this fault."""
+        if fault.kind == "partition":
+            return not leaves_a_majority(fault.grudge, self.facts.keys())
+        return kind_of(fault).stops_load or (not fault.grudge and set(fault.nodes) == set(self.facts))
 
 
 def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from jepsenvm.errors import Refused
 from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import (
+    bridge,
     complete_grudge,
+    components,
     cut_pairs,
     isolate,
+    leaves_a_majority,
     majority,
     one_way,
     random_groups,
@@ -422,3 +425,16 @@ def test_the_documentation_tells_of_every_nemesis_and_its_settings(name: str) ->
     assert len(rows) == 1
     assert RECIPES[name].about.replace("|", r"\|") in rows[0]
     assert all(f"`{key}` {value:g}" in rows[0] for key, value in RECIPES[name].settings.items())
+
+
+@given(NODES, st.integers())
+def test_a_cut_into_halves_leaves_a_majority_of_an_odd_number(nodes: list[str], seed: int) -> None:
+    assert leaves_a_majority(complete_grudge(random_halves(nodes, Random(seed))), nodes) is bool(len(nodes) % 2)
+    assert not leaves_a_majority(complete_grudge([[node] for node in nodes]), nodes)
+    assert leaves_a_majority({}, nodes)
+
+
+def test_who_hears_others_through_a_bridge_is_with_them() -> None:
+    _, grudge = bridge(FIVE, Random(1))
+    assert components(FIVE, cut_pairs(grudge)) == (FIVE,)
+    assert components(FIVE, cut_pairs(complete_grudge([FIVE[:2], FIVE[2:]]))) == (FIVE[:2], FIVE[2:])
