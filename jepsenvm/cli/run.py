@@ -35,6 +35,7 @@ from jepsenvm.workloads.registry import WORKLOADS
 @options.inventory
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)))
 @click.option("--queue-type", type=click.Choice(get_args(QueueType)))
+@click.option("--quorum-group-size", type=int, metavar="N", help="How many nodes hold a quorum queue.")
 @click.option("--partition-handling", type=click.Choice(get_args(PartitionHandling)))
 @click.option("--net-ticktime", type=int, metavar="S", help="Seconds of silence until a node counts as down.")
 @click.option("--nemesis", type=click.Choice(sorted(NEMESES)))
