@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+import tenacity
+
 from jepsenvm.checkers.faults import SCHEDULE
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.cluster import broker
@@ -18,7 +20,7 @@ from jepsenvm.cluster.hosts import Facts
 from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.secrets import Credentials
 from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Failed
+from jepsenvm.errors import Failed, JepsenvmError, Refused
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.plan.config import Plan
@@ -40,6 +42,8 @@ TELL_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 QUEUE_PREFIX: Final = "jepsenvm."
 POLICY: Final = "jepsenvm-run"
+SETTLE_S: Final = 120.0
+SETTLE_POLL_S: Final = 2.0
 
 Tell = Callable[[Mapping[str, Tally], float], None]
 """Shows the publishers' tallies; the second argument is the share of the load's time that has gone by."""
@@ -71,6 +75,18 @@ def mirroring(plan: Plan) -> dict[str, object]:
     copies = {"ha-mode": "all"} if plan.mirrors == "all" else {"ha-mode": "exactly", "ha-params": plan.mirrors}
     promotion = {"ha-promote-on-shutdown": plan.promote_on_shutdown, "ha-promote-on-failure": plan.promote_on_failure}
     return {**copies, "ha-sync-mode": "automatic", **{key: value for key, value in promotion.items() if value}}
+
+
+def may_settle(problem: BaseException) -> bool:
+    """Return whether what went wrong may be over in a while: a broker that refuses for good gives a code for it."""
+    if isinstance(problem, SessionLost):
+        return not str(problem).startswith(("403 ", "404 ", "405 ", "406 "))
+    return isinstance(problem, TimeoutError | JepsenvmError) and not isinstance(problem, Refused)
+
+
+def _text(state: tenacity.RetryCallState) -> str:
+    problem = state.outcome and state.outcome.exception()
+    return str(problem or "") or "no answer in time"
 
 
 class _Run:
@@ -123,21 +139,33 @@ class _Run:
     # Phases.
 
     async def _setup(self) -> None:
-        names = await asyncio.to_thread(broker.queues, self._cluster.fleet, self._context.addresses[0].node)
-        stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
-        if self._plan.queue_type == "mirrored":
-            await asyncio.to_thread(self._mirror)
+        # A cluster that was broken a moment ago, by hand say, may look whole and be about to restart nodes (autoheal).
+        again = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(may_settle),
+            stop=lambda state: self._stop.is_set() or (state.seconds_since_start or 0.0) > SETTLE_S,
+            wait=tenacity.wait_fixed(SETTLE_POLL_S),
+            before_sleep=lambda state: self._context.say_once(f"set-up: {_text(state)}; trying again"),
+            reraise=True,
+        )
         try:
-            await self._workload.setup(self._context, stale)
+            await again(self._make_queues)
         except (SessionLost, TimeoutError) as problem:
             raise Failed(f"the queue could not be set up: {problem or 'no answer in time'}") from None
-        self._say(f"queue {self._context.queue} declared" + (f", {len(stale)} old one(s) deleted" if stale else ""))
         for number, step in enumerate(self._steps, 1):
             self._say(f"planned: fault {number} from {step.at:g} s to {step.until:g} s: {step.fault.describe()}")
         planned = [{"at": step.at, "until": step.until, "fault": step.fault.as_data()} for step in self._steps]
         self._journal.append("info", SCHEDULE, process=NEMESIS, data=planned)
         if self._steps:
             await asyncio.to_thread(self._nemesis.prepare)
+
+    async def _make_queues(self) -> None:
+        # What an attempt before this one left half made is stale too.
+        names = await asyncio.to_thread(broker.queues, self._cluster.fleet, self._context.addresses[0].node)
+        stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
+        if self._plan.queue_type == "mirrored":
+            await asyncio.to_thread(self._mirror)
+        await self._workload.setup(self._context, stale)
+        self._say(f"queue {self._context.queue} declared" + (f", {len(stale)} old one(s) deleted" if stale else ""))
 
     def _mirror(self) -> None:
         """Have this run's queue mirrored as its plan says."""

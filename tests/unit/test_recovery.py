@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jepsenvm.cluster.broker import View
+from jepsenvm.errors import CommandFailed, Refused
+from jepsenvm.run.lifecycle import may_settle
 from jepsenvm.run.recovery import Trouble, to_restart
+from jepsenvm.workloads.amqp import SessionLost
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 
@@ -72,3 +75,20 @@ def test_a_views_troubles() -> None:
     assert View(frozenset(NODES[:3]), {}).troubles(NODES) == ["does not see n4 n5 running"]
     assert View(frozenset(NODES), {"n1": ["n4"]}).troubles(NODES) == ["sees a partition from n4"]
     assert View(frozenset(NODES), {}, ["memory"]).troubles(NODES) == ["has an alarm"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "settles"),
+    [
+        (SessionLost("320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"), True),
+        (SessionLost("[Errno 111] Connection refused"), True),
+        (SessionLost("406 PRECONDITION_FAILED - inequivalent arg"), False),
+        (SessionLost("403 ACCESS_REFUSED"), False),
+        (TimeoutError(), True),
+        (CommandFailed("the node is down"), True),
+        (Refused("a wrong key"), False),
+        (KeyError("ours"), False),
+    ],
+)
+def test_a_set_up_is_tried_again_only_where_that_may_help(problem: Exception, settles: bool) -> None:
+    assert may_settle(problem) is settles
