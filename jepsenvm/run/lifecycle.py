@@ -42,6 +42,7 @@ TELL_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 QUEUE_PREFIX: Final = "jepsenvm."
 POLICY: Final = "jepsenvm-run"
+"""The name of a run's own policy, which playbooks/roles/cluster leaves out of account."""
 SETTLE_S: Final = 120.0
 SETTLE_POLL_S: Final = 2.0
 

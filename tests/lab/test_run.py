@@ -87,6 +87,8 @@ def test_mirrored_queue_with_autoheal_loses_confirmed_messages(cluster: Inventor
     assert (folder / "nodes/n1/rabbit@n1.log").stat().st_size > 0
     password = credentials(cluster).password.encode()
     assert not [path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()]
+    # The policy that the run set for its own queue is no deviation from what is deployed.
+    jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
     # The same again from disk.
     assert jepsenvm("check", str(folder), expect=1).stdout.splitlines()[0] in told
 
