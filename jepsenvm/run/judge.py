@@ -16,6 +16,7 @@ from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.order import order
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.register import register
+from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
@@ -56,6 +57,7 @@ def judge_run(path: Path) -> Results:
     plan = read_plan(path / PLAN)
     checkers: Mapping[str, Checker] = {
         **WORKLOADS[plan.workload].checkers(plan),
+        "stats": stats,
         "faults": faults,
         "vacuity": vacuity,
         "recovery": recovery,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
@@ -48,19 +48,26 @@ class Reader:
 
 def record(context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False) -> None:
     """Record a delivery as a dequeue; ``returned`` says that it will not be acknowledged, but given back."""
-    value, data = _value(delivery)
+    value, data = value_of(delivery), dict[str, Any]()
+    if value == NOT_OURS:
+        data["body"] = repr(delivery.body[:200])
+    if delivery.redelivered:
+        data["redelivered"] = True
     if returned:
-        data = {**(data or {}), "returned": True}
+        data["returned"] = True
     context.journal.append("invoke", "dequeue", process=process, node=session.address.node)
-    context.journal.append("ok", "dequeue", value, process=process, node=session.address.node, data=data)
+    context.journal.append("ok", "dequeue", value, process=process, node=session.address.node, data=data or None)
 
 
-def _value(delivery: Delivery) -> tuple[int, Mapping[str, Any] | None]:
-    flags = {"redelivered": True} if delivery.redelivered else None
+def value_of(delivery: Delivery) -> int:
+    """Return the value that a message carries."""
     try:
-        return int(delivery.body), flags
+        return int(delivery.body)
     except ValueError:
-        return NOT_OURS, {"body": repr(delivery.body[:200]), **(flags or {})}
+        return NOT_OURS
+
+
+Way = Callable[[Context, Reader], Awaitable[None]]
 
 
 def consumers(context: Context, slots: Sequence[Iterator[int]]) -> list[Coroutine[Any, Any, None]]:
@@ -72,18 +79,30 @@ def consumers(context: Context, slots: Sequence[Iterator[int]]) -> list[Coroutin
     ]
 
 
-async def _consume(context: Context, address: Address, processes: Iterator[int], way: Any) -> None:
-    """Consume until the load ends, reconnecting as long as it takes."""
+async def reconnecting(
+    context: Context, address: Address, processes: Iterator[int], work: Callable[[Session, int], Awaitable[None]]
+) -> AsyncIterator[Session]:
+    """Work on one connection after the other, each as another process, until the load ends; yield each at its end."""
     while not context.stop.is_set():
         session = await connect_patiently(context, address, whose="consumer")
         if session is None:
             return
         try:
-            await way(context, Reader(context, session, next(processes), context.plan.prefetch))
+            await work(session, next(processes))
             if session.lost is None:
                 await close(session)
         except (SessionLost, TimeoutError) as lost:
             session.abandon(str(lost) or "no answer in time")
+        yield session
+
+
+async def _consume(context: Context, address: Address, processes: Iterator[int], way: Way) -> None:
+    """Consume until the load ends, reconnecting as long as it takes."""
+
+    async def work(session: Session, process: int) -> None:
+        await way(context, Reader(context, session, process, context.plan.prefetch))
+
+    async for session in reconnecting(context, address, processes, work):
         if session.lost is not None and not context.stop.is_set():
             context.say(f"{address.node}: consumer's connection lost: {session.lost}")
             await wait(context.stop, 1.0)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final
 
 from jepsenvm.checkers.dead_letter import dead_letter
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.connections import numbered
@@ -52,7 +51,7 @@ async def drain(context: Context, ask_broker: AskBroker) -> None:
 
 def checkers(plan: Plan) -> Mapping[str, Checker]:
     """Return what judges this workload's histories."""
-    return {"dead-letter": partial(dead_letter, strategy=plan.dead_letter_strategy), "stats": stats}
+    return {"dead-letter": partial(dead_letter, strategy=plan.dead_letter_strategy)}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)

@@ -14,7 +14,6 @@ from random import Random
 from typing import Any, Final
 
 from jepsenvm.checkers.lock import lock
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import Failed
 from jepsenvm.plan.config import Plan, bounds
@@ -84,10 +83,7 @@ async def acquire(context: Context, opened: Session, process: int, tally: Tally)
         async with asyncio.timeout(context.plan.op_timeout):
             delivery = await opened.get(context.queue)
     except (SessionLost, TimeoutError) as problem:
-        error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
-        journal.append("info", "acquire", process=process, node=node, error=error)
-        opened.abandon(error)
-        tally.unknown += 1
+        _doubt(context, opened, process, "acquire", problem, tally)
         return None
     if delivery is None:
         journal.append("fail", "acquire", process=process, node=node)
@@ -106,12 +102,17 @@ async def release(context: Context, opened: Session, process: int, delivery: Del
         async with asyncio.timeout(context.plan.op_timeout):
             await opened.reject(delivery.tag)
     except (SessionLost, TimeoutError) as problem:
-        error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
-        journal.append("info", "release", process=process, node=node, error=error)
-        opened.abandon(error)
-        tally.unknown += 1
+        _doubt(context, opened, process, "release", problem, tally)
         return
     journal.append("ok", "release", process=process, node=node)
+
+
+def _doubt(context: Context, opened: Session, process: int, f: str, problem: Exception, tally: Tally) -> None:
+    """Record that nobody knows what became of an op, and give its session up."""
+    error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
+    context.journal.append("info", f, process=process, node=opened.address.node, error=error)
+    opened.abandon(error)
+    tally.unknown += 1
 
 
 def number(delivery: Delivery) -> int:
@@ -166,7 +167,7 @@ async def _count(context: Context) -> int:
 
 def checkers(plan: Plan) -> Mapping[str, Checker]:
     """Return what judges this workload's histories."""
-    return {"lock": partial(lock, fenced=plan.fenced), "stats": stats}
+    return {"lock": partial(lock, fenced=plan.fenced)}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 
 from jepsenvm.checkers.order import order
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.declare import arguments, declare
@@ -25,7 +24,7 @@ async def setup(context: Context, stale: Sequence[str]) -> None:
 def checkers(plan: Plan) -> Mapping[str, Checker]:
     """Return what judges this workload's histories."""
     judged = partial(order, single_active=plan.single_active, prefetch=plan.prefetch)
-    return {"order": judged, "stats": stats}
+    return {"order": judged}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)

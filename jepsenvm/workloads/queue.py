@@ -6,7 +6,6 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
@@ -27,7 +26,7 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
 
 def checkers(plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG001 - other workloads' checkers depend on the plan
     """Return what judges this workload's histories."""
-    return {"total-queue": partial(total_queue, drain_required=True), "stats": stats}
+    return {"total-queue": partial(total_queue, drain_required=True)}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)

@@ -14,12 +14,11 @@ from random import Random
 from typing import Any, Final
 
 from jepsenvm.checkers.redelivery import redelivery
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, close, connect_patiently, numbered, wait
-from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, record
+from jepsenvm.workloads.amqp import Address, Delivery, Session
+from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, numbered, wait
+from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, reconnecting, record, value_of
 from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import drain
 from jepsenvm.workloads.publishers import publishers, slots_wanted
@@ -44,21 +43,12 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
 
 
 async def _consume(context: Context, address: Address, processes: Iterator[int], random: Random) -> None:
-    while not context.stop.is_set():
-        session = await connect_patiently(context, address, whose="consumer")
-        if session is None:
-            return
-        try:
-            await _work(context, session, next(processes), random)
-            if session.lost is None:
-                await close(session)
-        except (SessionLost, TimeoutError) as lost:
-            session.abandon(str(lost) or "no answer in time")
+    async for _ in reconnecting(context, address, processes, partial(_work, context, random)):
         # A crash of its own is soon over; a broker that is away may take longer.
         await wait(context.stop, 0.2)
 
 
-async def _work(context: Context, session: Session, process: int, random: Random) -> None:
+async def _work(context: Context, random: Random, session: Session, process: int) -> None:
     """Settle what was delivered, batch by batch, until the load ends, the session is lost, or this consumer crashes."""
     waiting: list[Delivery] = []
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -82,7 +72,7 @@ def settle(
     batch, waiting[:] = list(waiting), []
     settled = []
     for delivery in batch:
-        poisonous = _poisonous(delivery)
+        poisonous = value_of(delivery) % POISON_EVERY == 0
         crashed = crashed or (poisonous and crash())
         record(context, session, process, delivery, returned=crashed or poisonous)
         if not crashed:
@@ -98,13 +88,9 @@ def crashes(random: Random) -> bool:
     return random.random() < CRASH
 
 
-def _poisonous(delivery: Delivery) -> bool:
-    return delivery.body.isdigit() and int(delivery.body) % POISON_EVERY == 0
-
-
 def checkers(plan: Plan) -> Mapping[str, Checker]:
     """Return what judges this workload's histories."""
-    return {"redelivery": partial(redelivery, delivery_limit=plan.delivery_limit), "stats": stats}
+    return {"redelivery": partial(redelivery, delivery_limit=plan.delivery_limit)}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)

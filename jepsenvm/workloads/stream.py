@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from itertools import count, cycle
 from typing import Any, Final
 
-from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.amqp import Address, Delivery, SessionLost
 from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, numbered, session
-from jepsenvm.workloads.consumers import NOT_OURS
+from jepsenvm.workloads.consumers import NOT_OURS, value_of
 from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import DRAINER
 from jepsenvm.workloads.publishers import publish_one, publishers, slots_wanted
@@ -36,20 +36,21 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
 
 async def drain(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG001 - a stream is never empty
     """End the stream with a record of our own, and read all of it through every node."""
-    numbers = numbered(len(context.addresses) * 2)
+    readers = len(context.addresses)
     try:
         async with asyncio.timeout(context.plan.drain_deadline):
-            while not await _ended(context, DRAINER + next(numbers[0])):
+            for process, address in zip(count(DRAINER + readers), cycle(context.addresses), strict=False):
+                if await _ended(context, address, process):
+                    break
                 await asyncio.sleep(AGAIN_S)
     except TimeoutError:
         context.say("drain: the stream took no last record in time")
-    reading = [_read(context, address, DRAINER + index) for index, address in enumerate(context.addresses, 1000)]
+    reading = [_read(context, address, DRAINER + index) for index, address in enumerate(context.addresses)]
     read = await asyncio.gather(*reading)
-    context.say(f"drain: {', '.join(f'{count:,}' for count in read)} records read")
+    context.say(f"drain: {', '.join(f'{records:,}' for records in read)} records read")
 
 
-async def _ended(context: Context, process: int) -> bool:
-    address = context.addresses[process % len(context.addresses)]
+async def _ended(context: Context, address: Address, process: int) -> bool:
     try:
         async with session(address, CONNECT_TIMEOUT_S) as opened:
             return await publish_one(context, opened, process, END) == "ok"
@@ -63,31 +64,27 @@ async def _read(context: Context, address: Address, process: int) -> int:
     journal, node = context.journal, address.node
     came: asyncio.Queue[Delivery] = asyncio.Queue()
     journal.append("invoke", "end", process=process, node=node)
-    count, value = 0, NOT_OURS
+    records, value = 0, NOT_OURS
     try:
         async with asyncio.timeout(context.plan.drain_deadline), session(address, CONNECT_TIMEOUT_S) as opened:
             await opened.consume(context.queue, PREFETCH, came.put_nowait, {"x-stream-offset": "first"})
             while value != END:
                 delivery = await opened.unless_lost(came.get())
-                value, offset = _value(delivery), int(delivery.headers["x-stream-offset"])
+                value, offset = value_of(delivery), int(delivery.headers["x-stream-offset"])
                 journal.append("ok", "read", value, process=process, node=node, offset=offset)
                 opened.settle(delivery.tag, returned=False)
-                count += 1
+                records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
     except (SessionLost, TimeoutError) as problem:
         error = str(problem) or f"the end did not come in {context.plan.drain_deadline:g} s"
         journal.append("info", "end", process=process, node=node, error=error)
         context.say(f"drain: {node}: {error}")
-    return count
-
-
-def _value(delivery: Delivery) -> int:
-    return int(delivery.body) if delivery.body.isdigit() else NOT_OURS
+    return records
 
 
 def checkers(plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG001 - other workloads' checkers depend on the plan
     """Return what judges this workload's histories."""
-    return {"stream": stream, "stats": stats}
+    return {"stream": stream}
 
 
 WORKLOAD: Final = Workload(setup, load, drain, checkers)
