@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from jepsenvm.checkers.calls import Call, calls
 from jepsenvm.checkers.model import identity
+from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.table import History, Ints
-
-SHOWN: Final = 1000
-"""So many values of a kind stand in a result; the counts are exact."""
 
 Values = dict[tuple[str, str], Any]
 """Values by what tells them apart."""

@@ -24,12 +24,20 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     came, returned = rows(history, "ok", "dequeue"), marked(history, "ok", "dequeue", "returned")
     # A message that nobody ever sent is unexpected even where it was given back.
     given_back = returned & np.isin(came.value, history.values("invoke", "enqueue"))
-    total = total_queue(_without(history, came.row[given_back]), drain_required=True)
     values, times = np.unique(came.value[given_back], return_counts=True)
     missing = without(history.values("ok", "enqueue"), came.value[~given_back])
-    if not total.figures["lost-count"]:
-        missing = missing[:0]  # undecided
     dropped, never = missing[np.isin(missing, values)], without(missing, values)
+
+    def dropped_or_never_came(*_: object) -> Sequence[str]:
+        told = _dropped(times[np.isin(values, dropped)], delivery_limit)
+        if len(never):
+            told.append(f"{len(never):,} lost: {attribute(history, never) or 'acknowledged, and never came'}")
+        return told
+
+    kept = _without(history, came.row[given_back])
+    total = total_queue(kept, drain_required=True, tell_lost=dropped_or_never_came)
+    if not total.figures["lost-count"]:
+        dropped = dropped[:0]  # undecided
     figures = {
         **total.figures,
         "dropped-count": len(dropped),
@@ -39,13 +47,7 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
         "deliveries": _histogram(came),
         "delivery-limit": delivery_limit,
     }
-    reasons: Sequence[str] = total.reasons
-    if len(missing):
-        first = _dropped(times[np.isin(values, dropped)], delivery_limit)
-        if len(never):
-            first.append(f"{len(never):,} lost: {attribute(history, never) or 'acknowledged, and never came'}")
-        reasons = [*first, *total.reasons[1:]]  # total-queue's first tells of the lost
-    return Result(total.verdict, tuple(reasons), figures)
+    return Result(total.verdict, total.reasons, figures)
 
 
 def _without(history: History, hidden: Ints) -> History:

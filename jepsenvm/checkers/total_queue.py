@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +22,15 @@ COUNTED: Final[tuple[tuple[Type, str], ...]] = (("invoke", "enqueue"), ("ok", "e
 """What is attempted, acknowledged and dequeued."""
 
 
-def total_queue(history: History, *, drain_required: bool = False) -> Result:
+TellLost = Callable[[History, Ints, int], Sequence[str]]
+"""(history, the lost values, each once, how many are lost) -> what is said of them."""
+
+
+def _lost(history: History, values: Ints, count: int) -> Sequence[str]:
+    return [f"{count:,} lost: {attribute(history, values) or 'acknowledged, and never came back'}"]
+
+
+def total_queue(history: History, *, drain_required: bool = False, tell_lost: TellLost = _lost) -> Result:
     """Compare what was confirmed with what came back, as multisets; Jepsen's ``checker/total-queue``.
 
     Attempts are invoked enqueues, acknowledged are ok enqueues, dequeued are ok dequeues and the elements of ok drains.
@@ -31,7 +39,7 @@ def total_queue(history: History, *, drain_required: bool = False) -> Result:
 
     Beyond Jepsen: after a crashed or unfinished drain nobody knows what is still in the queue, so what did not come
     back is counted as undecided, not as lost, and the verdict is unknown. ``drain_required`` treats a history without
-    any drain in the same way.
+    any drain in the same way; ``tell_lost`` puts what is lost into other words, and changes nothing else.
     """
     sets = Multisets(len(COUNTED))
     for chunk in history:
@@ -52,7 +60,10 @@ def total_queue(history: History, *, drain_required: bool = False) -> Result:
         figures[f"{name}-count"] = totals[name]
         codes = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *first[name]]))[:SHOWN]
         figures[name] = [history.label(code) for code in codes.tolist()]
-    return Result(*_verdict(figures, drain_problem, attribute(history, np.concatenate(lost))), figures)
+    count = figures["lost-count"]
+    return Result(
+        *_verdict(figures, drain_problem, tell_lost(history, np.concatenate(lost), count) if count else ()), figures
+    )
 
 
 def _compared(attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool) -> Mapping[str, Ints]:
@@ -81,11 +92,9 @@ def _first(values: Ints, times: Ints) -> Ints:
 
 
 def _verdict(
-    figures: dict[str, Any], drain_problem: str | None, attribution: str | None
+    figures: dict[str, Any], drain_problem: str | None, lost: Sequence[str]
 ) -> tuple[Verdict, tuple[str, ...]]:
-    reasons = []
-    if figures["lost-count"]:
-        reasons.append(f"{figures['lost-count']:,} lost: {attribution or 'acknowledged, and never came back'}")
+    reasons = list(lost)
     if figures["unexpected-count"]:
         reasons.append(f"{figures['unexpected-count']:,} unexpected: delivered, but nobody ever sent them")
     invalid = bool(reasons)

@@ -321,9 +321,10 @@ class Nemesis:
     def _around(self, number: int) -> Around:
         """Return what the other faults in force explain."""
         others = [one.fault for other, one in list(self._active.items()) if other != number]
+        links = [(cut_pairs(fault.grudge), kind_of(fault).silences(fault)) for fault in others]
         return Around(
-            frozenset(pair for fault in others if kind_of(fault).silences(fault) for pair in cut_pairs(fault.grudge)),
-            frozenset(pair for fault in others for pair in cut_pairs(fault.grudge)),
+            frozenset(pair for pairs, silent in links if silent for pair in pairs),
+            frozenset(pair for pairs, silent in links if not silent for pair in pairs),
             frozenset(node for fault in others for node in _switched_off(fault)),
             frozenset(node for fault in others if fault.kind in MUTING for node in fault.nodes),
         )

@@ -30,7 +30,7 @@ from jepsenvm.run import preflight
 from jepsenvm.run.nemesis import Nemesis
 from jepsenvm.run.note import journaled
 from jepsenvm.run.power import POWER
-from tests.lab.conftest import cut, jepsenvm, on
+from tests.lab.conftest import cut, made_whole, on
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
@@ -169,7 +169,7 @@ def whole(fleet: Fleet) -> bool:
 def come_back(cluster: Inventory, fleet: Fleet) -> None:
     """Give the cluster time to come back by itself, then help."""
     if not until(lambda: whole(fleet), 20):
-        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
+        made_whole(cluster)
 
 
 @pytest.mark.parametrize("name", PARTITIONS)
