@@ -251,7 +251,7 @@ _DRAWN_ONLY: Final = ("nemesis", "quiet-before", "fault-duration", "overlapping"
 
 
 QUEUE_TYPES: Final[Mapping[str, tuple[QueueType, ...]]] = {
-    "queue": ("quorum", "mirrored", "classic"),
+    "queue": ("quorum", "mirrored", "classic", "stream"),
     "dead-letter": ("quorum",),
     "order": ("quorum", "mirrored", "classic"),
     "lock": ("quorum", "mirrored", "classic"),
@@ -288,6 +288,8 @@ def _workload_problems(plan: Plan) -> list[str]:
         for key, type_ in _OF_ONE_TYPE.items()
         if _snake(key) in plan.model_fields_set and plan.queue_type != type_
     ]
+    if plan.queue_type == "stream" and plan.consumers:
+        problems.append("consumers must be 0 with queue-type stream: each of them would get all of it")
     if plan.fenced and plan.queue_type != "quorum":
         problems.append("fenced goes only with queue-type quorum, which counts deliveries")
     if plan.confirm == "transactions" and plan.queue_type not in {"classic", "mirrored"}:

@@ -12,9 +12,10 @@ from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.connections import numbered
 from jepsenvm.workloads.consumers import consumers
 from jepsenvm.workloads.declare import setup
-from jepsenvm.workloads.drain import drain
+from jepsenvm.workloads.drain import drain as drain_queue
 from jepsenvm.workloads.publishers import publishers, slots_wanted
-from jepsenvm.workloads.workload import Context, Workload
+from jepsenvm.workloads.stream import drain_once as drain_stream
+from jepsenvm.workloads.workload import AskBroker, Context, Workload
 
 
 def load(context: Context) -> list[Coroutine[Any, Any, None]]:
@@ -22,6 +23,12 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
     publishing = slots_wanted(context)
     slots = numbered(publishing + context.plan.consumers)
     return [*publishers(context, slots[:publishing]), *consumers(context, slots[publishing:])]
+
+
+async def drain(context: Context, ask_broker: AskBroker) -> None:
+    """Read back everything: from a queue until it is empty, from a stream up to its end."""
+    read_back = drain_stream if context.plan.queue_type == "stream" else drain_queue
+    await read_back(context, ask_broker)
 
 
 def checkers(plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG001 - other workloads' checkers depend on the plan
