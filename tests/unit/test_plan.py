@@ -74,7 +74,10 @@ def resolved(text: str) -> Plan:
             "repeat-every (20 s) is shorter than the schedule takes (21 s)",
         ),
         ("workload: stream\nqueue-type: quorum", "workload stream is about queue-type stream, not quorum"),
-        ("workload: order\nqueue-type: stream", "workload order is about queue-type quorum or mirrored or classic, not"),
+        (
+            "workload: order\nqueue-type: stream",
+            "workload order is about queue-type quorum or mirrored or classic, not",
+        ),
         ("queue-type: stream\nconsumers: 1", "consumers must be 0 with queue-type stream"),
         ("queue-type: classic\ndelivery-limit: 3", "delivery-limit goes only with queue-type quorum"),
         ("mirrors: 2", "mirrors goes only with queue-type mirrored"),
