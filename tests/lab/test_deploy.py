@@ -153,7 +153,6 @@ def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory)
     on(last, f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}")
     ansible.play("site.yml", deployed, {}, print)
     assert whole(deployed)
-    assert ansible.play("site.yml", deployed, {}, print).changed == 0
 
 
 def test_an_unreachable_host_is_refused(deployed: Inventory, tmp_path: Path) -> None:

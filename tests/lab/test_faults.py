@@ -62,6 +62,11 @@ OF_THE_BROKER = [
     "replica-shrink",
     "leave",
 ]
+OF_A_KILLED_CONTROLLER = {
+    # What asks a broker comes before what keeps brokers from answering.
+    "broker": ["memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
+    "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
+}
 NOT_HERE = {
     "delay": "netem",
     "duplicate": "netem",
@@ -190,31 +195,9 @@ def test_a_fault_of_packets_bites_and_heals(name: str, stopped: None, nemesis: N
     nemesis.heal(1)
 
 
-@pytest.mark.parametrize("name", OF_THE_BROKER)
-def test_a_fault_of_the_broker_bites_and_heals(
-    name: str, cluster: Inventory, fleet: Fleet, queue: str, nemesis: Nemesis
-) -> None:
-    come_back(cluster, fleet)
-    (stage,) = stages(name, Ask(NODES, Random(3)))
-    armed = "systemctl is-active jepsenvm-heal-*.timer"
-    if name == "power-cut":
-        _powered_off.update(stage.fault.nodes)
-    client = _client(cluster, stage.fault.nodes[0])
-    try:
-        nemesis.inject(1, stage.fault)
-        if name != "power-cut":
-            assert all(on(node, armed).split() == ["active"] for node in NODES), "no fault takes its timer with it"
-        nemesis.heal(1)
-    finally:
-        client.kill()
-        client.wait()
-
-
-@pytest.mark.parametrize("name", sorted(NOT_HERE))
-def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
-    (stage,) = stages(name, Ask(NODES, Random(3)))
-    with pytest.raises(Refused, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
-        preflight.able(fleet, cluster, [stage.fault])
+def test_the_network_outlives_a_killed_controller(cluster: Inventory, stopped: None) -> None:
+    kill_a_controller(cluster, ["loss n5", "rate n4", "clients-drop n3", "partition-pair", "partition-flapping"])
+    assert until(lambda: leftovers() == [], 150), leftovers()
 
 
 def unproven(fleet: Fleet, known: dict[str, Facts], folder: Path, between: Callable[[Nemesis, Fault], None]) -> str:
@@ -261,6 +244,53 @@ def test_a_fault_that_cannot_be_injected_is_not_proven(
     assert "could not be injected: n3" in unproven(fleet, known, tmp_path, between)
 
 
+def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
+    stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> None:
+    """While the second stage is in force, every link of the first and of the third is cut by it too."""
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis.prepare()
+    first, second, third = stages("partition-rolling-stale", Ask(NODES, Random(7)))
+    nemesis.inject(1, first.fault)
+    nemesis.inject(2, second.fault)
+    nemesis.heal(1)
+    nemesis.inject(3, third.fault)
+    nemesis.heal(2)
+    nemesis.heal(3)
+    assert nemesis.end() == []
+    journal.close()
+    found = windows(open_history(tmp_path / "history.arrow"))
+    assert [window.problems for window in found] == [(), (), ()]
+
+
+@pytest.mark.parametrize("name", OF_THE_BROKER)
+def test_a_fault_of_the_broker_bites_and_heals(
+    name: str, cluster: Inventory, fleet: Fleet, queue: str, nemesis: Nemesis
+) -> None:
+    come_back(cluster, fleet)
+    (stage,) = stages(name, Ask(NODES, Random(3)))
+    armed = "systemctl is-active jepsenvm-heal-*.timer"
+    if name == "power-cut":
+        _powered_off.update(stage.fault.nodes)
+    client = _client(cluster, stage.fault.nodes[0])
+    try:
+        nemesis.inject(1, stage.fault)
+        if name != "power-cut":
+            assert all(on(node, armed).split() == ["active"] for node in NODES), "no fault takes its timer with it"
+        nemesis.heal(1)
+    finally:
+        client.kill()
+        client.wait()
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HERE))
+def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
+    (stage,) = stages(name, Ask(NODES, Random(3)))
+    with pytest.raises(Refused, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
+        preflight.able(fleet, cluster, [stage.fault])
+
+
 def test_no_fault_is_left_out() -> None:
     tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *NOT_HERE}
     same = {name for name in NEMESES if name.startswith("partition")}  # other ways to draw the same kind of grudge
@@ -288,32 +318,16 @@ def test_faults_on_the_same_nodes_compose(
     assert leftovers() == []
 
 
-def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
-    stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
-) -> None:
-    """While the second stage is in force, every link of the first and of the third is cut by it too."""
-    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
-    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
-    nemesis.prepare()
-    first, second, third = stages("partition-rolling-stale", Ask(NODES, Random(7)))
-    nemesis.inject(1, first.fault)
-    nemesis.inject(2, second.fault)
-    nemesis.heal(1)
-    nemesis.inject(3, third.fault)
-    nemesis.heal(2)
-    nemesis.heal(3)
-    assert nemesis.end() == []
-    journal.close()
-    found = windows(open_history(tmp_path / "history.arrow"))
-    assert [window.problems for window in found] == [(), (), ()]
+@pytest.mark.parametrize("batch", OF_A_KILLED_CONTROLLER)
+def test_brokers_outlive_a_killed_controller(batch: str, cluster: Inventory, fleet: Fleet, queue: str) -> None:
+    come_back(cluster, fleet)
+    kill_a_controller(cluster, OF_A_KILLED_CONTROLLER[batch], queue)
+    if batch == "members":
+        _powered_off.add("n5")
+        assert until(lambda: POWER["lab"].is_on("n5"), 150)
+        fleet.forget("n5")
+    assert until(lambda: leftovers() == [], 150), leftovers()
 
-
-BATCHES = {
-    "network": ["loss n5", "rate n4", "clients-drop n3", "partition-pair", "partition-flapping"],
-    # What asks a broker comes before what keeps brokers from answering.
-    "broker": ["memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
-    "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
-}
 
 CONTROLLER = """
 import json, sys, time
@@ -344,11 +358,9 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-def test_a_killed_controller_leaves_nothing_broken(batch: str, cluster: Inventory, fleet: Fleet, queue: str) -> None:
-    """SIGKILL in the middle of each kind of fault, several at a time: every node heals itself by its own timer."""
-    come_back(cluster, fleet)
-    order = {"inventory": str(cluster.path), "queue": queue, "faults": BATCHES[batch]}
+def kill_a_controller(cluster: Inventory, faults: list[str], queue: str | None = None) -> None:
+    """SIGKILL a controller in the middle of several faults: every node must heal itself by its own timer."""
+    order = {"inventory": str(cluster.path), "queue": queue, "faults": faults}
     controller = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -359,16 +371,11 @@ def test_a_killed_controller_leaves_nothing_broken(batch: str, cluster: Inventor
         controller.stdin.close()
         said = [json.loads(line) for line in iter(controller.stdout.readline, '{"phase": "all"}\n') if line]
         forced = [note for note in said if note["phase"] == "in-force"]
-        assert [note["error"] for note in forced] == [None] * len(BATCHES[batch]), forced
+        assert [note["error"] for note in forced] == [None] * len(faults), forced
     finally:
         os.kill(controller.pid, signal.SIGKILL)
         controller.wait()
         controller.stdout.close()
-    if batch == "members":
-        _powered_off.add("n5")
-        assert until(lambda: POWER["lab"].is_on("n5"), 150)
-        fleet.forget("n5")
-    assert until(lambda: leftovers() == [], 150), leftovers()
 
 
 def _client(cluster: Inventory, node: str) -> subprocess.Popen[bytes]:

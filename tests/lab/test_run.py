@@ -140,7 +140,7 @@ def test_an_unroutable_message_failed_for_certain(cluster: Inventory) -> None:
 
 
 def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--quiet-before", "1", "--fault-duration", "25", "--time-limit", "60", "--net-ticktime", "8"]
+    words = ["--quiet-before", "1", "--fault-duration", "15", "--time-limit", "60", "--net-ticktime", "8"]
     controller = subprocess.Popen(
         [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -160,7 +160,7 @@ def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(cluster:
     assert "the history is cut short" in judged
     history = open_history((tmp_path / "latest").resolve() / "history.arrow")
     assert history.count("ok", "enqueue") > 0
-    # The nodes heal themselves: 25 seconds of the longest fault, thirty of grace, and some for a busy machine.
+    # The nodes heal themselves: 15 seconds of the longest fault, thirty of grace, and some for a busy machine.
     assert until(lambda: not faulty(), 120)
     assert not any(cut(PAIRS, addresses))
 
