@@ -64,7 +64,7 @@ OF_THE_BROKER = [
 ]
 OF_A_KILLED_CONTROLLER = {
     # What asks a broker comes before what keeps brokers from answering.
-    "broker": ["memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
+    "broker": ["clients-drop n4", "memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
     "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
 }
 NOT_HERE = {
@@ -196,7 +196,7 @@ def test_a_fault_of_packets_bites_and_heals(name: str, stopped: None, nemesis: N
 
 
 def test_the_network_outlives_a_killed_controller(cluster: Inventory, stopped: None) -> None:
-    kill_a_controller(cluster, ["loss n5", "rate n4", "clients-drop n3", "partition-pair", "partition-flapping"])
+    kill_a_controller(cluster, ["loss n5", "rate n4", "partition-pair", "partition-flapping"])
     assert until(lambda: leftovers() == [], 150), leftovers()
 
 
