@@ -41,12 +41,13 @@ class Finding:
 
 @click.command("doctor")
 @options.inventory
+@options.existing
 @click.pass_context
-def command(context: click.Context, inventory_path: Path | None) -> None:
+def command(context: click.Context, inventory_path: Path | None, *, existing: bool) -> None:
     """Say what this machine and the hosts can and cannot do, each with its remedy."""
     findings = list(_machine())
     if inventory_path or lab.is_up() or VAGRANT_INVENTORY.exists():
-        findings += _hosts(inventory_path)
+        findings += _hosts(inventory_path, existing=existing)
     for finding in findings:
         click.echo(f"{finding.mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else ""))
     context.exit(NOT_FIT if any(finding.problem and finding.needed for finding in findings) else 0)
@@ -73,8 +74,8 @@ def _problem(check: Callable[[], object]) -> str | None:
     return None
 
 
-def _hosts(inventory_path: Path | None) -> Iterator[Finding]:
-    inventory = inventory_for(inventory_path)
+def _hosts(inventory_path: Path | None, *, existing: bool) -> Iterator[Finding]:
+    inventory = inventory_for(inventory_path, existing=existing)
     with Fleet(inventory.nodes) as fleet:
         reached = fleet.each_or_error(lambda node: fleet.run(node, "true"))
         for node, answer in reached.items():

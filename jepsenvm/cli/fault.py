@@ -53,6 +53,7 @@ def list_() -> None:
 @click.argument("name")
 @click.argument("whom", nargs=-1)
 @options.inventory
+@options.existing
 @click.option(
     "--for", "lasting", metavar="TIME", help="Heal after so long (60, 60s, 1m30s); else `jepsenvm heal` does."
 )
@@ -69,10 +70,11 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     jitter: float | None,
     percent: float | None,
     more: Sequence[str],
+    existing: bool,
 ) -> None:
     """Inject a fault and prove it: `fault start partition n1,n2 n3,n4,n5`, `fault start kill n2 --for 60s`."""
     seconds = None if lasting is None else _time(lasting)
-    inventory = inventory_for(inventory_path)
+    inventory = inventory_for(inventory_path, existing=existing)
     nodes = [node.name for node in inventory.nodes]
     ask = Ask(
         nodes,
@@ -83,6 +85,7 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     drawn = stages(name, ask)
     if len(drawn) > 1:
         raise Refused(f"{name} has several stages, and is for schedules", remedy="give its stages one by one")
+    preflight.allowed(inventory, [drawn[0].fault])
     with Fleet(inventory.nodes) as fleet:
         _inject(inventory, fleet, drawn[0].fault, seconds)
 

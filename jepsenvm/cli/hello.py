@@ -11,7 +11,9 @@ import click
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cluster.secrets import credentials
+from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import Failed
+from jepsenvm.run import guest
 from jepsenvm.workloads.amqp import Address, Delivery, Outcome, SessionLost, connect
 
 DEADLINE_S = 20
@@ -19,11 +21,19 @@ DEADLINE_S = 20
 
 @click.command("hello")
 @options.inventory
-def command(inventory_path: Path | None) -> None:
+@options.existing
+def command(inventory_path: Path | None, *, existing: bool) -> None:
     """Publish one confirmed message through each node and get it back through another."""
-    inventory = inventory_for(inventory_path)
+    inventory = inventory_for(inventory_path, existing=existing)
     secret = credentials(inventory)
-    failures = asyncio.run(_greet_all([secret.at(node) for node in inventory.nodes]))
+    addresses = [secret.at(node) for node in inventory.nodes]
+    if inventory.existing:
+        with Fleet(inventory.nodes) as fleet:
+            made = guest.move_in(inventory, fleet, secret, click.echo)
+            failures = asyncio.run(_greet_all(addresses))
+            guest.move_out(fleet, click.echo, made=made, decided=not failures)
+    else:
+        failures = asyncio.run(_greet_all(addresses))
     if failures:
         raise Failed(f"no hello from {', '.join(failures)}", remedy="run `jepsenvm doctor`, or `jepsenvm deploy`")
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import click
 
+from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cli.story import Story
@@ -23,16 +24,17 @@ from jepsenvm.plan.nemesis import NEMESES
 from jepsenvm.plan.schedule import schedule
 from jepsenvm.report.html import page
 from jepsenvm.report.terminal import verdict_lines
-from jepsenvm.run import preflight
+from jepsenvm.run import guest, preflight
 from jepsenvm.run.by_hand import announced
 from jepsenvm.run.lifecycle import Cluster, execute
-from jepsenvm.run.store import LOG, REPORT, create
+from jepsenvm.run.store import LOG, PLAN, REPORT, Store, create
 from jepsenvm.workloads.registry import WORKLOADS
 
 
 @click.command("run")
 @click.argument("plan_path", metavar="[PLAN.yml]", required=False, type=click.Path(path_type=Path))
 @options.inventory
+@options.existing
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)))
 @click.option("--queue-type", type=click.Choice(get_args(QueueType)))
 @click.option("--quorum-group-size", type=int, metavar="N", help="How many nodes hold a quorum queue.")
@@ -60,6 +62,7 @@ def command(
     inventory_path: Path | None,
     store_root: Path,
     no_deploy: bool,
+    existing: bool,
     more: Sequence[str],
     **overrides: Any,
 ) -> None:
@@ -70,14 +73,17 @@ def command(
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
     plan = _plan(plan_path, {**given, **_more(more)})
     story = Story()
-    inventory = inventory_for(inventory_path, story.say, bring_up=True)
+    inventory = inventory_for(inventory_path, story.say, bring_up=True, existing=existing)
     store = create(store_root, plan)
     with story.kept_in(store.path / LOG), Fleet(inventory.nodes) as fleet:
         try:
             with announced(inventory, store.path):
-                cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
-                store.begin()
-                results = execute(plan, cluster, store, story.say, story.tell)
+                plan, cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
+                if inventory.existing:
+                    results = _as_guest(plan, cluster, store, story)
+                else:
+                    store.begin()
+                    results = execute(plan, cluster, store, story.say, story.tell)
         except JepsenvmError:
             if not store.begun:
                 store.discard()
@@ -113,13 +119,36 @@ def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
     return resolve({**seed, **document, **overrides}, source, WORKLOADS.keys(), NEMESES.keys())
 
 
-def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *, may_deploy: bool) -> Cluster:
-    """Return the cluster as the plan needs it, deployed if it was not; raise Refused when that cannot be."""
+def _as_guest(plan: Plan, cluster: Cluster, store: Store, story: Story) -> Results:
+    """Run on a cluster that is not ours, within a virtual host of our own."""
+    store.write(PLAN, plan.to_yaml())
+    made, decided = guest.move_in(cluster.inventory, cluster.fleet, cluster.credentials, story.say), False
+    store.begin()
+    try:
+        results = execute(plan, cluster, store, story.say, story.tell)
+        decided = results.verdict is not Verdict.UNKNOWN
+    finally:
+        guest.move_out(cluster.fleet, story.say, made=made, decided=decided)
+    return results
+
+
+def _fit_cluster(
+    plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *, may_deploy: bool
+) -> tuple[Plan, Cluster]:
+    """Return the cluster as the plan needs it, deployed if it was not, or the plan as a cluster of others needs it.
+
+    Raises Refused when that cannot be.
+    """
     faults = [step.fault for step in schedule(plan, list(fleet.nodes))]
     preflight.suits(plan, faults)
+    preflight.allowed(inventory, faults)
+    secret = credentials(inventory) if inventory.existing else None
     facts = preflight.hosts(fleet)
     preflight.able(fleet, inventory, faults)
-    found = preflight.unlike(fleet, plan)
+    if inventory.existing:
+        plan, found = guest.fitted(plan, fleet, inventory), []
+    else:
+        found = preflight.unlike(fleet, plan)
     if found:
         if not may_deploy:
             raise Refused(f"the cluster is not as the plan needs it: {found[0]}", remedy="run without --no-deploy")
@@ -141,4 +170,4 @@ def _fit_cluster(plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *
         f"RabbitMQ {version} on {len(inventory.nodes)} nodes, workload {plan.workload}, {plan.queue_type} queue, "
         f"{plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
     )
-    return Cluster(inventory, fleet, facts, credentials(inventory))
+    return plan, Cluster(inventory, fleet, facts, secret or credentials(inventory))

@@ -102,6 +102,11 @@ def play(
     Raises `Refused` when it failed before it had changed anything, else `Failed`. SIGINT and SIGTERM
     end Ansible and its workers first, and take their usual course then.
     """
+    if inventory.existing:
+        raise Refused(
+            f"{inventory.path}: the cluster is not ours (jepsenvm_existing), so nothing is installed or removed there",
+            remedy="name another inventory, or take that line out of it",
+        )
     with _log(log) as write:
         story = Story(NAMES.get(playbook, Path(playbook).stem), say, write)
         # The handed-on signal may end this process: everything else is cleaned up by then.

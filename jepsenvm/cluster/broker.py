@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.errors import JepsenvmError
 
 SERVICE = "rabbitmq-server"
 UNCOUNTED = -1
+
+NODE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9._-]+")
+"""An Erlang node's name; nothing that a shell would take for more."""
 
 
 @dataclass(frozen=True)
@@ -82,36 +86,35 @@ class Settings:
 def view(fleet: Fleet, node: str, timeout: float = 60) -> View:
     """Return the cluster as this node sees it; raises like Fleet.run when the node's broker is not up."""
     status = _ctl_json(fleet, node, "cluster_status", timeout=timeout)
-    partitions = {_host(name): [_host(n) for n in others] for name, others in dict(status["partitions"] or {}).items()}
+    host = _hosts(fleet)
+    partitions = {host(name): [host(n) for n in others] for name, others in dict(status["partitions"] or {}).items()}
     members = [name for kind in ("disk_nodes", "ram_nodes") for name in status.get(kind) or ()]
-    return View(
-        frozenset(map(_host, status["running_nodes"])),
-        partitions,
-        status.get("alarms") or [],
-        frozenset(map(_host, members)),
-    )
+    alarms = [{**one, "node": host(str(one["node"]))} if _names_a_node(one) else one for one in status["alarms"] or []]
+    return View(frozenset(map(host, status["running_nodes"])), partitions, alarms, frozenset(map(host, members)))
 
 
 def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
-    """Return the queues of the default virtual host, as this node tells them."""
+    """Return the queues of our virtual host, as this node tells them."""
     # As a table: its JSON renames a process to what it is called within rabbitmqctl itself, without its node.
     columns = ["name", "state", "leader", "pid", "messages_ready", "messages_unacknowledged", "messages"]
-    table = _ctl(fleet, node, "--no-table-headers", "list_queues", *columns, timeout=timeout)
-    return {queue.name: queue for queue in map(_queue, table.splitlines())}
+    host = _hosts(fleet)
+    found = (_queue(line, host) for line in _listed(fleet, node, columns, timeout))
+    return {queue.name: queue for queue in found}
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
-    """Return where a queue of the default virtual host is, as this node tells it; None when it knows no such queue."""
+    """Return where a queue of our virtual host is, as this node tells it; None when it knows no such queue."""
     columns = ["name", "leader", "pid", "members", "online"]
-    table = _ctl(fleet, node, "--no-table-headers", "list_queues", *columns, timeout=timeout)
-    return next((_replicas(line) for line in table.splitlines() if line.split("\t")[0] == queue), None)
+    lines = _listed(fleet, node, columns, timeout)
+    return next((_replicas(line, _hosts(fleet)) for line in lines if line.split("\t")[0] == queue), None)
 
 
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     """Return what is really in force on a running node, not what its files say."""
     expression = (
         'io:format("~s|~p|~p", [rabbit_misc:version(), '
-        "application:get_env(rabbit, cluster_partition_handling, none), net_kernel:get_net_ticktime()])."
+        "case application:get_env(rabbit, cluster_partition_handling, none) of H when is_atom(H) -> H; "
+        "H -> element(1, H) end, net_kernel:get_net_ticktime()])."
     )
     said = _ctl(fleet, node, "eval", expression, timeout=timeout)
     found = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", said)
@@ -122,8 +125,44 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
 
 def set_policy(fleet: Fleet, node: str, name: str, pattern: str, definition: Mapping[str, Any]) -> None:
     """Set a policy for queues, before those of our deployment; raises like Fleet.run when it cannot be."""
-    words = ["set_policy", "--priority", "1", "--apply-to", "queues", name, pattern, json.dumps(definition)]
-    _ctl(fleet, node, *words, timeout=60)
+    words = ["-p", fleet.nodes[node].vhost, "--priority", "1", "--apply-to", "queues"]
+    _ctl(fleet, node, "set_policy", *words, name, pattern, json.dumps(definition), timeout=60)
+
+
+def learn_names(fleet: Fleet) -> None:
+    """Learn from each node of which we don't know it what it calls itself, if it answers."""
+
+    def ask(node: str) -> str:
+        return _ctl(fleet, node, "eval", 'io:format("~s", [node()]).', timeout=60)
+
+    nameless = [name for name, node in fleet.nodes.items() if node.broker is None]
+    for node, said in fleet.each_or_error(ask, nameless).items():
+        found = NODE_NAME.search(said) if isinstance(said, str) else None
+        if found:
+            fleet.learn(replace(fleet.nodes[node], broker=found[0]))
+
+
+def make_vhost(fleet: Fleet, node: str, user: str) -> bool:
+    """Make our virtual host and let a user do everything in it; return whether it was not there before.
+
+    One that was there is left as it is: whoever made it decides who may use it.
+    """
+    vhost = fleet.nodes[node].vhost
+    known = _ctl_json(fleet, node, "list_vhosts", "name", timeout=60)
+    if vhost in (one["name"] for one in known):
+        return False
+    _ctl(fleet, node, "add_vhost", vhost, timeout=60)
+    try:
+        _ctl(fleet, node, "set_permissions", "-p", vhost, user, ".*", ".*", ".*", timeout=60)
+    except JepsenvmError:
+        delete_vhost(fleet, node)
+        raise
+    return True
+
+
+def delete_vhost(fleet: Fleet, node: str) -> None:
+    """Delete our virtual host with all that is in it."""
+    _ctl(fleet, node, "delete_vhost", fleet.nodes[node].vhost, timeout=60)
 
 
 def stop(fleet: Fleet, node: str, patience: float = 60) -> None:
@@ -149,29 +188,44 @@ def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
     return json.loads(_ctl(fleet, node, *words, "--formatter", "json", timeout=timeout))
 
 
-def _host(name: str) -> str:
-    return name.partition("@")[2]
+def _listed(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
+    words = ["--no-table-headers", "list_queues", "-p", fleet.nodes[node].vhost, *columns]
+    return _ctl(fleet, node, *words, timeout=timeout).splitlines()
 
 
-def _queue(line: str) -> Queue:
+HostOf = Callable[[str], str]
+"""Returns the inventory's name for an Erlang node; for one that the inventory has not, what stands after its @."""
+
+
+def _hosts(fleet: Fleet) -> HostOf:
+    known = {node.broker: name for name, node in fleet.nodes.items() if node.broker}
+    return lambda name: known.get(name) or name.partition("@")[2]
+
+
+def _queue(line: str, host: HostOf) -> Queue:
     name, state, leader, pid, *counts = (line.split("\t") + [""] * 7)[:7]
-    return Queue(name, state or "unknown", _leader(leader, pid), *map(_count, counts))
+    return Queue(name, state or "unknown", _leader(leader, pid, host), *map(_count, counts))
 
 
-def _replicas(line: str) -> Replicas:
+def _replicas(line: str, host: HostOf) -> Replicas:
     _, leader, pid, members, online = (line.split("\t") + [""] * 5)[:5]
-    return Replicas(_leader(leader, pid), _hosts(members), _hosts(online))
+    return Replicas(_leader(leader, pid, host), _listed_nodes(members, host), _listed_nodes(online, host))
 
 
-def _leader(leader: str, pid: str) -> str | None:
+def _leader(leader: str, pid: str, host: HostOf) -> str | None:
     # Only quorum queues name a leader; a classic one's is the node in a pid such as <rabbit@n1.1700000000.2345.0>.
-    found = re.search(r"@(.+?)\.\d+\.\d+\.\d+>", pid)
-    return _host(leader) or (found[1] if found else None)
+    found = re.search(r"<([^<>]+@[^<>]+?)\.\d+\.\d+\.\d+>", pid)
+    name = leader or (found[1].strip("'") if found else "")
+    return host(name) or None
 
 
-def _hosts(names: str) -> tuple[str, ...]:
+def _listed_nodes(names: str, host: HostOf) -> tuple[str, ...]:
     # A list as Erlang writes it, such as [rabbit@n1, 'rabbit@n-2'].
-    return tuple(sorted(re.findall(r"@([A-Za-z0-9.-]+)", names)))
+    return tuple(sorted(host(name) for name in re.findall(NODE_NAME.pattern, names)))
+
+
+def _names_a_node(alarm: Any) -> bool:
+    return isinstance(alarm, dict) and "@" in str(alarm.get("node", ""))
 
 
 def _alarm(alarm: Any) -> str:
@@ -179,7 +233,7 @@ def _alarm(alarm: Any) -> str:
         return str(alarm)
     what = alarm.get("resource") or alarm.get("type") or "unknown"
     node = str(alarm.get("node", ""))
-    return f"{_host(node) or node} {what}".strip()
+    return f"{node.partition('@')[2] or node} {what}".strip()
 
 
 def _count(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jepsenvm.cluster.ssh import Fleet, source
@@ -17,8 +17,8 @@ def fire(fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float) 
     return fleet.each(lambda node: fleet.python(node, "fire", orders[node], timeout=timeout), list(orders))
 
 
-def argv(action: Action) -> list[str]:
-    """Return the command that a node starts for an action."""
+def argv(action: Action, python: Sequence[str] = ("python3",)) -> list[str]:
+    """Return the command that a node, whose Python that is, starts for an action."""
     if action.program is None:
         return list(action.argv)
-    return ["python3", "-c", source(action.program), *action.argv]
+    return [*python, "-c", source(action.program), *action.argv]

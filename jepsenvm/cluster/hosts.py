@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from jepsenvm.cluster.broker import learn_names
+from jepsenvm.cluster.inventory import Node
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import Refused
 from jepsenvm.faults.host import Host
@@ -33,9 +35,10 @@ def facts(fleet: Fleet) -> dict[str, Facts]:
     An address that several nodes share (that of a hypervisor's NAT, say) is no node's own: dropping its packets
     would cut whom it should not. Raises Refused for a node that is left without any.
     """
+    learn_names(fleet)
     raw = fleet.each(lambda node: _ask(fleet, node))
-    shared = Counter(entry["address"] for answer, _, _ in raw.values() for entry in answer["addresses"])
-    return {node: _facts(fleet, node, answer, shared) for node, answer in raw.items()}
+    shared = Counter(entry["address"] for answer in raw.values() for entry in answer.addresses)
+    return {node: _facts(fleet.nodes[node], raw, shared) for node in raw}
 
 
 BOOT_APART_S: Final = 0.005
@@ -71,21 +74,33 @@ def judged(answers: Mapping[str, Mapping[str, Any]], controller: Mapping[str, An
     }
 
 
-def _ask(fleet: Fleet, node: str) -> tuple[dict[str, Any], str | None, float]:
-    controller = fleet.plain(node, 'printf %s "$SSH_CONNECTION"').stdout.split()
+@dataclass(frozen=True)
+class _Answer:
+    addresses: list[dict[str, str]]
+    missing: list[str]
+    controller: str | None
+    """Where our SSH comes from, as the node sees it."""
+    ssh_port: int
+    """Where it comes in there: behind a forwarded port that is another than ours."""
+    clock_offset: float
+
+
+def _ask(fleet: Fleet, node: str) -> _Answer:
+    came = fleet.plain(node, 'printf %s "$SSH_CONNECTION"').stdout.split()
     answer = fleet.python(node, "facts")
     # The program reads its clock at its very end, just before its answer comes in.
     offset = answer["clock"] - time.time()
-    return answer, controller[0] if controller else None, offset
+    controller, port = (came[0].partition("%")[0], int(came[3])) if len(came) == 4 else (None, 22)
+    return _Answer(answer["addresses"], answer["missing"], controller, port, offset)
 
 
-def _facts(
-    fleet: Fleet, node: str, asked: tuple[dict[str, Any], str | None, float], shared: Mapping[str, int]
-) -> Facts:
-    answer, controller, offset = asked
-    own = [entry for entry in answer["addresses"] if shared[entry["address"]] == 1]
+def _facts(node: Node, answers: Mapping[str, _Answer], shared: Mapping[str, int]) -> Facts:
+    answer = answers[node.name]
+    own = [entry for entry in answer.addresses if shared[entry["address"]] == 1]
     reachable = tuple(entry["address"] for entry in own if entry["scope"] == "global")
     if not reachable:
-        raise Refused("has no address of its own that peers could reach", node=node, remedy="check `ip address` there")
-    host = Host(tuple(entry["address"] for entry in own), controller, fleet.nodes[node].ssh_port)
-    return Facts(host, reachable, offset, tuple(answer["missing"]))
+        raise Refused("has no address of its own that peers could reach", node=node.name, remedy="check `ip address`")
+    addresses = tuple(entry["address"] for entry in own)
+    through = {one.ssh_port for name, one in answers.items() if name != node.name and one.controller in addresses}
+    host = Host(addresses, answer.controller, answer.ssh_port, node.broker or "", node.vhost, tuple(sorted(through)))
+    return Facts(host, reachable, answer.clock_offset, tuple(answer.missing))

@@ -6,25 +6,28 @@ here too. Everything that later goes into a command, a file name or /etc/hosts i
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import json
 import os
 import re
+import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jepsenvm.cluster.variables import program, resolved
 from jepsenvm.errors import Refused
 
 GROUP = "rabbitmq"
 MACHINES = ("lab", "vagrant", "cloud")
 READ_DEADLINE_S = 60
+VHOST = "jepsenvm"  # ours on a cluster that we did not deploy
+SUDO = ("sudo", "ansible.builtin.sudo")
 
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+VHOST_NAME = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9/_.-]*")
 # What ssh takes for a host or a user; never something that it would take for an option.
 SSH_WORD = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*")
 
@@ -35,14 +38,22 @@ class Node:
 
     name: str
     ssh_host: str
-    ssh_port: int
-    ssh_user: str
+    ssh_port: int | None
+    """None where the inventory leaves it to ~/.ssh/config; so with the user."""
+    ssh_user: str | None
     ssh_key: str | None
     known_hosts: str | None
     become_password: str | None = field(repr=False)
     cluster_address: str
     amqp_host: str
     amqp_port: int
+    ssh_args: tuple[str, ...] = ()
+    """What Ansible gives to ssh besides, in the same order."""
+    python: tuple[str, ...] = ("python3",)
+    broker: str | None = None
+    """Its Erlang node name; on a cluster of others it is to be learnt from the node itself."""
+    vhost: str = "/"
+    """The virtual host in which we work."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +65,34 @@ class Inventory:
     nodes: tuple[Node, ...]
     secrets_dir: Path
     vars: dict[str, Any] = field(repr=False)  # what all nodes share; it may hold passwords
+    existing: bool = False
+    """Whether the cluster on them is somebody's whom we are a guest of, and not one that we deployed."""
+    allowed_faults: frozenset[str] | None = None
+    """By their own names or those of their kinds; None allows all of them."""
 
 
-def load(path: Path) -> Inventory:
-    """Read the inventory at ``path`` with Ansible, and refuse whatever could not be deployed to."""
+def load(path: Path, *, existing: bool = False) -> Inventory:
+    """Read the inventory at ``path`` with Ansible, and refuse whatever could not be worked with.
+
+    ``existing`` is what ``jepsenvm_existing: true`` in the inventory says too: the cluster there is not ours.
+    """
     path = path.absolute()
     hostvars = _read(path)
-    nodes = tuple(_node(path, name, hostvars[name]) for name in sorted(hostvars, key=natural))
-    _refuse_twins(path, nodes)
     shared = _shared(hostvars.values())
+    existing = existing or _truth(path, "jepsenvm_existing", shared.get("jepsenvm_existing", False))
+    vhost = str(shared.get("jepsenvm_vhost", VHOST)) if existing else "/"
+    if not VHOST_NAME.fullmatch(vhost):
+        raise Refused(f"{path}: jepsenvm_vhost is {vhost!r}", remedy="use letters, digits, dots, hyphens and slashes")
+    broker_of = dict.fromkeys(hostvars) if existing else {name: f"rabbit@{name}" for name in hostvars}
+    names = sorted(hostvars, key=natural)
+    nodes = tuple(_node(path, name, hostvars[name], broker_of[name], vhost) for name in names)
+    _refuse_twins(path, nodes)
     machines = str(shared.get("jepsenvm_machines", "cloud"))
     if machines not in MACHINES:
         raise Refused(f"{path}: jepsenvm_machines is {machines!r}", remedy=f"use one of {', '.join(MACHINES)}")
-    secrets_dir = shared.get("jepsenvm_secrets_dir", path.parent / ".jepsenvm" / path.stem)
-    return Inventory(path, machines, nodes, Path(secrets_dir).expanduser().absolute(), shared)
+    secrets_dir = Path(shared.get("jepsenvm_secrets_dir", path.parent / ".jepsenvm" / path.stem)).expanduser()
+    allowed = _allowed(path, hostvars, existing=existing)
+    return Inventory(path, machines, nodes, secrets_dir.absolute(), shared, existing, allowed)
 
 
 def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
@@ -78,13 +103,11 @@ def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Each host's variables, as Ansible sees them."""
-    if path.is_dir():
-        raise Refused(f"{path} is a directory", remedy="name the inventory file inside it")
     try:
-        path.open("rb").close()
+        next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
     except OSError as error:
         raise Refused(
-            f"cannot read the inventory {path}: {error.strerror}", remedy="name a readable file with -i"
+            f"cannot read the inventory {path}: {error.strerror}", remedy="name a readable file or folder with -i"
         ) from error
     listing = json.loads(_ansible_inventory(path))
     everyone: dict[str, dict[str, Any]] = listing["_meta"]["hostvars"]
@@ -92,7 +115,10 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     names = _members(listing, GROUP) if GROUP in listing else _members(listing, "all") | set(everyone)
     if not names:
         raise Refused(f"{path} names no hosts", remedy=f"list them in its group `{GROUP}`")
-    return {name: everyone.get(name, {}) for name in names}
+    odd = [name for name in sorted(names) if not HOST_NAME.fullmatch(name)]
+    if odd:
+        raise Refused(f"{path}: {odd[0]!r} is not a host name", remedy="use letters, digits, hyphens and dots only")
+    return resolved(path, {name: everyone.get(name, {}) for name in names})
 
 
 def _members(listing: Mapping[str, Any], group: str) -> set[str]:
@@ -101,28 +127,30 @@ def _members(listing: Mapping[str, Any], group: str) -> set[str]:
 
 
 def _ansible_inventory(path: Path) -> str:
-    # The program that stands beside our own Python is the one that our playbooks run under.
-    program = Path(sys.executable).with_name("ansible-inventory")
+    listing = program("ansible-inventory")
     # Without this Ansible only warns about a file that it cannot parse, and goes on with no hosts.
     env = os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"}
     try:
         done = subprocess.run(
-            [str(program), "--list", "-i", str(path)],
+            [listing, "--list", "-i", str(path)],
             env=env,
-            cwd=path.parent,
             capture_output=True,
             text=True,
             timeout=READ_DEADLINE_S,
             check=False,
         )
     except FileNotFoundError as error:
-        raise Refused(f"{program} is missing", remedy="install jepsenvm with its dependencies") from error
+        raise Refused(f"{listing} is missing", remedy="install jepsenvm with its dependencies") from error
     except subprocess.TimeoutExpired as error:
         raise Refused(
             f"{path}: ansible-inventory took longer than {READ_DEADLINE_S} s", remedy="check its plug-ins"
         ) from error
     if done.returncode != 0:
-        raise Refused(f"{path} is not an inventory: {_reason(path, done.stderr)}", remedy="correct the file")
+        reason = _reason(path, done.stderr)
+        remedy = "correct the file"
+        if "vault" in reason or "ecrypt" in reason:
+            remedy = "give the vault's password: --vault-password-file, or ANSIBLE_VAULT_PASSWORD_FILE"
+        raise Refused(f"{path} is not an inventory: {reason}", remedy=remedy)
     return done.stdout
 
 
@@ -135,14 +163,9 @@ def _reason(path: Path, stderr: str) -> str:
     return reason.rstrip(".") + (f" (line {at.group(1)})" if at else "")
 
 
-def _node(path: Path, name: str, hostvars: Mapping[str, Any]) -> Node:
-    if not HOST_NAME.fullmatch(name):
-        raise Refused(f"{path}: {name!r} is not a host name", remedy="use letters, digits, hyphens and dots only")
-
+def _node(path: Path, name: str, hostvars: Mapping[str, Any], broker: str | None, vhost: str) -> Node:
     def text(*names: str) -> str | None:
         value = next((hostvars[n] for n in names if hostvars.get(n) is not None), None)
-        if isinstance(value, dict) or "{{" in str(value):
-            raise Refused(f"{path}: {names[0]} is a template or encrypted", node=name, remedy="write its value")
         return None if value is None else str(value)
 
     def word(value: str, variable: str) -> str:
@@ -150,19 +173,53 @@ def _node(path: Path, name: str, hostvars: Mapping[str, Any]) -> Node:
             raise Refused(f"{path}: {variable} is {value!r}", node=name, remedy="write a plain name or address")
         return value
 
+    def words(*names: str) -> tuple[str, ...]:
+        try:
+            return tuple(word for one in names for word in shlex.split(text(one) or ""))
+        except ValueError as problem:
+            raise Refused(f"{path}: {' or '.join(names)}: {problem}", node=name, remedy="close the quotes") from None
+
     ssh_host = word(text("ansible_host", "ansible_ssh_host") or name, "ansible_host")
+    port, user = text("ansible_port", "ansible_ssh_port"), text("ansible_user", "ansible_ssh_user")
+    if (method := text("ansible_become_method") or "sudo") not in SUDO:
+        raise Refused(f"{path}: ansible_become_method is {method!r}", node=name, remedy="let the user use sudo")
+    interpreter = text("ansible_python_interpreter") or "auto"
     return Node(
         name=name,
         ssh_host=ssh_host,
-        ssh_port=_port(path, name, "ansible_port", text("ansible_port", "ansible_ssh_port") or "22"),
-        ssh_user=word(text("ansible_user", "ansible_ssh_user") or getpass.getuser(), "ansible_user"),
+        ssh_port=None if port is None else _port(path, name, "ansible_port", port),
+        ssh_user=None if user is None else word(user, "ansible_user"),
         ssh_key=_home(text("ansible_ssh_private_key_file", "ansible_private_key_file")),
         known_hosts=_home(text("jepsenvm_known_hosts")),
-        become_password=text("ansible_become_password", "ansible_become_pass"),
+        become_password=text("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
         cluster_address=_address(path, name, text("cluster_address") or ssh_host),
         amqp_host=word(text("amqp_address") or ssh_host, "amqp_address"),
         amqp_port=_port(path, name, "amqp_port", text("amqp_port") or "5672"),
+        ssh_args=words("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
+        # Ansible finds one by itself where it is told `auto`; wherever it does, there is a python3.
+        python=("python3",) if interpreter.startswith("auto") else words("ansible_python_interpreter"),
+        broker=broker,
+        vhost=vhost,
     )
+
+
+def _allowed(path: Path, hostvars: Mapping[str, Mapping[str, Any]], *, existing: bool) -> frozenset[str] | None:
+    """Return the faults that every host allows; where none is named, all on our own cluster and none on another's."""
+    lists = [one["allowed_faults"] for one in hostvars.values() if one.get("allowed_faults") is not None]
+    for one in lists:
+        if not isinstance(one, list) or not all(isinstance(name, str) for name in one):
+            raise Refused(f"{path}: allowed_faults is {one!r}", remedy="write a list, such as [partition, loss]")
+    if not lists and not existing:
+        return None
+    told = [frozenset(one) for one in lists]
+    return frozenset.intersection(*told) if len(told) == len(hostvars) or not existing else frozenset()
+
+
+def _truth(path: Path, variable: str, value: object) -> bool:
+    said = str(value).lower()
+    if said not in {"true", "yes", "1", "false", "no", "0"}:
+        raise Refused(f"{path}: {variable} is {value!r}", remedy="write true or false")
+    return said in {"true", "yes", "1"}
 
 
 def _home(file: str | None) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import fabric
@@ -17,12 +19,16 @@ import invoke
 import paramiko
 
 from jepsenvm.cluster.inventory import Node
+from jepsenvm.cluster.way import Tunnel, Way, way
 from jepsenvm.errors import CommandFailed, Refused, Unreachable
 
 T = TypeVar("T")
 
 TASKS_A_NODE: Final = 4
 """So many commands may run on a node at once: sshd takes ten sessions a connection."""
+
+MARK: Final = "jepsenvm-begins"
+"""Ends what is sudo's on the standard input."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class Fleet:
     def __init__(self, nodes: Sequence[Node], connect_timeout: float = 15) -> None:
         """Nothing is connected before the first command; ``connect_timeout`` is in seconds."""
         self.nodes = {node.name: node for node in nodes}
-        self._connections = {node.name: _connection(node, connect_timeout) for node in nodes}
+        self._ways = {node.name: way(node) for node in nodes}
+        self._tunnels: dict[str, Tunnel] = {}
+        self._connections = {name: _connection(way, connect_timeout) for name, way in self._ways.items()}
         self._locks = {node.name: threading.Lock() for node in nodes}
         self._pool = ThreadPoolExecutor(max_workers=max(1, TASKS_A_NODE * len(nodes)), thread_name_prefix="ssh")
 
@@ -53,12 +61,16 @@ class Fleet:
     def close(self) -> None:
         """Close every connection."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for connection in self._connections.values():
-            connection.close()
+        for node in self._connections:
+            self._close(node)
+
+    def learn(self, node: Node) -> None:
+        """Take in what was learnt of a node; the way to it stays."""
+        self.nodes[node.name] = node
 
     def forget(self, node: str) -> None:
         """Close a node's connection: it would not notice that its host was switched off. The next command opens one."""
-        self._connections[node].close()
+        self._close(node)
 
     def run(self, node: str, script: str, *, timeout: float = 30, stdin: str = "", check: bool = True) -> Output:
         """Run a shell script as root on a node.
@@ -66,10 +78,16 @@ class Fleet:
         Raises Unreachable when the node does not answer within ``timeout`` seconds, CommandFailed when ``check`` and
         the exit status is not 0.
         """
-        password = self.nodes[node].become_password
-        sudo = "sudo -n" if password is None else "sudo -S -p ''"
-        given = stdin if password is None else f"{password}\n{stdin}"
-        output = self._execute(node, f"{sudo} /bin/sh -c {shlex.quote(script)}", timeout, given)
+        sudo, password = "sudo -n ", self.nodes[node].become_password
+        command, given = script, stdin
+        if self._ways[node].user == "root":
+            sudo = ""
+        elif password is not None:
+            # sudo reads the password only where it wants one; what it leaves of our input, up to the mark, is skipped.
+            sudo = "sudo -S -p '' "
+            command = f'while IFS= read -r line && [ "$line" != {MARK} ]; do :; done\n{script}'
+            given = f"{password}\n{MARK}\n{stdin}"
+        output = self._execute(node, f"{sudo}/bin/sh -c {shlex.quote(command)}", timeout, given)
         if check and output.status != 0:
             raise CommandFailed(_reason(output), node=node, command=_short(script), status=output.status)
         return output
@@ -83,7 +101,7 @@ class Fleet:
 
         It gets ``order`` as JSON on its standard input, and must read it to the end; without an order it gets none.
         """
-        script = f"exec python3 -c {shlex.quote(source(program))}"
+        script = f"exec {shlex.join(self.nodes[node].python)} -c {shlex.quote(source(program))}"
         return json.loads(self.run(node, script, timeout=timeout, stdin=json.dumps(order) if order else "").stdout)
 
     def each(self, task: Callable[[str], T], nodes: Sequence[str] | None = None) -> dict[str, T]:
@@ -122,7 +140,7 @@ class Fleet:
         except invoke.exceptions.CommandTimedOut:
             raise Unreachable(f"no answer within {timeout:.0f} s", node=node) from None
         except (OSError, EOFError, paramiko.SSHException) as problem:
-            connection.close()
+            self._close(node)
             raise Unreachable(f"the SSH connection broke: {problem}", node=node) from problem
         except invoke.exceptions.ThreadException as problem:
             # One of invoke's threads failed: most often the command ended before it had read its input.
@@ -133,8 +151,18 @@ class Fleet:
         connection = self._connections[node]
         with self._locks[node]:
             if not connection.is_connected:
-                _connect(connection, self.nodes[node])
+                self._close(node)
+                proxy = self._ways[node].proxy
+                if proxy:
+                    self._tunnels[node] = Tunnel(proxy)
+                    connection.connect_kwargs["sock"] = self._tunnels[node].sock
+                _connect(connection, node, self._ways[node], self._tunnels.get(node))
         return connection
+
+    def _close(self, node: str) -> None:
+        self._connections[node].close()
+        if tunnel := self._tunnels.pop(node, None):
+            tunnel.close()
 
 
 def source(program: str) -> str:
@@ -149,43 +177,66 @@ class _AtOnce(io.StringIO):
         return super().read()
 
 
-def _connection(node: Node, connect_timeout: float) -> fabric.Connection:
-    kwargs: dict[str, Any] = {"banner_timeout": connect_timeout, "auth_timeout": connect_timeout}
-    if node.ssh_key:
-        kwargs |= {"key_filename": node.ssh_key, "look_for_keys": False, "allow_agent": False}
+class _AcceptNew(paramiko.MissingHostKeyPolicy):
+    """Accepts the key of a host that is not known yet, and notes it as ssh does: at the end of the first file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
+
+
+def _connection(way: Way, connect_timeout: float) -> fabric.Connection:
+    kwargs: dict[str, Any] = {
+        "banner_timeout": connect_timeout,
+        "auth_timeout": connect_timeout,
+        "key_filename": list(way.keys),
+        "look_for_keys": False,
+        "allow_agent": way.agent,
+    }
     connection = fabric.Connection(
-        node.ssh_host,
-        user=node.ssh_user,
-        port=node.ssh_port,
+        way.host,
+        user=way.user,
+        port=way.port,
         connect_timeout=connect_timeout,
         connect_kwargs=kwargs,
+        config=fabric.Config(ssh_config=paramiko.SSHConfig()),  # ssh itself has read the files
     )
-    connection.client.load_system_host_keys()
-    if node.known_hosts:
-        connection.client.load_host_keys(node.known_hosts)
+    for file in filter(os.path.exists, way.known_hosts):
+        connection.client.load_system_host_keys(file)
     # Fabric accepts any unknown host by default; a changed or unknown key must stop us.
-    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    policy = _AcceptNew(way.known_hosts[0]) if way.accept_new and way.known_hosts else paramiko.RejectPolicy()
+    connection.client.set_missing_host_key_policy(policy)
     return connection
 
 
-def _connect(connection: fabric.Connection, node: Node) -> None:
-    where = f"{node.ssh_user}@{node.ssh_host}:{node.ssh_port}"
+def _connect(connection: fabric.Connection, node: str, way: Way, tunnel: Tunnel | None) -> None:
     try:
         connection.open()
     except paramiko.AuthenticationException:
         raise Refused(
-            f"{where} refused the SSH login",
-            node=node.name,
+            f"{way} refused the SSH login",
+            node=node,
             remedy="check ansible_user and the key file",
         ) from None
     except paramiko.BadHostKeyException:
-        raise Refused(f"{where} shows another host key than known_hosts has", node=node.name) from None
+        raise Refused(f"{way} shows another host key than known_hosts has", node=node) from None
     except FileNotFoundError as problem:
-        raise Refused(f"the key file {problem.filename} does not exist", node=node.name) from None
+        raise Refused(f"the key file {problem.filename} does not exist", node=node) from None
     except (OSError, EOFError, paramiko.SSHException) as problem:
+        if "not found in known_hosts" in str(problem):
+            raise Refused(
+                f"{way} shows a host key that is not known",
+                node=node,
+                remedy="add it to known_hosts, or accept new ones: "
+                "ansible_ssh_common_args: -o StrictHostKeyChecking=accept-new",
+            ) from None
         raise Unreachable(
-            f"no SSH to {where}: {problem}",
-            node=node.name,
+            f"no SSH to {way}: {(tunnel and tunnel.said()) or problem}",
+            node=node,
             remedy="check that the host is up and its address right",
         ) from problem
 

@@ -20,7 +20,7 @@ TABLES: Final = {4: "iptables", 6: "ip6tables"}
 def prepare(host: Host) -> str:
     """Return the script that makes our chain if it is not there; the controller's own SSH passes it whatever follows.
 
-    It passes even where the controller is one of the nodes.
+    It passes even where the controller, or its jump host, is one of the nodes.
     """
     return "\n".join(_prepared(version, host) for version in TABLES)
 
@@ -75,6 +75,9 @@ def _prepared(version: int, host: Host) -> str:
     if host.controller and ip_address(host.controller).version == version:
         ssh = f"-s {host.controller} -p tcp --dport {host.ssh_port} -j RETURN"
         lines.append(f"{table} -w -C {CHAIN} {ssh} 2>/dev/null || {table} -w -I {CHAIN} 1 {ssh}")
+    for port in host.answers:
+        back = f"-p tcp --sport {port} -j RETURN"
+        lines.append(f"{table} -w -C {CHAIN} {back} 2>/dev/null || {table} -w -I {CHAIN} 1 {back}")
     lines.append(f"{table} -w -C INPUT -j {CHAIN} 2>/dev/null || {table} -w -I INPUT 1 -j {CHAIN}")
     body = "\n".join(lines)
     return body if version == 4 else f"if [ -e /proc/net/if_inet6 ]; then\n{body}\nfi"

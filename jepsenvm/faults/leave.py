@@ -28,14 +28,14 @@ timeout 60 rabbitmq-queues --quiet grow "$(cat $marker)" all >/dev/null 2>&1 || 
 def inject(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
     """Stop the node and wipe it, while another one waits to forget it."""
     if node in fault.nodes:
-        ahead = _REJOIN.mark(f"rabbit@{node}")
+        ahead = _REJOIN.mark(hosts[node].broker)
         return [shell(f"timeout 60 systemctl stop {SERVICE}\nrm -rf {_DATABASE}", ahead=ahead)]
     if node != min(set(hosts) - set(fault.nodes)):
         return []
     return [
         shell(
             f"""for attempt in $(seq 60); do
-  if said=$(timeout 30 rabbitmqctl --quiet forget_cluster_node rabbit@{leaver} 2>&1); then break; fi
+  if said=$(timeout 30 rabbitmqctl --quiet forget_cluster_node {hosts[leaver].broker} 2>&1); then break; fi
   sleep 1
 done
 [ "$attempt" -lt 60 ] || {{ printf '%s\\n' "$said" >&2; exit 1; }}"""

@@ -16,12 +16,12 @@ _GROW: Final = Undo(
 )
 
 
-def shrink(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+def shrink(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
     """Remove every replica that the node has."""
     if node not in fault.nodes:
         return []
-    ahead = _GROW.mark(f"rabbit@{node}")
-    return [shell(f"timeout 60 rabbitmq-queues --quiet shrink rabbit@{node}", ahead=ahead)]
+    ahead = _GROW.mark(hosts[node].broker)
+    return [shell(f"timeout 60 rabbitmq-queues --quiet shrink {hosts[node].broker}", ahead=ahead)]
 
 
 def shrunk_doubts(fault: Fault, before: Sights, during: Sights, _: Around) -> Iterator[str]:
@@ -40,13 +40,13 @@ def shrunk_leftovers(fault: Fault, _: Sights, after: Sights, __: Around) -> Iter
             yield f"{node} has no replica of the queue again"
 
 
-def transfer(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
+def transfer(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
     """Make the leader hand over to its ``heir``, another node with a replica."""
     if node not in fault.nodes:
         return []
-    heir = fault.settings["heir"]
-    find = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{fault.settings["queue"]}">>))'
-    act = f"{{ok, Queue}} = {find}, rabbit_quorum_queue:transfer_leadership(Queue, 'rabbit@{heir}')."
+    heir = hosts[str(fault.settings["heir"])].broker
+    find = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"{hosts[node].vhost}">>, queue, <<"{fault.settings["queue"]}">>))'
+    act = f"{{ok, Queue}} = {find}, rabbit_quorum_queue:transfer_leadership(Queue, '{heir}')."
     return [shell(f"timeout 30 rabbitmqctl --quiet eval \"$(cat <<'EXPRESSION'\n{act}\nEXPRESSION\n)\"")]
 
 

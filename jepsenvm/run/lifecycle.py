@@ -27,6 +27,7 @@ from jepsenvm.plan.config import Plan
 from jepsenvm.plan.schedule import Step, schedule
 from jepsenvm.run.by_hand import Spool
 from jepsenvm.run.collect import collect, log_sizes
+from jepsenvm.run.guest import RESTART
 from jepsenvm.run.judge import judge_run
 from jepsenvm.run.nemesis import AHEAD_S, Nemesis
 from jepsenvm.run.note import journaled
@@ -221,7 +222,15 @@ class _Run:
 
     async def _recover_then_drain(self) -> None:
         plan = self._plan
-        recovery = Recovery(self._cluster.fleet, self._journal, self._context.queue, plan.recovery_deadline, self._say)
+        inventory = self._cluster.inventory
+        recovery = Recovery(
+            self._cluster.fleet,
+            self._journal,
+            self._context.queue,
+            plan.recovery_deadline,
+            self._say,
+            not inventory.existing or RESTART in (inventory.allowed_faults or ()),
+        )
         await recovery.wait()
         await self._workload.drain(self._context, self._ask_broker)
 

@@ -106,7 +106,7 @@ def _knock(host: str, port: int) -> str:
 
 
 def _hosts(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return fleet.each(lambda node: _greets(fleet.nodes[node].ssh_host, fleet.nodes[node].ssh_port))
+    return fleet.each(lambda node: _greets(fleet.nodes[node].ssh_host, fleet.nodes[node].ssh_port or 22))
 
 
 def _greets(host: str, port: int) -> bool:

@@ -220,7 +220,9 @@ class Nemesis:
         orders = {
             node: {
                 "at": instant + self.facts[node].clock_offset,
-                "actions": [{"argv": argv(action), "stdin": action.stdin} for action in todo],
+                "actions": [
+                    {"argv": argv(action, self.fleet.nodes[node].python), "stdin": action.stdin} for action in todo
+                ],
                 "id": str(number),
                 "note": None if forget else note,
                 "forget": forget,

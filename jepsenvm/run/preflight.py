@@ -14,9 +14,10 @@ from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import CommandFailed, JepsenvmError, Refused
 from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.faults.partition import pairs
-from jepsenvm.faults.registry import kind_of
+from jepsenvm.faults.registry import KINDS, kind_of
 from jepsenvm.plan.config import Plan
 from jepsenvm.plan.fault import Fault
+from jepsenvm.plan.nemesis import NEMESES
 from jepsenvm.run.power import POWER
 from jepsenvm.run.status import in_force
 
@@ -42,7 +43,8 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
     """Raise Refused unless every node has the programs that faults need and reaches every other."""
     for node, node_facts in known.items():
         if node_facts.missing:
-            raise Refused(f"has no {', '.join(node_facts.missing)}", node=node, remedy="run `jepsenvm deploy`")
+            programs = ", ".join(node_facts.missing)
+            raise Refused(f"has no {programs}", node=node, remedy=f"install {programs} there, or run `jepsenvm deploy`")
     for node, faults in in_force(fleet).items():
         if faults and not isinstance(faults, Exception):
             name = faults[0]["fault"]["name"]
@@ -69,6 +71,22 @@ def able(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
                     raise Refused(f"{fault.name} is not possible here: no {need}", node=node, remedy=ABILITIES[need])
 
 
+def allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
+    """Raise Refused for the first fault that the inventory does not allow on its hosts."""
+    permitted = inventory.allowed_faults
+    unknown = sorted((permitted or frozenset()) - KINDS.keys() - NEMESES.keys())
+    if unknown:
+        raise Refused(
+            f"{inventory.path}: allowed_faults: there is no fault {unknown[0]!r}", remedy="see `jepsenvm fault list`"
+        )
+    for fault in faults:
+        if permitted is not None and not permitted & {fault.name, fault.kind}:
+            raise Refused(
+                f"{inventory.path}: allowed_faults does not allow {fault.name}",
+                remedy=f"add {fault.kind} to that list if these hosts may have it, or use another nemesis",
+            )
+
+
 def suits(plan: Plan, faults: Iterable[Fault]) -> None:
     """Raise Refused for a fault that this type of queue cannot have."""
     for fault in faults:
@@ -81,16 +99,10 @@ def suits(plan: Plan, faults: Iterable[Fault]) -> None:
 
 def unlike(fleet: Fleet, plan: Plan) -> list[str]:
     """Return in what the cluster is not as the plan needs it; empty when it is."""
-    nodes = sorted(fleet.nodes)
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
-    found = [f"{node}: RabbitMQ is not up ({_line(v)})" for node, v in views.items() if isinstance(v, Exception)]
-    for node, view in views.items():
-        if isinstance(view, broker.View):
-            found += [f"{node}: {trouble}" for trouble in view.troubles(nodes)]
+    found = broken(fleet)
     if found:
         return found
-    settings = fleet.each(lambda node: broker.settings(fleet, node))
-    for node, one in settings.items():
+    for node, one in settings(fleet).items():
         if one.net_ticktime != plan.net_ticktime:
             found.append(f"{node}: net_ticktime is {one.net_ticktime}, the plan says {plan.net_ticktime}")
         if release(one.version) < PARTITION_HANDLING_ENDED and one.partition_handling != plan.partition_handling:
@@ -98,9 +110,25 @@ def unlike(fleet: Fleet, plan: Plan) -> list[str]:
     return found
 
 
+def broken(fleet: Fleet) -> list[str]:
+    """Return what keeps the cluster from being whole, as each node sees it."""
+    nodes = sorted(fleet.nodes)
+    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    found = [f"{node}: RabbitMQ is not up ({_line(v)})" for node, v in views.items() if isinstance(v, Exception)]
+    for node, view in views.items():
+        if isinstance(view, broker.View):
+            found += [f"{node}: {trouble}" for trouble in view.troubles(nodes)]
+    return found
+
+
+def settings(fleet: Fleet) -> dict[str, broker.Settings]:
+    """Return what is in force on every running node."""
+    return fleet.each(lambda node: broker.settings(fleet, node))
+
+
 def version(fleet: Fleet) -> str:
     """Return the one RabbitMQ version that all nodes run; raise Refused if they differ."""
-    versions = {node: one.version for node, one in fleet.each(lambda node: broker.settings(fleet, node)).items()}
+    versions = {node: one.version for node, one in settings(fleet).items()}
     if len(set(versions.values())) > 1:
         raise Refused(f"the nodes run different RabbitMQ versions: {versions}", remedy="deploy one version to all")
     return next(iter(versions.values()))

@@ -47,13 +47,17 @@ class Recovery:
     queue: str
     deadline: float
     say: Callable[[str], None]
+    may_restart: bool = True
+    """Whether nodes that do not come back are restarted; those of others are not, unless they allow it."""
 
     async def wait(self) -> bool:
         """Wait for the cluster; restart what does not come back; record it all. Return whether it recovered."""
         began = time.monotonic()
         troubles, troubled = await self._poll(self.deadline)
         restarted: set[str] = set()
-        for _ in range(ROUNDS):
+        if troubles and not self.may_restart:
+            self.say("nothing is restarted: the cluster is not ours, and its allowed_faults has no restart")
+        for _ in range(ROUNDS if self.may_restart else 0):
             groups = to_restart(troubles, self.fleet.nodes, restarted)
             for group in groups:
                 for node in group:

@@ -43,6 +43,7 @@ class Address:
     port: int
     user: str
     password: str = field(repr=False)
+    vhost: str = "/"
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,7 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
         pika.ConnectionParameters(
             address.host,
             address.port,
+            address.vhost,
             credentials=pika.PlainCredentials(address.user, address.password),
             heartbeat=HEARTBEAT_S,
             connection_attempts=1,

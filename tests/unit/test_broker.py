@@ -7,6 +7,10 @@ import pytest
 from jepsenvm.cluster.broker import Queue, Replicas, View, _queue, _replicas
 
 
+def host(name: str) -> str:
+    return {"other@ip-10-0-0-7": "n7"}.get(name) or name.partition("@")[2]
+
+
 @pytest.mark.parametrize(
     ("line", "queue"),
     [
@@ -16,22 +20,24 @@ from jepsenvm.cluster.broker import Queue, Replicas, View, _queue, _replicas
             "q\trunning\t\t<rabbit@n1.example.org.1795476522.1418.0>\t0\t0\t0",
             Queue("q", "running", "n1.example.org", 0, 0, 0),
         ),
+        ("q\trunning\tother@ip-10-0-0-7\t\t0\t0\t0", Queue("q", "running", "n7", 0, 0, 0)),
+        ("q\trunning\t\t<'other@ip-10-0-0-7'.1.2.3>\t0\t0\t0", Queue("q", "running", "n7", 0, 0, 0)),
         ("q\tdown\t\t\t\t", Queue("q", "down", None, -1, -1, -1)),
         ("q", Queue("q", "unknown", None, -1, -1, -1)),
     ],
 )
 def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
-    assert _queue(line) == queue
+    assert _queue(line, host) == queue
 
 
 def test_only_a_queue_with_counts_can_be_empty() -> None:
-    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0\t0").empty
-    assert not _queue("q\tdown\t\t\t\t").empty
-    assert not _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0").empty
+    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0\t0", host).empty
+    assert not _queue("q\tdown\t\t\t\t", host).empty
+    assert not _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0", host).empty
 
 
 def test_a_queue_that_keeps_messages_for_a_dead_letter_queue_is_not_empty() -> None:
-    assert not _queue("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t40").empty
+    assert not _queue("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t40", host).empty
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def test_a_queue_that_keeps_messages_for_a_dead_letter_queue_is_not_empty() -> N
     ],
 )
 def test_where_a_queue_is(line: str, replicas: Replicas) -> None:
-    assert _replicas(line) == replicas
+    assert _replicas(line, host) == replicas
 
 
 def test_alarms_as_texts() -> None:

@@ -18,9 +18,9 @@ from jepsenvm.plan.fault import Fault
 from jepsenvm.plan.grudge import complete_grudge, cut_pairs, one_way
 
 HOSTS = {
-    "n1": Host(("10.0.0.1", "fd00::1"), "10.0.0.254", 22),
-    "n2": Host(("10.0.0.2",), "10.0.0.254", 2222),
-    "n3": Host(("10.0.0.3", "fe80::3"), None, 22),
+    "n1": Host(("10.0.0.1", "fd00::1"), "10.0.0.254", 22, "rabbit@n1"),
+    "n2": Host(("10.0.0.2",), "10.0.0.254", 2222, "rabbit@n2"),
+    "n3": Host(("10.0.0.3", "fe80::3"), None, 22, "rabbit@ip-10-0-0-3", answers=(2222,)),
 }
 GRUDGE = complete_grudge([["n1"], ["n2", "n3"]])
 CUT = Fault("partition", "partition", "n1 | n2 n3", ("n1", "n2", "n3"), GRUDGE)
@@ -124,7 +124,14 @@ def test_a_failure_ahead_or_in_the_script_ends_the_action(ahead: str) -> None:
 def test_the_controllers_ssh_passes_before_any_drop() -> None:
     script = chain.prepare(HOSTS["n2"])
     assert "iptables -w -I JEPSENVM 1 -s 10.0.0.254 -p tcp --dport 2222 -j RETURN" in script
-    assert "RETURN" not in chain.prepare(HOSTS["n3"])
+    assert "RETURN" not in chain.prepare(HOSTS["n1"].__class__(("10.0.0.9",), None, 22))
+
+
+def test_answers_to_the_controller_pass_where_it_or_its_way_is_on_a_node() -> None:
+    script = chain.prepare(HOSTS["n3"])
+    for table in ("iptables", "ip6tables"):
+        assert f"{table} -w -I JEPSENVM 1 -p tcp --sport 2222 -j RETURN" in script
+    assert "--sport" not in chain.prepare(HOSTS["n1"])
 
 
 def test_healing_touches_our_chains_only() -> None:
@@ -420,7 +427,7 @@ def test_a_node_that_left_is_nobodys_member() -> None:
     assert len(doubts(fault, members("n1", "n2", "n3"), members("n1", "n2", "n3"))) == 2
     assert leftovers(fault, {}, members("n1", "n2", "n3")) == []
     assert len(leftovers(fault, {}, members("n1", "n2"))) == 3
-    assert "forget_cluster_node rabbit@n3" in acts(fault, "n1")[0].stdin
+    assert "forget_cluster_node rabbit@ip-10-0-0-3" in acts(fault, "n1")[0].stdin
     assert acts(fault, "n2") == []
 
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ FIVE = {f"n{i}": {"ansible_host": f"10.0.0.{i}"} for i in (10, 1, 3, 2)}
 
 
 def loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostvars: dict[str, dict[str, Any]], **groups: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hostvars: dict[str, dict[str, Any]],
+    existing: bool = False,
+    **groups: Any,
 ) -> inventory.Inventory:
     """Load what Ansible would have listed, without starting Ansible."""
     listing = {"_meta": {"hostvars": hostvars}, "all": {"children": ["ungrouped", *groups]}, **groups}
     monkeypatch.setattr(inventory, "_ansible_inventory", lambda _path: json.dumps(listing))
     file = tmp_path / "five.yml"
     file.touch()
-    return inventory.load(file)
+    return inventory.load(file, existing=existing)
 
 
 def test_yaml_as_the_lab_writes_it_is_read_by_ansible(tmp_path: Path) -> None:
@@ -46,7 +52,7 @@ all:
     assert n10 == inventory.Node(
         name="n10",
         ssh_host="10.0.0.10",
-        ssh_port=22,
+        ssh_port=None,
         ssh_user="jepsen",
         ssh_key="/keys/id",
         known_hosts="/keys/known_hosts",
@@ -54,6 +60,8 @@ all:
         cluster_address="192.168.0.10",
         amqp_host="10.9.9.10",
         amqp_port=5673,
+        ssh_args=("-o", "ProxyJump=gate@192.0.2.1", "-o", "StrictHostKeyChecking=yes"),
+        broker="rabbit@n10",
     )
     assert (n2.name, n2.become_password, n2.cluster_address, n2.amqp_host) == (
         "n2",
@@ -91,11 +99,119 @@ def test_malformed_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
+def test_missing_file_and_empty_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"nowhere\.yml: No such file"):
         inventory.load(tmp_path / "nowhere.yml")
-    with pytest.raises(Refused, match="is a directory"):
-        inventory.load(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refused, match=r"names no hosts|is not an inventory"):
+        inventory.load(tmp_path / "empty")
+
+
+VAULTED = "a$b\"c'd !{{x}}"
+"""What a password may look like; after it is decrypted it is no template."""
+
+
+@pytest.fixture
+def vaulted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of INI and YAML files with group_vars, host_vars, templates and a vault-encrypted password."""
+    (tmp_path / "vault-password").write_text("open sesame\n")
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(tmp_path / "vault-password"))
+    folder = tmp_path / "inventory"
+    for name in ("group_vars/rabbitmq", "host_vars"):
+        (folder / name).mkdir(parents=True)
+    (folder / "hosts.ini").write_text("[rabbitmq]\nn1 ansible_host=192.0.2.1\nn2 ansible_host=192.0.2.2\n")
+    (folder / "more.yml").write_text("rabbitmq: {hosts: {n3: {ansible_host: 192.0.2.3}}}\n")
+    (folder / "group_vars/rabbitmq/plain.yml").write_text(
+        "gate: jump.example.org\n"
+        "net: 10.7.0\n"
+        "cluster_address: '{{ net }}.{{ inventory_hostname[1:] }}'\n"
+        "ansible_ssh_common_args: -o ProxyJump={{ gate }}\n"
+        "ansible_python_interpreter: /opt/python/bin/python3\n"
+        "allowed_faults: [partition, '{{ more }}']\n"
+        "more: loss\n"
+    )
+    (folder / "host_vars/n2.yml").write_text("ansible_port: 2222\nansible_user: admin\n")
+    encrypted = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-vault")),
+            "encrypt_string",
+            "--stdin-name",
+            "ansible_become_password",
+        ],
+        input=VAULTED,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (folder / "group_vars/rabbitmq/secret.yml").write_text(encrypted)
+    return folder
+
+
+def test_a_folder_with_templates_and_a_vault_is_resolved_by_ansible(vaulted: Path) -> None:
+    three = inventory.load(vaulted)
+    assert [node.cluster_address for node in three.nodes] == ["10.7.0.1", "10.7.0.2", "10.7.0.3"]
+    assert {node.become_password for node in three.nodes} == {VAULTED}
+    assert {node.ssh_args for node in three.nodes} == {("-o", "ProxyJump=jump.example.org")}
+    assert {node.python for node in three.nodes} == {("/opt/python/bin/python3",)}
+    assert [(node.ssh_port, node.ssh_user) for node in three.nodes] == [(None, None), (2222, "admin"), (None, None)]
+    assert three.allowed_faults == frozenset({"partition", "loss"})
+
+
+def test_a_vault_without_its_password_is_refused_with_the_option(
+    vaulted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
+    with pytest.raises(Refused, match=r"encrypted in it cannot be read: .*--vault-password-file") as refused:
+        inventory.load(vaulted)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_template_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "hosts.yml"
+    file.write_text("all: {hosts: {n1: {ansible_host: '{{ address }}'}}}\n")
+    with pytest.raises(Refused, match=r"^n1: .*hosts\.yml: ansible_host cannot be resolved: .*'address'"):
+        inventory.load(file)
+
+
+@pytest.mark.parametrize(
+    ("flag", "hostvars", "existing", "allowed"),
+    [
+        (False, {"n1": {}, "n2": {}}, False, None),
+        (False, {"n1": {"allowed_faults": ["kill"]}, "n2": {}}, False, {"kill"}),
+        (True, {"n1": {}, "n2": {}}, True, set()),
+        (True, {"n1": {"allowed_faults": ["kill"]}, "n2": {}}, True, set()),
+        (False, {n: {"jepsenvm_existing": True, "allowed_faults": ["kill"]} for n in ("n1", "n2")}, True, {"kill"}),
+        (
+            True,
+            {"n1": {"allowed_faults": ["kill", "loss"]}, "n2": {"allowed_faults": ["loss", "pause"]}},
+            True,
+            {"loss"},
+        ),
+    ],
+)
+def test_whose_cluster_it_is_and_what_may_be_done_to_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flag: bool,
+    hostvars: dict[str, dict[str, Any]],
+    existing: bool,
+    allowed: set[str] | None,
+) -> None:
+    addressed = {name: {**one, "ansible_host": f"10.0.0.{name[1:]}"} for name, one in hostvars.items()}
+    two = loaded(tmp_path, monkeypatch, addressed, existing=flag)
+    assert (two.existing, two.allowed_faults) == (existing, None if allowed is None else frozenset(allowed))
+    assert {node.vhost for node in two.nodes} == ({"jepsenvm"} if existing else {"/"})
+    assert [node.broker for node in two.nodes] == ([None, None] if existing else ["rabbit@n1", "rabbit@n2"])
+
+
+def test_the_user_of_a_cluster_that_is_not_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostvars = {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_broker_user": "tester", "jepsenvm_vhost": "trial"}}
+    one = loaded(tmp_path, monkeypatch, hostvars, existing=True)
+    with pytest.raises(Refused, match=r"jepsenvm_broker_password is not set.*JEPSENVM_BROKER_PASSWORD"):
+        secrets.credentials(one)
+    monkeypatch.setenv("JEPSENVM_BROKER_PASSWORD", "hush")
+    address = secrets.credentials(one).at(one.nodes[0])
+    assert (address.user, address.password, address.vhost) == ("tester", "hush", "trial")
 
 
 def test_nodes_are_in_natural_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +221,7 @@ def test_nodes_are_in_natural_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_hosts_of_groups_within_the_group_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = {"rabbitmq": {"children": ["east"]}, "east": {"hosts": ["n1", "n2"]}}
-    assert [node.name for node in loaded(tmp_path, monkeypatch, FIVE, **groups).nodes] == ["n1", "n2"]
+    assert [node.name for node in loaded(tmp_path, monkeypatch, FIVE, False, **groups).nodes] == ["n1", "n2"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +231,14 @@ def test_hosts_of_groups_within_the_group_count(tmp_path: Path, monkeypatch: pyt
         ({"n1;reboot": {}}, "'n1;reboot' is not a host name"),
         ({"-n1": {}}, "'-n1' is not a host name"),
         ({"n1": {"ansible_host": "-oProxyCommand=x"}}, "ansible_host is '-oProxyCommand=x'"),
-        ({"n1": {"ansible_host": "{{ address }}"}}, "ansible_host is a template"),
+        ({"n1": {"ansible_host": "10.0.0.1", "ansible_become_method": "su"}}, "ansible_become_method is 'su'"),
+        ({"n1": {"ansible_host": "10.0.0.1", "ansible_ssh_common_args": "-o 'A=b"}}, "ansible_ssh_common_args"),
+        ({"n1": {"ansible_host": "10.0.0.1", "allowed_faults": "kill"}}, "allowed_faults is 'kill'"),
+        ({"n1": {"ansible_host": "10.0.0.1", "jepsenvm_existing": "maybe"}}, "jepsenvm_existing is 'maybe'"),
+        (
+            {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_existing": True, "jepsenvm_vhost": "a b"}},
+            "jepsenvm_vhost is 'a b'",
+        ),
         ({"n1": {"ansible_host": "n1.example.org"}}, "set cluster_address to the IP address"),
         ({"n1": {"ansible_host": "10.0.0.1", "ansible_port": "ssh"}}, "ansible_port is 'ssh'"),
         ({"n1": {"ansible_host": "10.0.0.1", "amqp_port": 70000}}, "amqp_port is '70000'"),
