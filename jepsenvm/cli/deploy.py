@@ -14,9 +14,20 @@ from jepsenvm.cluster import ansible
 from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.plan.config import PartitionHandling
 
+SOURCES = ("distribution", "repository", "archive", "package")
+
 
 @click.command("deploy")
 @options.inventory
+@click.option("--source", "rabbitmq_source", type=click.Choice(SOURCES), help="Where RabbitMQ comes from.")
+@click.option(
+    "--version",
+    "rabbitmq_version",
+    metavar="VERSION",
+    help="The RabbitMQ wanted from a repository, or that of a file whose name does not say it.",
+)
+@click.option("--file", "rabbitmq_file", metavar="FILE", help="The archive or package: a path, or a URL.")
+@click.option("--sha256", "rabbitmq_sha256", metavar="HEX", help="Its SHA-256; a package by path can do without.")
 @click.option(
     "--partition-handling",
     "rabbitmq_partition_handling",
@@ -41,7 +52,18 @@ from jepsenvm.plan.config import PartitionHandling
     type=click.FloatRange(min=0.1),
     help="Multiplies every deadline, for slow hosts.",
 )
-@click.option("--reset", is_flag=True, help="Wipe the database of every node first.")
+@click.option(
+    "--adopt",
+    "jepsenvm_adopt",
+    is_flag=True,
+    default=None,
+    help="Take over a RabbitMQ that jepsenvm did not install; its configuration and database are put aside.",
+)
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Wipe the database of every node first, and uninstall a RabbitMQ from another source or newer than wanted.",
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append what Ansible prints to it.")
 def command(inventory_path: Path | None, *, reset: bool, log: Path | None, **settings: object) -> None:
     """Install and cluster RabbitMQ on every node, and verify it; a second time changes nothing.
@@ -49,6 +71,8 @@ def command(inventory_path: Path | None, *, reset: bool, log: Path | None, **set
     A setting that is not given is the inventory's, else the default.
     """
     given = {name: value for name, value in settings.items() if value is not None}
+    if "rabbitmq_file" in given:
+        given["rabbitmq_file"] = _absolute(str(given["rabbitmq_file"]))
     deploy(inventory_for(inventory_path), given, reset=reset, log=log)
 
 
@@ -64,3 +88,8 @@ def deploy(
     version = recap.told["rabbitmq_version"]
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
     return recap
+
+
+def _absolute(file: str) -> str:
+    """The playbooks are not played in the user's own folder."""
+    return file if "://" in file else str(Path(file).expanduser().absolute())

@@ -11,6 +11,7 @@ from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cluster.inventory import Inventory
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.errors import Failed, JepsenvmError
+from jepsenvm.faults.everything import heal_and_disarm
 from jepsenvm.run.by_hand import running, spooled
 from jepsenvm.run.nemesis import heal_everything, heal_noted
 from jepsenvm.run.power import POWER
@@ -18,8 +19,12 @@ from jepsenvm.run.power import POWER
 
 @click.command("heal")
 @options.inventory
-def command(inventory_path: Path | None) -> None:
+@click.option("--script", is_flag=True, help="Print the shell script that does it, to be run as root on a node.")
+def command(inventory_path: Path | None, *, script: bool) -> None:
     """Remove every fault of ours from every node, from any state, and say what was removed."""
+    if script:
+        click.echo(heal_and_disarm())
+        return
     inventory = inventory_for(inventory_path)
     failed = _switched_on(inventory)
     with Fleet(inventory.nodes) as fleet:

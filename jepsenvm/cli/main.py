@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from jepsenvm.cli import check, deploy, doctor, export, fault, heal, hello, lab, run
+from jepsenvm.cli import check, deploy, doctor, export, fault, heal, hello, lab, remove, run
 from jepsenvm.errors import JepsenvmError
 
 USAGE_STATUS = 254
@@ -28,6 +28,7 @@ def cli(context: click.Context, wants_traceback: bool) -> None:
 
 cli.add_command(lab.group)
 cli.add_command(deploy.command)
+cli.add_command(remove.command)
 cli.add_command(hello.command)
 cli.add_command(run.command)
 cli.add_command(check.command)
