@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,27 +11,49 @@ import click
 from jepsenvm import lab
 from jepsenvm.cluster.inventory import Inventory, load
 from jepsenvm.errors import Refused
-
-VAGRANT_INVENTORY = Path("inventory/vagrant.yml")
+from jepsenvm.vagrant import machines
 
 
 def inventory_for(
-    path: Path | None, say: Callable[[str], None] = click.echo, *, bring_up: bool = False, existing: bool = False
+    path: Path | None,
+    say: Callable[[str], None] = click.echo,
+    *,
+    bring_up: bool = False,
+    may_be_off: bool = False,
+    existing: bool = False,
+    patience: float | None = None,
 ) -> Inventory:
     """Return the inventory that a command works on, and say which was chosen when none was named.
 
-    ``bring_up`` brings the lab up when it is chosen and down; otherwise Refused says how to. ``existing`` says that the
-    cluster is not ours, as its inventory may say as well.
+    ``bring_up`` brings the lab up when it is chosen and down; otherwise Refused says how to. VMs that do not run are
+    refused, unless they ``may_be_off``. ``existing`` says that the cluster is not ours, and ``patience`` how slow it
+    is; its inventory may say so as well.
     """
-    if path is not None:
-        return load(path, existing=existing)
-    if Path(".vagrant").is_dir() and VAGRANT_INVENTORY.exists():
-        say(f"machines: the VMs of this folder's .vagrant ({VAGRANT_INVENTORY})")
-        return load(VAGRANT_INVENTORY, existing=existing)
+    file = path if path is not None else _found(say, bring_up=bring_up and not existing)
+    inventory = load(file, existing=existing)
+    if inventory.machines == "vagrant" and not may_be_off:
+        machines.require_running(Path(inventory.vars.get(machines.FOLDER, inventory.path.parents[1])))
+    return inventory if patience is None else replace(inventory, patience=patience)
+
+
+def are_vms_here() -> bool:
+    """Return whether Vagrant has made VMs in this folder, or begun to."""
+    return any(Path(".vagrant/machines").glob("*/*/id"))
+
+
+def _found(say: Callable[[str], None], *, bring_up: bool) -> Path:
+    if are_vms_here():
+        say(f"machines: the VMs of this folder's .vagrant ({machines.INVENTORY})")
+        if not machines.INVENTORY.exists():
+            machines.require_running(Path.cwd())
+            raise Refused(f"{machines.INVENTORY} is missing", remedy="run `vagrant provision`, which writes it")
+        return machines.INVENTORY
     if not lab.is_up() and (bring_up or not lab.status()):
-        if not bring_up or existing:
-            raise Refused("there are no machines", remedy="run `jepsenvm lab up`, or name an inventory with -i")
+        if not bring_up:
+            raise Refused(
+                "there are no machines", remedy="run `vagrant up` or `jepsenvm lab up`, or name an inventory with -i"
+            )
         say("machines: the lab, which is down: bringing it up")
-        return load(lab.up(say=say))
+        return lab.up(say=say)
     say(f"machines: the lab ({lab.inventory_path()})")
-    return load(lab.inventory_path(), existing=existing)
+    return lab.inventory_path()

@@ -46,12 +46,7 @@ SOURCES = ("distribution", "repository", "archive", "package")
     type=click.IntRange(min=1),
     help="On how many nodes a mirrored queue is kept (before RabbitMQ 4.0).",
 )
-@click.option(
-    "--patience",
-    "jepsenvm_patience",
-    type=click.FloatRange(min=0.1),
-    help="Multiplies every deadline, for slow hosts.",
-)
+@options.patience
 @click.option(
     "--adopt",
     "jepsenvm_adopt",
@@ -65,7 +60,9 @@ SOURCES = ("distribution", "repository", "archive", "package")
     help="Wipe the database of every node first, and uninstall a RabbitMQ from another source or newer than wanted.",
 )
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append what Ansible prints to it.")
-def command(inventory_path: Path | None, *, reset: bool, log: Path | None, **settings: object) -> None:
+def command(
+    inventory_path: Path | None, *, patience: float | None, reset: bool, log: Path | None, **settings: object
+) -> None:
     """Install and cluster RabbitMQ on every node, and verify it; a second time changes nothing.
 
     A setting that is not given is the inventory's, else the default.
@@ -73,7 +70,7 @@ def command(inventory_path: Path | None, *, reset: bool, log: Path | None, **set
     given = {name: value for name, value in settings.items() if value is not None}
     if "rabbitmq_file" in given:
         given["rabbitmq_file"] = _absolute(str(given["rabbitmq_file"]))
-    deploy(inventory_for(inventory_path), given, reset=reset, log=log)
+    deploy(inventory_for(inventory_path, patience=patience), given, reset=reset, log=log)
 
 
 def deploy(

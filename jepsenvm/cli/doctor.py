@@ -11,7 +11,7 @@ import click
 
 from jepsenvm import lab
 from jepsenvm.cli import options
-from jepsenvm.cli.choose import VAGRANT_INVENTORY, inventory_for
+from jepsenvm.cli.choose import are_vms_here, inventory_for
 from jepsenvm.cluster import broker
 from jepsenvm.cluster.hosts import abilities
 from jepsenvm.cluster.ssh import Fleet
@@ -46,7 +46,7 @@ class Finding:
 def command(context: click.Context, inventory_path: Path | None, *, existing: bool) -> None:
     """Say what this machine and the hosts can and cannot do, each with its remedy."""
     findings = list(_machine())
-    if inventory_path or lab.is_up() or VAGRANT_INVENTORY.exists():
+    if inventory_path or lab.is_up() or are_vms_here():
         findings += _hosts(inventory_path, existing=existing)
     for finding in findings:
         click.echo(f"{finding.mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else ""))
@@ -75,8 +75,8 @@ def _problem(check: Callable[[], object]) -> str | None:
 
 
 def _hosts(inventory_path: Path | None, *, existing: bool) -> Iterator[Finding]:
-    inventory = inventory_for(inventory_path, existing=existing)
-    with Fleet(inventory.nodes) as fleet:
+    inventory = inventory_for(inventory_path, existing=existing, may_be_off=True)
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         reached = fleet.each_or_error(lambda node: fleet.run(node, "true"))
         for node, answer in reached.items():
             yield Finding(f"{node}: SSH and root", str(answer) if isinstance(answer, Exception) else None)

@@ -25,7 +25,7 @@ from jepsenvm.run import preflight
 from jepsenvm.run.by_hand import FIRST_NUMBER, running, spooled
 from jepsenvm.run.look import look
 from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.power import POWER
+from jepsenvm.run.power import power_of
 from jepsenvm.run.status import in_force
 
 UNHEALED_S: Final = 3600
@@ -54,6 +54,7 @@ def list_() -> None:
 @click.argument("whom", nargs=-1)
 @options.inventory
 @options.existing
+@options.patience
 @click.option(
     "--for", "lasting", metavar="TIME", help="Heal after so long (60, 60s, 1m30s); else `jepsenvm heal` does."
 )
@@ -65,6 +66,7 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     name: str,
     whom: Sequence[str],
     inventory_path: Path | None,
+    patience: float | None,
     lasting: str | None,
     ms: float | None,
     jitter: float | None,
@@ -74,7 +76,7 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
 ) -> None:
     """Inject a fault and prove it: `fault start partition n1,n2 n3,n4,n5`, `fault start kill n2 --for 60s`."""
     seconds = None if lasting is None else _time(lasting)
-    inventory = inventory_for(inventory_path, existing=existing)
+    inventory = inventory_for(inventory_path, existing=existing, patience=patience)
     nodes = [node.name for node in inventory.nodes]
     ask = Ask(
         nodes,
@@ -86,17 +88,18 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     if len(drawn) > 1:
         raise Refused(f"{name} has several stages, and is for schedules", remedy="give its stages one by one")
     preflight.allowed(inventory, [drawn[0].fault])
-    with Fleet(inventory.nodes) as fleet:
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         _inject(inventory, fleet, drawn[0].fault, seconds)
 
 
 @group.command("status")
 @options.inventory
-def status(inventory_path: Path | None) -> None:
+@options.patience
+def status(inventory_path: Path | None, patience: float | None) -> None:
     """Show what is in force on every node and since when, and who reaches whom."""
-    inventory = inventory_for(inventory_path)
+    inventory = inventory_for(inventory_path, patience=patience, may_be_off=True)
     console = _console()
-    with Fleet(inventory.nodes) as fleet:
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         table = Table("node", "fault", "whom", "since")
         for node, faults in in_force(fleet).items():
             if isinstance(faults, Exception):
@@ -124,7 +127,7 @@ def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | N
         click.echo,
         seconds or UNHEALED_S,
         _queue(fleet) if fault.role else None,
-        POWER.get(inventory.machines),
+        power_of(inventory),
     )
     nemesis.prepare()
     number = FIRST_NUMBER + int(time.strftime("%H%M%S"))

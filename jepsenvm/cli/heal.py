@@ -14,24 +14,25 @@ from jepsenvm.errors import Failed, JepsenvmError
 from jepsenvm.faults.everything import heal_and_disarm
 from jepsenvm.run.by_hand import running, spooled
 from jepsenvm.run.nemesis import heal_everything, heal_noted
-from jepsenvm.run.power import POWER
+from jepsenvm.run.power import power_of
 
 
 @click.command("heal")
 @options.inventory
+@options.patience
 @click.option("--script", is_flag=True, help="Print the shell script that does it, to be run as root on a node.")
-def command(inventory_path: Path | None, *, script: bool) -> None:
+def command(inventory_path: Path | None, *, patience: float | None, script: bool) -> None:
     """Remove every fault of ours from every node, from any state, and say what was removed."""
     if script:
         click.echo(heal_and_disarm())
         return
-    inventory = inventory_for(inventory_path)
+    inventory = inventory_for(inventory_path, patience=patience, may_be_off=True)
     failed = _switched_on(inventory)
-    with Fleet(inventory.nodes) as fleet:
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         folder = running(inventory)
         if folder is not None:
             # The run's history is to have the healing of what was done by hand, with its proof.
-            heal_noted(fleet, spooled(folder), click.echo, POWER.get(inventory.machines))
+            heal_noted(fleet, spooled(folder), click.echo, power_of(inventory))
         answers = heal_everything(fleet)
     for node, answer in answers.items():
         if isinstance(answer, Exception):
@@ -45,11 +46,11 @@ def command(inventory_path: Path | None, *, script: bool) -> None:
 
 def _switched_on(inventory: Inventory) -> list[str]:
     """Switch on the hosts that are off, where we can; return what went wrong."""
-    power = POWER.get(inventory.machines)
+    power = power_of(inventory)
     problems = []
     for node in inventory.nodes:
         try:
-            if power and not power.is_on(node.name):
+            if power and power.is_off(node.name):
                 power.on(node.name)
                 click.echo(f"{node.name}: switched on")
         except JepsenvmError as problem:

@@ -22,31 +22,32 @@ DEADLINE_S = 20
 @click.command("hello")
 @options.inventory
 @options.existing
-def command(inventory_path: Path | None, *, existing: bool) -> None:
+@options.patience
+def command(inventory_path: Path | None, *, existing: bool, patience: float | None) -> None:
     """Publish one confirmed message through each node and get it back through another."""
-    inventory = inventory_for(inventory_path, existing=existing)
+    inventory = inventory_for(inventory_path, existing=existing, patience=patience)
     secret = credentials(inventory)
-    addresses = [secret.at(node) for node in inventory.nodes]
+    greet = _greet_all([secret.at(node) for node in inventory.nodes], DEADLINE_S * inventory.patience)
     if inventory.existing:
-        with Fleet(inventory.nodes) as fleet:
+        with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
             made = guest.move_in(inventory, fleet, secret, click.echo)
-            failures = asyncio.run(_greet_all(addresses))
+            failures = asyncio.run(greet)
             guest.move_out(fleet, click.echo, made=made, decided=not failures)
     else:
-        failures = asyncio.run(_greet_all(addresses))
+        failures = asyncio.run(greet)
     if failures:
         raise Failed(f"no hello from {', '.join(failures)}", remedy="run `jepsenvm doctor`, or `jepsenvm deploy`")
 
 
-async def _greet_all(addresses: Sequence[Address]) -> list[str]:
+async def _greet_all(addresses: Sequence[Address], deadline: float) -> list[str]:
     failures = []
     for number, address in enumerate(addresses):
         other = addresses[(number + 1) % len(addresses)]
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(deadline):
                 line = await _greet(address, other)
         except (SessionLost, TimeoutError) as problem:
-            line = f"{address.node}: FAILED: {problem or f'no answer within {DEADLINE_S} s'}"
+            line = f"{address.node}: FAILED: {problem or f'no answer within {deadline:g} s'}"
             failures.append(address.node)
         click.echo(line)
     return failures

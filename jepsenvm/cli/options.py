@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from jepsenvm.cluster.inventory import LEAST_PATIENCE
+
 _inventory = click.option(
     "-i",
     "--inventory",
@@ -42,3 +44,11 @@ existing = click.option(
 def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which machines are meant."""
     return _inventory(_vault(command))
+
+
+patience = click.option(
+    "--patience",
+    type=click.FloatRange(min=LEAST_PATIENCE),
+    metavar="FACTOR",
+    help="Multiplies every deadline, for slow hosts; without it the inventory's jepsenvm_patience.",
+)

@@ -35,6 +35,7 @@ from jepsenvm.workloads.registry import WORKLOADS
 @click.argument("plan_path", metavar="[PLAN.yml]", required=False, type=click.Path(path_type=Path))
 @options.inventory
 @options.existing
+@options.patience
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)))
 @click.option("--queue-type", type=click.Choice(get_args(QueueType)))
 @click.option("--quorum-group-size", type=int, metavar="N", help="How many nodes hold a quorum queue.")
@@ -55,11 +56,12 @@ from jepsenvm.workloads.registry import WORKLOADS
 @click.option("--store", "store_root", type=click.Path(path_type=Path), default=Path("store"), show_default=True)
 @click.option("--no-deploy", is_flag=True, help="Refuse, rather than deploy, when the cluster is not as needed.")
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     context: click.Context,
     /,
     plan_path: Path | None,
     inventory_path: Path | None,
+    patience: float | None,
     store_root: Path,
     no_deploy: bool,
     existing: bool,
@@ -73,9 +75,9 @@ def command(
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
     plan = _plan(plan_path, {**given, **_more(more)})
     story = Story()
-    inventory = inventory_for(inventory_path, story.say, bring_up=True, existing=existing)
+    inventory = inventory_for(inventory_path, story.say, bring_up=True, existing=existing, patience=patience)
     store = create(store_root, plan)
-    with story.kept_in(store.path / LOG), Fleet(inventory.nodes) as fleet:
+    with story.kept_in(store.path / LOG), Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         try:
             with announced(inventory, store.path):
                 plan, cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)

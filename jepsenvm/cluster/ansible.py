@@ -120,8 +120,12 @@ def play(
                 project_dir=str(Path.cwd()),  # relative key files in an inventory are relative to it
                 playbook=str(playbooks() / playbook),
                 inventory=str(inventory.path),
-                extravars={"jepsenvm_secrets_dir": str(inventory.secrets_dir), **extra},
-                envvars=_environment(sockets),
+                extravars={
+                    "jepsenvm_secrets_dir": str(inventory.secrets_dir),
+                    "jepsenvm_patience": inventory.patience,
+                    **extra,
+                },
+                envvars=_environment(sockets, inventory.patience),
                 settings={"pexpect_timeout": 1},  # seconds until it notices an interrupt
                 event_handler=story.hear,
                 cancel_callback=interrupted,
@@ -140,7 +144,7 @@ def playbooks() -> Path:
     return installed if installed.is_dir() else package.parent / "playbooks"
 
 
-def _environment(sockets: Path) -> dict[str, str]:
+def _environment(sockets: Path, patience: float) -> dict[str, str]:
     return {
         "ANSIBLE_FORKS": str(FORKS),
         "ANSIBLE_HOST_KEY_CHECKING": "true",
@@ -149,7 +153,7 @@ def _environment(sockets: Path) -> dict[str, str]:
         "ANSIBLE_RETRY_FILES_ENABLED": "false",
         "ANSIBLE_ROLES_PATH": str(playbooks() / "roles"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
-        "ANSIBLE_TIMEOUT": str(CONNECT_TIMEOUT_S),
+        "ANSIBLE_TIMEOUT": str(round(CONNECT_TIMEOUT_S * max(1.0, patience))),
         # The ansible-playbook beside our own Python, whatever else this machine has.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

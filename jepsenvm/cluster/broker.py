@@ -167,9 +167,10 @@ def delete_vhost(fleet: Fleet, node: str) -> None:
 
 def stop(fleet: Fleet, node: str, patience: float = 60) -> None:
     """Stop a node's broker: cleanly if it can within ``patience`` seconds, else by SIGKILL."""
+    clean = patience * fleet.patience
     fleet.run(
         node,
-        f"timeout {patience:.0f} systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE}; "
+        f"timeout {clean:.0f} systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE}; "
         f"systemctl reset-failed {SERVICE} 2>/dev/null; true",
         timeout=patience + 30,
     )

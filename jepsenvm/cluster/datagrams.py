@@ -30,9 +30,11 @@ def datagrams(
 
     ``linger_s`` is waited for what is late only while something is missing.
     """
+    linger_s *= fleet.patience
+    lead = LEAD_S * fleet.patience
     run = secrets.randbits(32)
-    at = time.time() + LEAD_S
-    timeout = LEAD_S + count * every_ms / 1000 + linger_s + 15
+    at = time.time() + lead
+    timeout = lead + count * every_ms / 1000 + linger_s + 15
 
     def exchange(node: str) -> Any:
         order = {

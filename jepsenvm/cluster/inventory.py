@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import os
 import re
 import shlex
@@ -25,6 +26,7 @@ MACHINES = ("lab", "vagrant", "cloud")
 READ_DEADLINE_S = 60
 VHOST = "jepsenvm"  # ours on a cluster that we did not deploy
 SUDO = ("sudo", "ansible.builtin.sudo")
+LEAST_PATIENCE = 0.1
 
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 VHOST_NAME = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9/_.-]*")
@@ -69,6 +71,7 @@ class Inventory:
     """Whether the cluster on them is somebody's whom we are a guest of, and not one that we deployed."""
     allowed_faults: frozenset[str] | None = None
     """By their own names or those of their kinds; None allows all of them."""
+    patience: float = 1.0  # multiplies every deadline that is kept with these hosts
 
 
 def load(path: Path, *, existing: bool = False) -> Inventory:
@@ -92,7 +95,18 @@ def load(path: Path, *, existing: bool = False) -> Inventory:
         raise Refused(f"{path}: jepsenvm_machines is {machines!r}", remedy=f"use one of {', '.join(MACHINES)}")
     secrets_dir = Path(shared.get("jepsenvm_secrets_dir", path.parent / ".jepsenvm" / path.stem)).expanduser()
     allowed = _allowed(path, hostvars, existing=existing)
-    return Inventory(path, machines, nodes, secrets_dir.absolute(), shared, existing, allowed)
+    return Inventory(path, machines, nodes, secrets_dir.absolute(), shared, existing, allowed, _patience(path, shared))
+
+
+def _patience(path: Path, shared: Mapping[str, Any]) -> float:
+    value = shared.get("jepsenvm_patience", 1)
+    try:
+        patience = float(value)
+    except (TypeError, ValueError):
+        patience = math.nan
+    if not LEAST_PATIENCE <= patience < math.inf:
+        raise Refused(f"{path}: jepsenvm_patience is {value!r}", remedy="write a number, such as 5 for slow hosts")
+    return patience
 
 
 def natural(name: str) -> tuple[tuple[bool, int, str], ...]:

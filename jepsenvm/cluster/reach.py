@@ -18,11 +18,12 @@ SILENCE_S: Final = 1.0
 
 def matrix(fleet: Fleet, facts: Mapping[str, Facts], silence: float = SILENCE_S) -> Matrix:
     """Return who can reach whom; a row of None for a node whose probe failed."""
+    silence *= fleet.patience
 
     def row(node: str) -> Mapping[str, bool | None]:
         peers = {name: list(peer.global_addresses) for name, peer in facts.items() if name != node}
         answer: dict[str, bool | None] = fleet.python(
-            node, "reach", {"peers": peers, "ports": PORTS, "timeout": silence}, timeout=silence + 30
+            node, "reach", {"peers": peers, "ports": PORTS, "timeout": silence}, timeout=silence / fleet.patience + 30
         )
         return answer
 

@@ -19,17 +19,19 @@ class Credentials:
 
     user: str
     password: str = field(repr=False)
+    patience: float = 1.0
 
     def at(self, node: Node) -> Address:
         """Return where a node's broker listens, for this user."""
-        return Address(node.name, node.amqp_host, node.amqp_port, self.user, self.password, node.vhost)
+        return Address(node.name, node.amqp_host, node.amqp_port, self.user, self.password, node.vhost, self.patience)
 
 
 def credentials(inventory: Inventory) -> Credentials:
     """The broker user of this cluster."""
     if inventory.existing:
-        return Credentials(_told(inventory, "jepsenvm_broker_user"), _told(inventory, "jepsenvm_broker_password"))
-    return Credentials(USER, _read(inventory, "rabbitmq_password"))
+        user, password = (_told(inventory, f"jepsenvm_broker_{what}") for what in ("user", "password"))
+        return Credentials(user, password, inventory.patience)
+    return Credentials(USER, _read(inventory, "rabbitmq_password"), inventory.patience)
 
 
 def _read(inventory: Inventory, name: str) -> str:

@@ -43,12 +43,16 @@ class Output:
 class Fleet:
     """Open SSH connections to the nodes; use as a context manager."""
 
-    def __init__(self, nodes: Sequence[Node], connect_timeout: float = 15) -> None:
-        """Nothing is connected before the first command; ``connect_timeout`` is in seconds."""
+    def __init__(self, nodes: Sequence[Node], connect_timeout: float = 15, *, patience: float = 1.0) -> None:
+        """Nothing is connected before the first command; ``connect_timeout`` is in seconds.
+
+        ``patience`` multiplies that and every command's deadline, for slow hosts.
+        """
+        self.patience = patience
         self.nodes = {node.name: node for node in nodes}
         self._ways = {node.name: way(node) for node in nodes}
         self._tunnels: dict[str, Tunnel] = {}
-        self._connections = {name: _connection(way, connect_timeout) for name, way in self._ways.items()}
+        self._connections = {name: _connection(way, connect_timeout * patience) for name, way in self._ways.items()}
         self._locks = {node.name: threading.Lock() for node in nodes}
         self._pool = ThreadPoolExecutor(max_workers=max(1, TASKS_A_NODE * len(nodes)), thread_name_prefix="ssh")
 
@@ -129,6 +133,7 @@ class Fleet:
 
     def _execute(self, node: str, command: str, timeout: float, stdin: str) -> Output:
         connection = self._open(node)
+        timeout *= self.patience
         try:
             result = connection.run(
                 command,

@@ -15,6 +15,6 @@ ABILITIES: Final[Mapping[str, str]] = {
     "socket-kill": "use a kernel with CONFIG_INET_DIAG_DESTROY; without it clients' connections are not killed",
     "io-limits": "use hosts with cgroup v2 and its io controller; without it slow disks are refused",
     "own-clock": "use virtual machines: a host that shares its kernel shares its clock, and setting it would set all",
-    "power": "power cuts need lab hosts for now",
+    "power": "power cuts need machines that we switch: the lab's hosts, or VMs by Vagrant",
 }
 """Ability -> its remedy where a node has it not."""

@@ -233,6 +233,11 @@ class Plan(BaseModel):
             raise ValueError("; ".join(problems))
         return self
 
+    def patient(self, patience: float) -> Plan:
+        """Return the same plan with every deadline so many times as long, for slow hosts."""
+        longer = {key: getattr(self, key) * patience for key in ("op_timeout", "recovery_deadline", "drain_deadline")}
+        return self.model_copy(update=longer)
+
     def to_yaml(self) -> str:
         """Return the plan as a plan file that gives this plan again."""
         document = self.model_dump(by_alias=True, mode="json")

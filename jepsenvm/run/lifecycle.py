@@ -29,9 +29,9 @@ from jepsenvm.run.by_hand import Spool
 from jepsenvm.run.collect import collect, log_sizes
 from jepsenvm.run.guest import RESTART
 from jepsenvm.run.judge import judge_run
-from jepsenvm.run.nemesis import AHEAD_S, Nemesis
+from jepsenvm.run.nemesis import Nemesis
 from jepsenvm.run.note import journaled
-from jepsenvm.run.power import POWER
+from jepsenvm.run.power import power_of
 from jepsenvm.run.recovery import Recovery
 from jepsenvm.run.store import Store
 from jepsenvm.workloads.amqp import SessionLost
@@ -93,6 +93,7 @@ def _text(state: tenacity.RetryCallState) -> str:
 
 class _Run:
     def __init__(self, plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], None], tell: Tell) -> None:
+        plan = plan.patient(cluster.fleet.patience)
         self._plan, self._cluster, self._store, self._say, self._tell = plan, cluster, store, say, tell
         self._workload = WORKLOADS[plan.workload]
         began = time.monotonic_ns()
@@ -118,7 +119,7 @@ class _Run:
             say,
             max((step.until - step.at for step in self._steps), default=0.0),
             self._context.queue,
-            POWER.get(cluster.inventory.machines),
+            power_of(cluster.inventory),
             views=True,
         )
 
@@ -142,9 +143,10 @@ class _Run:
 
     async def _setup(self) -> None:
         # A cluster that was broken a moment ago, by hand say, may look whole and be about to restart nodes (autoheal).
+        patience = self._cluster.fleet.patience
         again = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(may_settle),
-            stop=lambda state: self._stop.is_set() or (state.seconds_since_start or 0.0) > SETTLE_S,
+            stop=lambda state: self._stop.is_set() or (state.seconds_since_start or 0.0) > SETTLE_S * patience,
             wait=tenacity.wait_fixed(SETTLE_POLL_S),
             before_sleep=lambda state: self._context.say_once(f"set-up: {_text(state)}; trying again"),
             reraise=True,
@@ -190,10 +192,10 @@ class _Run:
         await _together([self._one_fault(number, step, began) for number, step in enumerate(self._steps, 1)])
 
     async def _one_fault(self, number: int, step: Step, began: float) -> None:
-        if await self._stopped_by(began + step.at - AHEAD_S):
+        if await self._stopped_by(began + step.at - self._nemesis.ahead):
             return
         await asyncio.to_thread(self._nemesis.inject, number, step.fault, _wall(began + step.at))
-        stopped = await self._stopped_by(began + step.until - AHEAD_S)
+        stopped = await self._stopped_by(began + step.until - self._nemesis.ahead)
         await asyncio.to_thread(self._nemesis.heal, number, None if stopped else _wall(began + step.until))
 
     async def _end_load(self, began: float) -> None:
@@ -291,7 +293,9 @@ class _Run:
         if not self._steps:
             yield
             return
-        async with self._every(RENEW_EVERY_S, lambda: asyncio.to_thread(self._nemesis.renew)):
+        async with self._every(
+            RENEW_EVERY_S * self._cluster.fleet.patience, lambda: asyncio.to_thread(self._nemesis.renew)
+        ):
             yield
 
     @asynccontextmanager

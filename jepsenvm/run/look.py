@@ -92,12 +92,14 @@ def _clocks(fleet: Fleet, _: Known, __: str | None) -> Any:
 
 
 def _clients(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return fleet.each(lambda node: _knock(fleet.nodes[node].amqp_host, fleet.nodes[node].amqp_port))
+    return fleet.each(
+        lambda node: _knock(fleet.nodes[node].amqp_host, fleet.nodes[node].amqp_port, KNOCK_S * fleet.patience)
+    )
 
 
-def _knock(host: str, port: int) -> str:
+def _knock(host: str, port: int, silence: float) -> str:
     try:
-        socket.create_connection((host, port), timeout=KNOCK_S).close()
+        socket.create_connection((host, port), timeout=silence).close()
     except ConnectionRefusedError:
         return "refused"
     except OSError:
@@ -106,12 +108,14 @@ def _knock(host: str, port: int) -> str:
 
 
 def _hosts(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return fleet.each(lambda node: _greets(fleet.nodes[node].ssh_host, fleet.nodes[node].ssh_port or 22))
+    return fleet.each(
+        lambda node: _greets(fleet.nodes[node].ssh_host, fleet.nodes[node].ssh_port or 22, KNOCK_S * fleet.patience)
+    )
 
 
-def _greets(host: str, port: int) -> bool:
+def _greets(host: str, port: int, silence: float) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=KNOCK_S) as connection:
+        with socket.create_connection((host, port), timeout=silence) as connection:
             return connection.recv(4).startswith(b"SSH")
     except OSError:
         return False

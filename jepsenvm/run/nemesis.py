@@ -81,6 +81,20 @@ class Nemesis:
     _viewers: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "view"))
     """Asking brokers takes seconds, and longest under a fault: no fault waits for it."""
 
+    @property
+    def ahead(self) -> float:
+        """So many seconds ahead of its time a fault, or its healing, wants to be begun."""
+        return AHEAD_S * self.fleet.patience
+
+    @property
+    def _lead(self) -> float:
+        return LEAD_S * self.fleet.patience
+
+    @property
+    def _silence(self) -> float:
+        """Seconds of its controller's silence after which a node heals itself."""
+        return self.longest_fault + GRACE_S * self.fleet.patience
+
     def prepare(self) -> None:
         """Arm every node's timer, before the first fault."""
         self.fleet.each(self._arm)
@@ -133,7 +147,7 @@ class Nemesis:
             return
         kind = kind_of(fault)
         self._view("during", number, fault)
-        during, doubts, hidden = self._seen(number, fault, kind.doubts, before, kind.settles_s)
+        during, doubts, hidden = self._seen(number, fault, kind.doubts, before, kind.settles_s * self.fleet.patience)
         if hidden and not kind.lasting:
             doubts.append(HIDDEN)
         if number in self._active:  # unless everything was healed meanwhile
@@ -160,15 +174,16 @@ class Nemesis:
         kind = kind_of(fault)
         gone: list[str] = []
         proof = {}
-        if kind.lasting and (at is None or at - time.time() > LEAD_S + 0.5):
-            again = LOOK_AGAIN_S if at is None else at - time.time() - LEAD_S - LOOK_AGAIN_S
-            proof["at-end"], gone, hidden = self._seen(number, fault, kind.doubts, before, min(again, LOOK_AGAIN_S))
+        if kind.lasting and (at is None or at - time.time() > self._lead + 0.5):
+            look_again = LOOK_AGAIN_S * self.fleet.patience
+            again = look_again if at is None else at - time.time() - self._lead - look_again
+            proof["at-end"], gone, hidden = self._seen(number, fault, kind.doubts, before, min(again, look_again))
             seen = seen or not hidden
         doubt = f"it did not last: {'; '.join(gone)}" if gone else None if seen or not kind.lasting else HIDDEN
         self._note("stop", HEAL, number, fault, proof=proof, error=doubt)
         fired, problems = self._healed(number, fault, at)
         self._view("after", number, fault)
-        after, left, hidden = self._seen(number, fault, kind.leftovers, before, kind.heals_s)
+        after, left, hidden = self._seen(number, fault, kind.leftovers, before, kind.heals_s * self.fleet.patience)
         problems += left
         if hidden and not fault.grudge:
             problems.append(HIDDEN)
@@ -184,7 +199,7 @@ class Nemesis:
     def _injected(self, number: int, fault: Fault, before: Sights, at: float | None) -> Mapping[str, float] | None:
         """Return when each node had acted; None when the nemesis has ended meanwhile."""
         if at is not None:
-            time.sleep(max(0.0, at - LEAD_S - time.time()))
+            time.sleep(max(0.0, at - self._lead - time.time()))
         with self._acting:
             if self._ended:
                 return None
@@ -197,7 +212,7 @@ class Nemesis:
     def _healed(self, number: int, fault: Fault, at: float | None) -> tuple[Mapping[str, float], list[str]]:
         """Return when each node had healed, and what went wrong."""
         if at is not None:
-            time.sleep(max(0.0, at - LEAD_S - time.time()))
+            time.sleep(max(0.0, at - self._lead - time.time()))
         with self._acting:
             try:
                 if kind_of(fault).from_outside:
@@ -214,7 +229,7 @@ class Nemesis:
         actions = {node: acts(fault, str(number), node, hosts) for node in self.facts}
         actions = {node: todo for node, todo in actions.items() if todo}
         self.fleet.script_each({node: everything.prepare(hosts[node]) for node in actions})
-        instant = max(at or 0.0, time.time() + LEAD_S)
+        instant = max(at or 0.0, time.time() + self._lead)
         before = {} if forget else self._active[number].before
         note = {"number": number, "fault": fault.as_data(), "since": instant, "before": before}
         orders = {
@@ -226,7 +241,7 @@ class Nemesis:
                 "id": str(number),
                 "note": None if forget else note,
                 "forget": forget,
-                "timeout": ACT_DEADLINE_S,
+                "timeout": ACT_DEADLINE_S * self.fleet.patience,
             }
             for node, todo in actions.items()
         }
@@ -242,7 +257,7 @@ class Nemesis:
 
         def switch(node: str) -> float:
             if cut:
-                power.cut(node, self.longest_fault + GRACE_S)
+                power.cut(node, self._silence)
             else:
                 power.on(node)
             self.fleet.forget(node)
@@ -262,7 +277,7 @@ class Nemesis:
         return problems
 
     def _arm(self, node: str) -> None:
-        self.fleet.run(node, deadman.arm(self.longest_fault + GRACE_S, everything.heal()))
+        self.fleet.run(node, deadman.arm(self._silence, everything.heal()))
 
     def _powered(self) -> list[str]:
         off = {node for one in self._active.values() for node in _switched_off(one.fault)}
@@ -286,7 +301,7 @@ class Nemesis:
             busy = self._active.keys() - {number}
             around = self._around(number)
             sights = {**self._look(fault), "around": (around | self._around(number)).as_data()}
-            if not busy or time.time() > (at or 0.0) - LEAD_S:
+            if not busy or time.time() > (at or 0.0) - self._lead:
                 return sights
 
     def _look(self, fault: Fault) -> Sights:

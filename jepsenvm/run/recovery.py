@@ -67,7 +67,7 @@ class Recovery:
                 restarted.update(group)
             if not groups:
                 break
-            troubles, later = await self._poll(min(SETTLE_S, self.deadline))
+            troubles, later = await self._poll(min(SETTLE_S * self.fleet.patience, self.deadline))
             troubled = later or troubled
         seconds = round(time.monotonic() - began, 1)
         left = {node: trouble.text for node, trouble in troubles.items()}
@@ -131,7 +131,7 @@ class Recovery:
     def _listens(self, node: str) -> bool:
         known = self.fleet.nodes[node]
         try:
-            socket.create_connection((known.amqp_host, known.amqp_port), timeout=2).close()
+            socket.create_connection((known.amqp_host, known.amqp_port), timeout=2 * self.fleet.patience).close()
         except OSError:
             return False
         return True

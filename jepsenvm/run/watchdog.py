@@ -10,16 +10,16 @@ import sys
 import time
 from typing import Final
 
-from jepsenvm import lab
 from jepsenvm.errors import JepsenvmError
+from jepsenvm.run import power
 
 POLL_S: Final = 1.0
 
 
-def start(node: str, seconds: float) -> subprocess.Popen[bytes]:
+def start(kind: str, folder: str, node: str, seconds: float) -> subprocess.Popen[bytes]:
     """Start a watchdog that switches the host on so many seconds after this process has ended; keep what it returns."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, node, f"{seconds:.0f}"],
+        [sys.executable, "-m", __name__, kind, folder, node, f"{seconds:.0f}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -27,23 +27,23 @@ def start(node: str, seconds: float) -> subprocess.Popen[bytes]:
     )
 
 
-def watch(node: str, seconds: float) -> None:
+def watch(hosts: power.Power, node: str, seconds: float) -> None:
     """Wait for the end of standard input, then so long, and switch the host on unless somebody has, or took it down."""
     sys.stdin.buffer.read()
     until = time.monotonic() + seconds
-    while _is_off(node):
+    while _is_off(hosts, node):
         if time.monotonic() > until:
-            lab.power_on(node, lambda _: None)
+            hosts.on(node)
             return
         time.sleep(POLL_S)
 
 
-def _is_off(node: str) -> bool:
+def _is_off(hosts: power.Power, node: str) -> bool:
     try:
-        return any(host.name == node and not host.running for host in lab.status())
+        return hosts.is_off(node)
     except JepsenvmError:
         return False
 
 
 if __name__ == "__main__":
-    watch(sys.argv[1], float(sys.argv[2]))
+    watch(power.power_at(sys.argv[1], sys.argv[2]), sys.argv[3], float(sys.argv[4]))

@@ -20,6 +20,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 T = TypeVar("T")
 
 HEARTBEAT_S: Final = 10
+CONNECT_TIMEOUT_S: Final = 10
 
 
 class SessionLost(Exception):  # noqa: N818 - it is a piece of news, not a mistake
@@ -44,6 +45,13 @@ class Address:
     user: str
     password: str = field(repr=False)
     vhost: str = "/"
+    patience: float = 1.0
+    """Multiplies every deadline that its clients keep, for slow hosts."""
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds that connecting, or anything else that takes an answer or two, may take."""
+        return CONNECT_TIMEOUT_S * self.patience
 
 
 @dataclass(frozen=True)
@@ -301,7 +309,7 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
             address.port,
             address.vhost,
             credentials=pika.PlainCredentials(address.user, address.password),
-            heartbeat=HEARTBEAT_S,
+            heartbeat=round(HEARTBEAT_S * max(1.0, address.patience)),
             connection_attempts=1,
             client_properties={"connection_name": f"jepsenvm {address.node}"},
         ),

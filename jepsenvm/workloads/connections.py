@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Final
 
 import tenacity
 
 from jepsenvm.workloads.amqp import Address, Session, SessionLost, connect
 from jepsenvm.workloads.workload import Context
-
-CONNECT_TIMEOUT_S: Final = 10
 
 
 def numbered(concurrency: int) -> list[Iterator[int]]:
@@ -39,7 +36,7 @@ async def session(address: Address, timeout: float) -> AsyncIterator[Session]:
 async def close(opened: Session) -> None:
     """Close a session in good order if that can be, and give it up if not."""
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(opened.address.connect_timeout):
             await opened.close()
     except TimeoutError:
         opened.abandon("did not close in time")
@@ -60,7 +57,7 @@ async def connect_patiently(
     ):
         with attempt:
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                async with asyncio.timeout(address.connect_timeout):
                     opened = await connect(address, transactions=transactions)
             except (SessionLost, TimeoutError) as problem:
                 if not told:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any, Final
 
 from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, close, connect_patiently, wait
+from jepsenvm.workloads.connections import close, connect_patiently, wait
 from jepsenvm.workloads.workload import Context
 
 ACKNOWLEDGE_EVERY_S: Final = 0.1
@@ -110,20 +110,20 @@ async def _consume(context: Context, address: Address, processes: Iterator[int],
 
 async def _pushed(context: Context, reader: Reader) -> None:
     session = reader.session
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+    async with asyncio.timeout(session.address.connect_timeout):
         tag = await session.consume(context.queue, context.plan.prefetch, reader.deliver)
     while not context.stop.is_set() and session.lost is None:
         await wait(context.stop, ACKNOWLEDGE_EVERY_S)
         reader.acknowledge()
     if session.lost is None:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(session.address.connect_timeout):
             await session.cancel(tag)
         reader.acknowledge()
 
 
 async def _polling(context: Context, reader: Reader) -> None:
     while not context.stop.is_set() and reader.session.lost is None:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(reader.session.address.connect_timeout):
             delivery = await reader.session.get(context.queue)
         if delivery is None:
             await wait(context.stop, POLL_S)

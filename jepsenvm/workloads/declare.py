@@ -33,7 +33,8 @@ def arguments(plan: Plan) -> dict[str, Any]:
 
 async def declare(context: Context, stale: Sequence[str], queues: Mapping[str, Mapping[str, Any]]) -> None:
     """Delete the queues of earlier runs and declare this run's, with their arguments, through the first node."""
-    async with session(context.addresses[0], context.plan.op_timeout) as opened, asyncio.timeout(SETUP_S):
+    first = context.addresses[0]
+    async with session(first, context.plan.op_timeout) as opened, asyncio.timeout(SETUP_S * first.patience):
         for name in stale:
             await opened.delete(name)
         for name, wanted in queues.items():

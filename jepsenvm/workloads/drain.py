@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from jepsenvm.workloads.amqp import SessionLost
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, session
+from jepsenvm.workloads.connections import session
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, Reader
 from jepsenvm.workloads.workload import AskBroker, Context, Leftover
 
@@ -69,7 +69,8 @@ async def _left_in(context: Context, ask_broker: AskBroker, queue: str) -> Lefto
     if left.messages:
         return left
     try:
-        async with session(context.addresses[0], CONNECT_TIMEOUT_S) as asking, asyncio.timeout(CONNECT_TIMEOUT_S):
+        first = context.addresses[0]
+        async with session(first, first.connect_timeout) as asking, asyncio.timeout(first.connect_timeout):
             ready = await asking.ready(queue)
     except (SessionLost, TimeoutError) as problem:
         return Leftover(1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}")
@@ -84,17 +85,17 @@ async def _read_until_idle(context: Context, queue: str) -> int:
         readers = []
         for number, address in enumerate(context.addresses, 1):
             try:
-                opened = await stack.enter_async_context(session(address, CONNECT_TIMEOUT_S))
+                opened = await stack.enter_async_context(session(address, address.connect_timeout))
                 reader = Reader(context, opened, DRAINER + number, PREFETCH)
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                async with asyncio.timeout(reader.session.address.connect_timeout):
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 readers.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
                 context.say_once(f"drain: not through {address.node}: {problem or 'no answer in time'}")
-        await _until_idle([reader for reader, _ in readers])
+        await _until_idle([reader for reader, _ in readers], IDLE_S * context.addresses[0].patience)
         for reader, tag in readers:
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                async with asyncio.timeout(reader.session.address.connect_timeout):
                     await reader.session.cancel(tag)
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
@@ -102,10 +103,10 @@ async def _read_until_idle(context: Context, queue: str) -> int:
     return sum(reader.received for reader, _ in readers)
 
 
-async def _until_idle(readers: Sequence[Reader]) -> None:
+async def _until_idle(readers: Sequence[Reader], idle: float) -> None:
     loop = asyncio.get_running_loop()
     received, since = -1, loop.time()
-    while loop.time() - since < IDLE_S:
+    while loop.time() - since < idle:
         await asyncio.sleep(ACKNOWLEDGE_EVERY_S)
         for reader in readers:
             reader.acknowledge()

@@ -18,7 +18,7 @@ from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import Failed
 from jepsenvm.plan.config import Plan, bounds
 from jepsenvm.workloads.amqp import Address, Delivery, Outcome, Session, SessionLost
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, close, connect_patiently, numbered, session, wait
+from jepsenvm.workloads.connections import close, connect_patiently, numbered, session, wait
 from jepsenvm.workloads.declare import arguments, declare
 from jepsenvm.workloads.drain import DRAINER
 from jepsenvm.workloads.publishers import publishing
@@ -39,7 +39,10 @@ async def setup(context: Context, stale: Sequence[str]) -> None:
     if context.plan.queue_type == "quorum" and context.plan.delivery_limit is None:
         wanted["x-delivery-limit"] = UNLIMITED
     await declare(context, stale, {context.queue: wanted})
-    async with session(context.addresses[0], context.plan.op_timeout) as opened, asyncio.timeout(CONNECT_TIMEOUT_S):
+    async with (
+        session(context.addresses[0], context.plan.op_timeout) as opened,
+        asyncio.timeout(context.addresses[0].connect_timeout),
+    ):
         if await opened.publish(context.queue, b"lock") is not Outcome.CONFIRMED:
             raise Failed("the lock's message was not taken")
 
@@ -158,7 +161,10 @@ async def _settled(context: Context, ask_broker: AskBroker) -> tuple[int, Leftov
 
 async def _count(context: Context) -> int:
     """Return how many messages can be had; they go back when this connection closes."""
-    async with session(context.addresses[0], CONNECT_TIMEOUT_S) as opened, asyncio.timeout(CONNECT_TIMEOUT_S):
+    async with (
+        session(context.addresses[0], context.addresses[0].connect_timeout) as opened,
+        asyncio.timeout(context.addresses[0].connect_timeout),
+    ):
         found = 0
         while await opened.get(context.queue):
             found += 1

@@ -17,7 +17,7 @@ from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.amqp import Address, Delivery, Session
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, numbered, wait
+from jepsenvm.workloads.connections import numbered, wait
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, reconnecting, record, value_of
 from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import drain
@@ -51,7 +51,7 @@ async def _consume(context: Context, address: Address, processes: Iterator[int],
 async def _work(context: Context, random: Random, session: Session, process: int) -> None:
     """Settle what was delivered, batch by batch, until the load ends, the session is lost, or this consumer crashes."""
     waiting: list[Delivery] = []
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+    async with asyncio.timeout(session.address.connect_timeout):
         tag = await session.consume(context.queue, context.plan.prefetch, waiting.append)
     while not context.stop.is_set() and session.lost is None:
         await wait(context.stop, ACKNOWLEDGE_EVERY_S)
@@ -59,7 +59,7 @@ async def _work(context: Context, random: Random, session: Session, process: int
             session.abandon("the consumer crashed")
             return
     if session.lost is None:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(session.address.connect_timeout):
             await session.cancel(tag)
         settle(context, session, process, waiting, lambda: False)
 

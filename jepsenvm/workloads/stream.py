@@ -15,7 +15,7 @@ from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
 from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
-from jepsenvm.workloads.connections import CONNECT_TIMEOUT_S, numbered, session
+from jepsenvm.workloads.connections import numbered, session
 from jepsenvm.workloads.consumers import NOT_OURS, record, value_of
 from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import DRAINER
@@ -54,7 +54,7 @@ async def drain_once(context: Context, ask_broker: AskBroker) -> None:  # noqa: 
         async with asyncio.timeout(context.plan.drain_deadline):
             for process, address in zip(count(DRAINER + 1), cycle(context.addresses), strict=False):
                 try:
-                    async with session(address, CONNECT_TIMEOUT_S) as opened:
+                    async with session(address, address.connect_timeout) as opened:
                         async for delivery in _to_the_end(context, opened, offset):
                             record(context, opened, process, delivery)
                             offset, received = offset_of(delivery) + 1, received + 1
@@ -85,7 +85,7 @@ async def _end(context: Context) -> None:
 
 async def _ended(context: Context, address: Address, process: int) -> bool:
     try:
-        async with session(address, CONNECT_TIMEOUT_S) as opened:
+        async with session(address, address.connect_timeout) as opened:
             return await publish_one(context, opened, process, END) == "ok"
     except (SessionLost, TimeoutError) as problem:
         context.say_once(f"drain: no last record through {address.node}: {problem or 'no answer in time'}")
@@ -98,7 +98,7 @@ async def _read(context: Context, address: Address, process: int) -> int:
     journal.append("invoke", "end", process=process, node=node)
     records, offset = 0, -1
     try:
-        async with asyncio.timeout(context.plan.drain_deadline), session(address, CONNECT_TIMEOUT_S) as opened:
+        async with asyncio.timeout(context.plan.drain_deadline), session(address, address.connect_timeout) as opened:
             async for delivery in _to_the_end(context, opened, 0):
                 offset = offset_of(delivery)
                 journal.append("ok", "read", value_of(delivery), process=process, node=node, offset=offset)

@@ -29,7 +29,7 @@ from jepsenvm.plan.nemesis import NEMESES, Ask, stages
 from jepsenvm.run import preflight
 from jepsenvm.run.nemesis import Nemesis
 from jepsenvm.run.note import journaled
-from jepsenvm.run.power import POWER
+from jepsenvm.run.power import power_at, power_of
 from tests.lab.conftest import cut, made_whole, on
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -136,7 +136,7 @@ def stopped(cluster: Inventory, fleet: Fleet) -> None:
 @pytest.fixture
 def nemesis(cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path) -> Iterator[Nemesis]:
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
-    one = Nemesis(fleet, known, journaled(journal), print, 60, QUEUE, POWER[cluster.machines])
+    one = Nemesis(fleet, known, journaled(journal), print, 60, QUEUE, power_of(cluster))
     one.prepare()
     yield one
     assert one.end() == []
@@ -324,7 +324,7 @@ def test_brokers_outlive_a_killed_controller(batch: str, cluster: Inventory, fle
     kill_a_controller(cluster, OF_A_KILLED_CONTROLLER[batch], queue)
     if batch == "members":
         _powered_off.add("n5")
-        assert until(lambda: POWER["lab"].is_on("n5"), 150)
+        assert until(lambda: not power_at("lab", "").is_off("n5"), 150)
         fleet.forget("n5")
     assert until(lambda: leftovers() == [], 150), leftovers()
 
@@ -338,14 +338,14 @@ from jepsenvm.cluster.inventory import load
 from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.plan.nemesis import Ask, stages
 from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.power import POWER
+from jepsenvm.run.power import power_at
 order = json.load(sys.stdin)
 inventory = load(Path(order["inventory"]))
 fleet = Fleet(inventory.nodes)
 nodes = list(fleet.nodes)
 def record(note):
     print(json.dumps({"phase": note.phase, "name": note.fault["name"], "error": note.error}), flush=True)
-nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 60, order["queue"], POWER["lab"])
+nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 60, order["queue"], power_at("lab", ""))
 nemesis.prepare()
 for number, words in enumerate(order["faults"], 1):
     name, *victims = words.split()
