@@ -1,0 +1,43 @@
+"""The inventories and examples that users copy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import hcl2
+
+from jepsenvm.cluster.inventory import load
+
+TOP = Path(__file__).resolve().parents[2]
+TERRAFORM = TOP / "examples/terraform/main.tf"
+
+
+def test_the_example_of_an_inventory_is_one() -> None:
+    three = load(TOP / "inventory/cloud.example.yml")
+    assert (three.nodes[0].ssh_host, three.nodes[0].cluster_address) == ("198.51.100.11", "192.0.2.11")
+    assert not three.existing
+    assert three.allowed_faults is None
+
+
+def test_what_it_mentions_in_comments_is_read_as_well(tmp_path: Path) -> None:
+    text = (TOP / "inventory/cloud.example.yml").read_text()
+    file = tmp_path / "hosts.yml"
+    text = re.sub(r"^( +)#   (\w+: [^#\n]*)", r"\1\2", text, flags=re.MULTILINE)
+    file.write_text(re.sub(r"\bvaulted\w*", "'x'", text))
+    three = load(file)
+    assert three.existing
+    assert three.allowed_faults == frozenset({"partition", "loss", "kill"})
+    assert three.vars["jepsenvm_broker_password"] == "x"
+    assert three.nodes[0].ssh_args == ("-o", "StrictHostKeyChecking=accept-new")
+
+
+def test_the_terraform_example_parses_and_refers_to_nothing_that_it_has_not() -> None:
+    text = TERRAFORM.read_text()
+    with TERRAFORM.open(encoding="utf-8") as file:
+        tree = hcl2.load(file)
+    names = [(kind.strip('"'), name.strip('"')) for one in tree["resource"] for kind, of in one.items() for name in of]
+    used = set(re.findall(r"\b(hcloud_\w+)\.(\w+)", text))
+    assert used <= set(names)
+    variables = {name.strip('"') for one in tree["variable"] for name in one}
+    assert set(re.findall(r"\bvar\.(\w+)", text)) == variables
