@@ -33,7 +33,8 @@ def facts(fleet: Fleet) -> dict[str, Facts]:
     """Return the facts of every node.
 
     An address that several nodes share (that of a hypervisor's NAT, say) is no node's own: dropping its packets
-    would cut whom it should not. Raises Refused for a node that is left without any.
+    would cut whom it should not. Raises Refused for a node that is left without any, or whose cluster address is none
+    of them.
     """
     learn_names(fleet)
     raw = fleet.each(lambda node: _ask(fleet, node))
@@ -101,6 +102,13 @@ def _facts(node: Node, answers: Mapping[str, _Answer], shared: Mapping[str, int]
     if not reachable:
         raise Refused("has no address of its own that peers could reach", node=node.name, remedy="check `ip address`")
     addresses = tuple(entry["address"] for entry in own)
+    if node.cluster_address not in addresses:
+        # What comes from behind a translation of addresses would pass every rule of ours, and no probe would show it.
+        raise Refused(
+            f"its cluster address {node.cluster_address} is none that it alone has",
+            node=node.name,
+            remedy=f"set cluster_address to one that `ip address` shows there, such as {reachable[0]}",
+        )
     through = {one.ssh_port for name, one in answers.items() if name != node.name and one.controller in addresses}
     host = Host(addresses, answer.controller, answer.ssh_port, node.broker or "", node.vhost, tuple(sorted(through)))
     return Facts(host, reachable, answer.clock_offset, tuple(answer.missing))
