@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,8 +19,16 @@ from jepsenvm.errors import JepsenvmError, Refused
 from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.lab import machine
 from jepsenvm.run import preflight
+from jepsenvm.vagrant import fitness
 
 NOT_FIT = 254
+
+VMS: Final[Mapping[str, Callable[[], None]]] = {
+    "VMs: provider": fitness.require_provider,
+    "VMs: hardware virtualisation": fitness.require_virtualisation,
+    "VMs: box": fitness.require_box,
+    "VMs: memory": fitness.require_memory,
+}
 
 NEEDED = ("iptables", "systemd-run")
 
@@ -62,8 +70,13 @@ def _machine() -> Iterator[Finding]:
     }
     for what, check in checks.items():
         yield Finding(what, _problem(check), needed=False)
-    has_vagrant = shutil.which("vagrant") is not None
-    yield Finding("vagrant", None if has_vagrant else "not installed; only needed for VMs", needed=False)
+    if not Path("Vagrantfile").exists():
+        return
+    lacks = _problem(fitness.require_vagrant)
+    yield Finding("VMs: Vagrant", lacks, needed=False)
+    if lacks is None:
+        for what, check in VMS.items():
+            yield Finding(what, _problem(check), needed=False)
 
 
 def _problem(check: Callable[[], object]) -> str | None:

@@ -31,7 +31,7 @@ def states(folder: Path, *names: str) -> dict[str, str]:
     Raises Refused where Vagrant cannot say, with its reason.
     """
     try:
-        said = _vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
+        said = vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
     except Failed as problem:
         raise Refused(problem.message, remedy="run `vagrant status` there, and `jepsenvm doctor`") from problem
     return parsed(said)
@@ -68,12 +68,12 @@ def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
 
 def cut(folder: Path, name: str) -> None:
     """Switch a VM off without warning; what it had written to its disk stays."""
-    _vagrant(folder, "halt", "--force", name, timeout=CUT_S)
+    vagrant(folder, "halt", "--force", name, timeout=CUT_S)
 
 
 def on(folder: Path, name: str) -> None:
     """Boot a VM that is off, and wait until it answers over SSH."""
-    _vagrant(folder, "up", "--no-provision", name, timeout=UP_S)
+    vagrant(folder, "up", "--no-provision", name, timeout=UP_S)
 
 
 def is_off(folder: Path, name: str) -> bool:
@@ -81,12 +81,8 @@ def is_off(folder: Path, name: str) -> bool:
     return states(folder, name).get(name, GONE) not in {RUNNING, GONE}
 
 
-def _rest(found: Mapping[str, str]) -> str:
-    there = [name for name, state in found.items() if state != GONE]
-    return f"{' '.join(there)} {'is' if len(there) == 1 else 'are'}"
-
-
-def _vagrant(folder: Path, *words: str, timeout: float) -> str:
+def vagrant(folder: Path, *words: str, timeout: float) -> str:
+    """Run Vagrant in a folder within so many seconds; return what it printed. Raises Refused without it, or Failed."""
     program = shutil.which("vagrant")
     if program is None:
         raise Refused("Vagrant is not installed", remedy="install it, or name other machines with -i")
@@ -107,6 +103,11 @@ def _vagrant(folder: Path, *words: str, timeout: float) -> str:
     if done.returncode != 0:
         raise Failed(_reason(done.stderr or done.stdout), command=f"vagrant {' '.join(words)}", status=done.returncode)
     return done.stdout
+
+
+def _rest(found: Mapping[str, str]) -> str:
+    there = [name for name, state in found.items() if state != GONE]
+    return f"{' '.join(there)} {'is' if len(there) == 1 else 'are'}"
 
 
 def _reason(said: str) -> str:
