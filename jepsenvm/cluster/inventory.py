@@ -171,6 +171,8 @@ def _ansible_inventory(path: Path) -> str:
 def _reason(path: Path, stderr: str) -> str:
     """Ansible tries each format in turn and complains for each: the complaint about the format it is."""
     plugin = "yaml" if path.suffix in {".yml", ".yaml", ".json"} else "ini"
+    if "Plugin configuration YAML file" in stderr:
+        plugin = "auto"
     said = re.search(rf"with '{plugin}' plugin: (.*)", stderr)
     at = re.search(rf"Origin: {re.escape(str(path))}:(\d+)", stderr)
     reason = said.group(1) if said else (stderr.strip().splitlines() or ["ansible-inventory failed"])[-1]

@@ -107,6 +107,29 @@ def test_missing_file_and_empty_directory_are_refused(tmp_path: Path) -> None:
         inventory.load(tmp_path / "empty")
 
 
+PLUGIN = """plugin: ansible.builtin.generator
+hosts: {name: "10.1.0.{{ %s }}", parents: [{name: rabbitmq}]}
+layers: {i: [1, 2, 3]}
+"""
+
+
+def test_a_plug_in_and_a_program_are_inventories(tmp_path: Path) -> None:
+    plugin, program = tmp_path / "three.config.yml", tmp_path / "two.py"
+    plugin.write_text(PLUGIN % "i")
+    assert [node.cluster_address for node in inventory.load(plugin).nodes] == ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
+    listed = {"rabbitmq": {"hosts": ["n1"]}, "_meta": {"hostvars": {"n1": {"ansible_host": "10.0.0.1"}}}}
+    program.write_text(f"#!{sys.executable}\nprint({json.dumps(listed)!r})\n")
+    program.chmod(0o755)
+    assert [node.ssh_host for node in inventory.load(program).nodes] == ["10.0.0.1"]
+
+
+def test_what_is_wrong_with_a_plug_ins_configuration_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "three.config.yml"
+    file.write_text(PLUGIN % "nonsense")
+    with pytest.raises(Refused, match="'nonsense' is undefined"):
+        inventory.load(file)
+
+
 VAULTED = "a$b\"c'd !{{x}}"
 """What a password may look like; after it is decrypted it is no template."""
 
