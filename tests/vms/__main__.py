@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,14 +25,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 JEPSENVM: Final = str(Path(sys.executable).with_name("jepsenvm"))
 
 # What an emulated VM can bear: it confirms a few dozen messages a second, and a question to the broker takes it 20 s.
-GENTLE: Final = ("--rate", "10", "--window", "5", "--quiet-before", "30", "--set", "drain-deadline=300")
+GENTLE: Final = ("--rate", "10", "--window", "5", "--quiet-before", "20", "--set", "drain-deadline=120")
 
 RUNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "partition": ("--nemesis", "partition-random-halves", "--fault-duration", "60", "--time-limit", "150"),
-    "kill": ("--nemesis", "kill", "--fault-duration", "40", "--time-limit", "150"),
-    "netem": ("--nemesis", "delay", "--fault-duration", "50", "--time-limit", "140"),
-    "clock": ("--nemesis", "clock-bump", "--fault-duration", "50", "--time-limit", "140"),
-    "power": ("--nemesis", "power-cut", "--fault-duration", "50", "--time-limit", "240"),
+    "partition": ("--nemesis", "partition-random-halves", "--fault-duration", "50", "--time-limit", "90"),
+    "kill": ("--nemesis", "kill", "--fault-duration", "30", "--time-limit", "75"),
+    "netem": ("--nemesis", "delay", "--fault-duration", "40", "--time-limit", "75"),
+    "clock": ("--nemesis", "clock-bump", "--fault-duration", "40", "--time-limit", "75"),
+    "power": ("--nemesis", "power-cut", "--fault-duration", "50", "--time-limit", "90"),
 }
 
 
@@ -57,6 +57,7 @@ class Steps:
             yield remarks.append
         except BaseException as problem:
             self.taken.append((name, time.monotonic() - began, f"FAILED: {problem}"))
+            print(f"== {name}: FAILED: {problem}", flush=True)
             raise
         self.taken.append((name, time.monotonic() - began, "; ".join(remarks)))
         print(f"== {name}: {time.monotonic() - began:.0f} s {'; '.join(remarks)}", flush=True)
@@ -101,7 +102,8 @@ def main() -> int:
         steps = Steps(_environment(Path(scratch), nodes), Path(scratch))
         try:
             _all(steps, Path(scratch), [f"n{number}" for number in range(1, nodes + 1)])
-            outcome = "every step came out as it must"
+            failed = [name for name, _, remark in steps.taken if remark.startswith("FAILED")]
+            outcome = f"FAILED: {', '.join(failed)}" if failed else "every step came out as it must"
         except (Broken, subprocess.CalledProcessError, OSError, RuntimeError) as problem:
             outcome = f"FAILED: {problem}"
         finally:
@@ -134,7 +136,8 @@ def _all(steps: Steps, scratch: Path, nodes: list[str]) -> None:
     with steps.step("jepsenvm hello") as remark:
         remark(f"{steps.run(JEPSENVM, 'hello').count('confirmed, and back')} nodes")
     for name, words in RUNS.items():
-        with steps.step(f"run: {name}") as remark:
+        # One experiment that came out wrong says nothing of the others, nor of what follows.
+        with suppress(Broken), steps.step(f"run: {name}") as remark:
             _run(steps, name, words, remark)
     with steps.step("vagrant halt: a clear message") as remark:
         steps.run("vagrant", "--no-tty", "halt", nodes[-1])
