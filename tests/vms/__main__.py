@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -93,22 +92,22 @@ def main() -> int:
     """Take all steps; print the table whatever happens."""
     arguments = argparse.ArgumentParser(prog="script/test-vms", description=__doc__)
     arguments.add_argument("--nodes", type=int, default=3, choices=range(3, 10), metavar="N")
-    nodes = arguments.parse_args().nodes
+    arguments.add_argument("--scratch", type=Path, required=True, help=argparse.SUPPRESS)
+    asked = arguments.parse_args()
     hypervisor.refuse_machine_namespaces()
     if any((ROOT / ".vagrant/machines").glob("*/*/id")) or (ROOT / "inventory/vagrant.yml").exists():
         print("test-vms: this folder has VMs of its own; destroy them first, or use another checkout", file=sys.stderr)
         return 254
-    with tempfile.TemporaryDirectory(prefix="test-vms-", dir="/var/tmp") as scratch:
-        steps = Steps(_environment(Path(scratch), nodes), Path(scratch))
-        try:
-            _all(steps, Path(scratch), [f"n{number}" for number in range(1, nodes + 1)])
-            failed = [name for name, _, remark in steps.taken if remark.startswith("FAILED")]
-            outcome = f"FAILED: {', '.join(failed)}" if failed else "every step came out as it must"
-        except (Broken, subprocess.CalledProcessError, OSError, RuntimeError) as problem:
-            outcome = f"FAILED: {problem}"
-        finally:
-            print(f"\n{steps.table()}", flush=True)
-            _forget()
+    steps = Steps(_environment(asked.scratch, asked.nodes), asked.scratch)
+    try:
+        _all(steps, asked.scratch, [f"n{number}" for number in range(1, asked.nodes + 1)])
+        failed = [name for name, _, remark in steps.taken if remark.startswith("FAILED")]
+        outcome = f"FAILED: {', '.join(failed)}" if failed else "every step came out as it must"
+    except (Broken, subprocess.CalledProcessError, OSError, RuntimeError) as problem:
+        outcome = f"FAILED: {problem}"
+    finally:
+        print(f"\n{steps.table()}", flush=True)
+        _forget()
     print(outcome)
     return 1 if outcome.startswith("FAILED") else 0
 
