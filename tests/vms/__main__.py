@@ -113,12 +113,9 @@ def main() -> int:
 
 
 def _all(steps: Steps, scratch: Path, nodes: list[str]) -> None:
-    with steps.step("box") as remark:
-        box = ensure_box()
-        remark(f"{box.stat().st_size / 1e6:.0f} MB")
     with steps.step("libvirt, box added"):
         hypervisor.start(scratch)
-        steps.run("vagrant", "--no-tty", "box", "add", "--name", BOX, str(box))
+        steps.run("vagrant", "--no-tty", "box", "add", "--name", BOX, str(ensure_box()))
     with steps.step("vagrant validate"):
         steps.run("vagrant", "validate")
     with steps.step("before the VMs: a clear message") as remark:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from jepsenvm.lab.topology import CACHE
 SUITE: Final = "bookworm"
 BOXES: Final = CACHE / "vms"
 VIRTUAL_SIZE_GIB: Final = 4
+PROGRAMS: Final = ("mmdebstrap", "truncate", "mkfs.ext4", "mount", "extlinux", "umount", "qemu-img", "tar")
 
 PACKAGES: Final = (
     "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,initramfs-tools,extlinux,ifupdown,isc-dhcp-client,openssh-server,"
@@ -57,7 +56,7 @@ INSECURE_KEY: Final = "puts Gem::Specification.find_by_name('vagrant').gem_dir +
 
 def ensure_box() -> Path:
     """Return the box, built now if this recipe has not been."""
-    recipe = hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(json.dumps([PACKAGES, EXTLINUX, VIRTUAL_SIZE_GIB, hooks()]).encode()).hexdigest()[:12]
     box = BOXES / f"{SUITE}-{recipe}.box"
     if not box.exists():
         BOXES.mkdir(parents=True, exist_ok=True)
@@ -131,8 +130,15 @@ def _mounted(disk: Path, where: Path) -> Iterator[Path]:
 
 def _run(*argv: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, env=environment)
+    status = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, env=environment).returncode
+    if status != 0:
+        program = next(word for word in argv if word in PROGRAMS)
+        raise SystemExit(f"test-vms: the box could not be built: {program} exited {status} (its reason is above)")
 
 
 def _said(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    print(ensure_box())
