@@ -9,8 +9,13 @@ from typing import Final
 
 CONFIGURATION: Final = Path("/etc/libvirt")
 
-# What libvirt keeps, each hidden under a folder of the test's own.
-STATE: Final = tuple(map(Path, ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt", "/run")))
+# What libvirt and a lab of this machine keep, each hidden under a folder of the test's own.
+STATE: Final = (
+    *map(
+        Path,
+        ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt", "/var/lib/jepsenvm", "/run"),
+    ),
+)
 
 LIBVIRTD: Final = 'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
 
