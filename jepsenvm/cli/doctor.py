@@ -19,7 +19,7 @@ from jepsenvm.errors import JepsenvmError, Refused
 from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.lab import machine
 from jepsenvm.run import preflight
-from jepsenvm.vagrant import fitness
+from jepsenvm.vagrant import fitness, machines
 
 NOT_FIT = 254
 
@@ -77,6 +77,8 @@ def _machine() -> Iterator[Finding]:
     if lacks is None:
         for what, check in VMS.items():
             yield Finding(what, _problem(check), needed=False)
+    if lacks is None and are_vms_here():
+        yield Finding("VMs: all of them run", _problem(lambda: machines.require_running(Path.cwd())))
 
 
 def _problem(check: Callable[[], object]) -> str | None:

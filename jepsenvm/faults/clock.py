@@ -10,17 +10,24 @@ from jepsenvm.plan.fault import Fault
 
 _MOVED: Final = f"{STATE}/clock"
 _UNIT: Final = "jepsenvm-strobe"
+_SYNCHRONISERS: Final = "systemd-timesyncd chrony chronyd ntp ntpsec openntpd"
+"""The services that would put a clock right while a fault moves it."""
 
 # The monotonic clock goes on: what the wall clock was ahead of it is all that must be kept to put it back.
 _KEEP: Final = f"""mkdir -p {STATE}
-systemctl is-active --quiet systemd-timesyncd && systemctl stop systemd-timesyncd && : > {_MOVED}-sync
+for unit in {_SYNCHRONISERS}; do
+  if systemctl is-active --quiet $unit; then systemctl stop $unit && echo $unit >> {_MOVED}-sync; fi
+done
 [ -e {_MOVED} ] || python3 -c 'import time; print(time.time() - time.monotonic())' > {_MOVED}"""
 
 _RESET: Final = f"""systemctl stop {_UNIT} 2>/dev/null || true
 python3 -c 'import sys, time; time.clock_settime(time.CLOCK_REALTIME, float(sys.argv[1]) + time.monotonic())' \
 "$(cat {_MOVED})"
 rm -f {_MOVED}
-if [ -e {_MOVED}-sync ]; then rm -f {_MOVED}-sync; systemctl start systemd-timesyncd; fi"""
+if [ -e {_MOVED}-sync ]; then
+  while read -r unit; do systemctl start "$unit"; done < {_MOVED}-sync
+  rm -f {_MOVED}-sync
+fi"""
 
 
 def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:

@@ -26,8 +26,8 @@ class Power:
     """Whether it is there and switched off; one that was taken down is not."""
 
 
-_watchdogs: Final[list[subprocess.Popen[bytes]]] = []
-"""Held as long as this process lives: each ends some time after its end of the pipe has."""
+_watchdogs: Final[dict[tuple[str, str], subprocess.Popen[bytes]]] = {}
+"""By folder and host, as long as the host is off: each begins to count when our end of its pipe is closed."""
 
 
 def power_of(inventory: Inventory) -> Power | None:
@@ -43,14 +43,28 @@ def power_at(kind: str, folder: str) -> Power:
     return POWER[kind](folder)
 
 
-def _guarded(kind: str, folder: str, cut: Callable[[str], None]) -> Callable[[str, float], None]:
-    """Return what cuts the power of a host and has it switched on again when this process is gone."""
+def _guarded(
+    kind: str, folder: str, cut: Callable[[str], None], on: Callable[[str], None], is_off: Callable[[str], bool]
+) -> Power:
+    """Return who does this, with a watchdog that switches on what is off when this process is gone."""
 
-    def act(node: str, seconds: float) -> None:
-        _watchdogs.append(watchdog.start(kind, folder, node, seconds))
+    def guarded_cut(node: str, seconds: float) -> None:
+        _dismiss(folder, node)
+        _watchdogs[folder, node] = watchdog.start(kind, folder, node, seconds)
         cut(node)
 
-    return act
+    def guarded_on(node: str) -> None:
+        on(node)
+        _dismiss(folder, node)
+
+    return Power(guarded_cut, guarded_on, is_off)
+
+
+def _dismiss(folder: str, node: str) -> None:
+    guard = _watchdogs.pop((folder, node), None)
+    if guard:
+        guard.kill()
+        guard.wait()
 
 
 def _lab_is_off(node: str) -> bool:
@@ -58,13 +72,13 @@ def _lab_is_off(node: str) -> bool:
 
 
 def _lab(folder: str) -> Power:
-    return Power(_guarded("lab", folder, lab.power_cut), partial(lab.power_on, say=_silent), _lab_is_off)
+    return _guarded("lab", folder, lab.power_cut, partial(lab.power_on, say=_silent), _lab_is_off)
 
 
 def _vagrant(folder: str) -> Power:
     place = Path(folder)
-    cut = _guarded("vagrant", folder, partial(machines.cut, place))
-    return Power(cut, partial(machines.on, place), partial(machines.is_off, place))
+    acts = partial(machines.cut, place), partial(machines.on, place), partial(machines.is_off, place)
+    return _guarded("vagrant", folder, *acts)
 
 
 def _silent(*_: Any) -> None:

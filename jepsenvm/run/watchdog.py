@@ -13,7 +13,7 @@ from typing import Final
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.run import power
 
-POLL_S: Final = 1.0
+POLL_S: Final = 5.0
 
 
 def start(kind: str, folder: str, node: str, seconds: float) -> subprocess.Popen[bytes]:
@@ -31,11 +31,15 @@ def watch(hosts: power.Power, node: str, seconds: float) -> None:
     """Wait for the end of standard input, then so long, and switch the host on unless somebody has, or took it down."""
     sys.stdin.buffer.read()
     until = time.monotonic() + seconds
-    while _is_off(hosts, node):
-        if time.monotonic() > until:
+    was_off = False  # the cut itself takes time, and goes on when the controller does not
+    while (off := _is_off(hosts, node)) or not was_off:
+        over = time.monotonic() > until
+        if over and off:
             hosts.on(node)
+        if over:
             return
-        time.sleep(POLL_S)
+        was_off = was_off or off
+        time.sleep(min(POLL_S, seconds))
 
 
 def _is_off(hosts: power.Power, node: str) -> bool:
