@@ -15,13 +15,14 @@ from jepsenvm.run.by_hand import running
 
 @click.command("remove")
 @options.inventory
+@options.patience
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append what Ansible prints to it.")
-def command(inventory_path: Path | None, *, log: Path | None) -> None:
+def command(inventory_path: Path | None, *, patience: float | None, log: Path | None) -> None:
     """Take off every node what jepsenvm put there; a second time changes nothing.
 
     An adopted RabbitMQ gets its configuration and its database back. One of somebody else's is refused.
     """
-    inventory = inventory_for(inventory_path)
+    inventory = inventory_for(inventory_path, patience=patience)
     run = running(inventory)
     if run is not None:
         raise Refused(f"a run is going on with these machines: {run}", remedy="wait for it, or end it")
