@@ -1,0 +1,91 @@
+"""What a deployment leaves on each host, seen from the host: packages, service, files, ports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+
+from jepsenvm.cluster import ansible
+from jepsenvm.cluster.inventory import Inventory
+from tests.lab.conftest import jepsenvm, on
+
+EVERYWHERE = ("tcp://0.0.0.0", "tcp://:::", "tcp://[::]")
+
+
+@pytest.fixture(scope="module", params=["n1", "n5"])
+def host(request: pytest.FixtureRequest, cluster: Inventory) -> Any:
+    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={cluster.path}", sudo=True)
+
+
+def test_rabbitmq_is_installed_enabled_and_running(host: Any) -> None:
+    assert host.package("rabbitmq-server").is_installed
+    service = host.service("rabbitmq-server")
+    assert service.is_enabled
+    assert service.is_running
+
+
+@pytest.mark.parametrize("package", ["iptables", "iproute2", "procps", "python3"])
+def test_what_the_faults_need_is_installed(host: Any, package: str) -> None:
+    assert host.package(package).is_installed
+
+
+@pytest.mark.parametrize("name", ["rabbitmq.conf", "rabbitmq-env.conf", "enabled_plugins", "definitions.json"])
+def test_its_configuration_is_for_it_alone(host: Any, name: str) -> None:
+    file = host.file(f"/etc/rabbitmq/{name}")
+    assert (file.user, file.group, file.mode) == ("root", "rabbitmq", 0o640)
+
+
+def test_its_cookie_is_its_own(host: Any) -> None:
+    cookie = host.file("/var/lib/rabbitmq/.erlang.cookie")
+    assert (cookie.user, cookie.group, cookie.mode) == ("rabbitmq", "rabbitmq", 0o400)
+
+
+@pytest.mark.parametrize("port", [4369, 5672, 15672, 25672])
+def test_it_listens_to_the_other_hosts(host: Any, port: int) -> None:
+    """AMQP, management, and what the nodes reach each other by: on every address, not on the loopback's alone."""
+    assert any(host.socket(f"{address}:{port}").is_listening for address in EVERYWHERE)
+
+
+def test_every_node_has_a_name(host: Any, cluster: Inventory) -> None:
+    hosts = host.file("/etc/hosts").content_string
+    assert hosts.startswith("# BEGIN jepsenvm: the nodes of the cluster\n")
+    for node in cluster.nodes:
+        assert f"\n{node.cluster_address} {node.name}\n" in hosts
+
+
+def test_only_the_management_plugin_was_asked_for(host: Any) -> None:
+    plugins = host.check_output("rabbitmq-plugins --quiet list -E -m")
+    assert plugins.split() == ["rabbitmq_management"]
+
+
+def test_there_is_no_guest(host: Any) -> None:
+    users = json.loads(host.check_output("rabbitmqctl --quiet list_users --formatter json"))
+    assert [user["user"] for user in users] == ["jepsenvm"]
+
+
+def test_it_is_marked_as_ours(host: Any) -> None:
+    marker = host.file("/etc/rabbitmq/.jepsenvm")
+    assert (marker.user, marker.mode) == ("root", 0o600)
+    assert json.loads(marker.content_string)["nodes"] == ["n1", "n2", "n3", "n4", "n5"]
+    record = json.loads(host.file("/opt/jepsenvm/rabbitmq.json").content_string)
+    assert (record["source"], record["adopted"]) == ("distribution", False)
+
+
+def test_the_playbook_heals_what_was_broken(cluster: Inventory) -> None:
+    jepsenvm("fault", "start", "loss", "n5", "--percent", "10", "-i", str(cluster.path), expect=0)
+    healed = ansible.play("heal.yml", cluster, {}, print)
+    assert healed.nodes["n5"].changed == 1
+    assert "JEPSENVM" not in on("n5", "iptables -S")
+    assert ansible.play("heal.yml", cluster, {}, print).changed == 0
+
+
+def test_the_playbook_collects_logs_and_answers(cluster: Inventory, tmp_path: Path) -> None:
+    ansible.play("collect.yml", cluster, {"collect_folder": str(tmp_path)}, print)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [node.name for node in cluster.nodes]
+    assert "Starting RabbitMQ" in (tmp_path / "n1/rabbit@n1.log").read_text()
+    assert "rabbit@n5" in (tmp_path / "n1/cluster_status.txt").read_text()
+    assert "active (running)" in (tmp_path / "n5/unit.txt").read_text()
