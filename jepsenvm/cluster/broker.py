@@ -133,7 +133,7 @@ def learn_names(fleet: Fleet) -> None:
     """Learn from each node of which we don't know it what it calls itself, if it answers."""
 
     def ask(node: str) -> str:
-        return _ctl(fleet, node, "eval", 'io:format("~s", [node()]).', timeout=60)
+        return _ctl(fleet, node, "eval", "node().", timeout=60)
 
     nameless = [name for name, node in fleet.nodes.items() if node.broker is None]
     for node, said in fleet.each_or_error(ask, nameless).items():
