@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import ClassVar
+
 import pytest
 
 from jepsenvm.cluster.broker import View
 from jepsenvm.errors import CommandFailed, Refused
+from jepsenvm.run import recovery
 from jepsenvm.run.lifecycle import may_settle
-from jepsenvm.run.recovery import Trouble, to_restart
+from jepsenvm.run.recovery import Recovery, Trouble, to_restart
 from jepsenvm.workloads.amqp import SessionLost
+
+
+class _Nobody:
+    """A fleet and a journal that remember nothing."""
+
+    nodes: ClassVar[dict[str, object]] = {"n1": None}
+
+    def append(self, *_: object, **__: object) -> None:
+        """Append nothing."""
+
+
+def test_a_node_of_others_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    restarted: list[str] = []
+    monkeypatch.setattr(Recovery, "_troubles", lambda _: {"n1": Trouble("AMQP is not open")})
+    monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
+    monkeypatch.setattr(recovery, "SETTLE_S", 0.0)
+    monkeypatch.setattr(recovery, "POLL_S", 0.01)
+    said: list[str] = []
+    for may in (False, True):
+        one = Recovery(_Nobody(), _Nobody(), "q", 0.0, said.append, may)  # type: ignore[arg-type]  # enough of them
+        assert not asyncio.run(one.wait())
+        assert bool(restarted) is may
+        assert any("its allowed_faults has no restart" in line for line in said)
+        assert "NOT recovered: n1 AMQP is not open" in said
+
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 
