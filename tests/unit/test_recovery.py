@@ -19,6 +19,7 @@ class _Nobody:
     """A fleet and a journal that remember nothing."""
 
     nodes: ClassVar[dict[str, object]] = {"n1": None}
+    patience: ClassVar[float] = 1.0
 
     def append(self, *_: object, **__: object) -> None:
         """Append nothing."""
