@@ -120,9 +120,12 @@ def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
         assert not [secret for secret in hidden if secret in arguments]
 
 
+PAUSE = {"rabbitmq_partition_handling": "pause_minority"}
+
+
 def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
-    ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "pause_minority"}, print)
+    ansible.play("site.yml", deployed, PAUSE, print)
     assert partition_handling(first) == "{ok,pause_minority}"
     assert whole(deployed)
 
@@ -130,21 +133,19 @@ def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) 
 def test_a_deployment_that_was_cut_short_is_made_good(deployed: Inventory) -> None:
     """The file is as it should be, but the broker is older and has not read it."""
     first = deployed.nodes[0].name
-    ansible.play("site.yml", deployed, {}, print)
     since = started(first)
     on(first, "sudo touch /etc/rabbitmq/rabbitmq.conf")
-    ansible.play("site.yml", deployed, {}, print)
+    ansible.play("site.yml", deployed, PAUSE, print)
     assert started(first) != since
-    assert partition_handling(first) == "{ok,autoheal}"
+    assert partition_handling(first) == "{ok,pause_minority}"
 
 
 def test_other_policies_need_no_restart(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
     since = started(first)
-    ansible.play("site.yml", deployed, {"rabbitmq_mirror_count": 2}, print)
-    assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
-    ansible.play("site.yml", deployed, {}, print)
     assert '"ha-params":3' in on(first, "sudo rabbitmqctl -q list_policies")
+    ansible.play("site.yml", deployed, {**PAUSE, "rabbitmq_mirror_count": 2}, print)
+    assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
     assert started(first) == since
 
 
@@ -153,6 +154,7 @@ def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory)
     on(last, f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}")
     ansible.play("site.yml", deployed, {}, print)
     assert whole(deployed)
+    assert partition_handling(last) == "{ok,autoheal}"
 
 
 def test_an_unreachable_host_is_refused(deployed: Inventory, tmp_path: Path) -> None:
