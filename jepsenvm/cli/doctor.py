@@ -27,7 +27,6 @@ VMS: Final[Mapping[str, Callable[[], None]]] = {
     "VMs: provider": fitness.require_provider,
     "VMs: hardware virtualisation": fitness.require_virtualisation,
     "VMs: box": fitness.require_box,
-    "VMs: memory": fitness.require_memory,
 }
 
 NEEDED = ("iptables", "systemd-run")
@@ -77,7 +76,9 @@ def _machine() -> Iterator[Finding]:
     if lacks is None:
         for what, check in VMS.items():
             yield Finding(what, _problem(check), needed=False)
-    if lacks is None and are_vms_here():
+    if lacks is None and not are_vms_here():
+        yield Finding("VMs: memory", _problem(fitness.require_memory), needed=False)
+    elif lacks is None:
         yield Finding("VMs: all of them run", _problem(lambda: machines.require_running(Path.cwd())))
 
 
