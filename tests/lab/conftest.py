@@ -21,9 +21,13 @@ from jepsenvm.run import preflight
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
 
+LAST = ["test_sources", "test_cloud"]
+"""The one leaves hosts bare, the other makes a lab of its own: before others, these would have to deploy again."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What leaves hosts bare comes last, or the others would have to deploy again."""
-    items.sort(key=lambda item: item.path.stem == "test_sources")
+    """Put the modules that come last in their places."""
+    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
 
 
 @pytest.fixture(scope="session")
