@@ -34,6 +34,7 @@ SSH_CONFIG = """
 Host gate
   HostName {gate}
   Port {port}
+  StrictHostKeyChecking accept-new
 Host {others}
   ProxyJump gate
 Host *
