@@ -156,7 +156,7 @@ def _run(steps: Steps, name: str, words: tuple[str, ...], remark: Callable[[str]
     """Run one experiment; its verdict must be valid, which also says that its fault was proven to bite."""
     store = steps.log / "store"
     said = steps.run(JEPSENVM, "run", "--name", name, "--store", str(store), *GENTLE, *words, expect=None)
-    verdict = re.findall(r"^(?:VALID|INVALID|UNKNOWN).*", said, re.MULTILINE)
+    verdict = re.findall(r"^ *[\d.]+ +((?:VALID|INVALID|UNKNOWN)\b.*)", said, re.MULTILINE)
     if not verdict:
         raise Broken(f"no verdict: {_last(said)}")
     remark(verdict[0].strip())
