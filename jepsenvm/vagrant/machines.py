@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ FOLDER: Final = "jepsenvm_vagrant_dir"
 RUNNING: Final = "running"
 GONE: Final = "not_created"
 
+POWER_CUT: Final = "JEPSENVM_POWER_CUT"
+"""Has the Vagrantfile leave a VM no time to shut down: vagrant-libvirt asks it to even when it is forced to halt."""
+
 STATUS_S: Final = 120.0
 CUT_S: Final = 180.0
 UP_S: Final = 1800.0
@@ -34,7 +38,12 @@ def states(folder: Path, *names: str) -> dict[str, str]:
         said = vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
     except Failed as problem:
         raise Refused(problem.message, remedy="run `vagrant status` there, and `jepsenvm doctor`") from problem
-    return parsed(said)
+    found = parsed(said)
+    if not found:
+        raise Refused(
+            "Vagrant says of no VM what state it is in", remedy="run `vagrant status --machine-readable` there"
+        )
+    return found
 
 
 def parsed(machine_readable: str) -> dict[str, str]:
@@ -68,7 +77,7 @@ def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
 
 def cut(folder: Path, name: str) -> None:
     """Switch a VM off without warning; what it had written to its disk stays."""
-    vagrant(folder, "halt", "--force", name, timeout=CUT_S)
+    vagrant(folder, "halt", "--force", name, timeout=CUT_S, chosen={POWER_CUT: "1"})
 
 
 def on(folder: Path, name: str) -> None:
@@ -81,15 +90,16 @@ def is_off(folder: Path, name: str) -> bool:
     return states(folder, name).get(name, GONE) not in {RUNNING, GONE}
 
 
-def vagrant(folder: Path, *words: str, timeout: float) -> str:
+def vagrant(folder: Path, *words: str, timeout: float, chosen: Mapping[str, str] | None = None) -> str:
     """Run Vagrant in a folder within so many seconds; return what it printed. Raises Refused without it, or Failed."""
     program = shutil.which("vagrant")
     if program is None:
         raise Refused("Vagrant is not installed", remedy="install it, or name other machines with -i")
     try:
         done = subprocess.run(
-            [program, "--no-tty", *words],
+            [program, *words],  # no --no-tty: it would undo --machine-readable
             cwd=folder,
+            env={**os.environ, **(chosen or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
