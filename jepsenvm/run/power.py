@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,6 @@ from typing import Any, Final
 
 from jepsenvm import lab
 from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.run import watchdog
 from jepsenvm.vagrant import machines
 
 
@@ -50,7 +50,7 @@ def _guarded(
 
     def guarded_cut(node: str, seconds: float) -> None:
         _dismiss(folder, node)
-        _watchdogs[folder, node] = watchdog.start(kind, folder, node, seconds)
+        _watchdogs[folder, node] = _watchdog(kind, folder, node, seconds)
         cut(node)
 
     def guarded_on(node: str) -> None:
@@ -58,6 +58,17 @@ def _guarded(
         _dismiss(folder, node)
 
     return Power(guarded_cut, guarded_on, is_off)
+
+
+def _watchdog(kind: str, folder: str, node: str, seconds: float) -> subprocess.Popen[bytes]:
+    """Start what switches the host on so many seconds after this process has ended."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "jepsenvm.run.watchdog", kind, folder, node, f"{seconds:.0f}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _dismiss(folder: str, node: str) -> None:

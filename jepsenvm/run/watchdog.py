@@ -1,11 +1,10 @@
 """Switches a host on again whose power was cut by a controller that has gone since: the host cannot heal itself.
 
-Started by that controller with a pipe as standard input, which ends when the controller does, however that is.
+Started by that controller (power.py) with a pipe as standard input, which ends when the controller does, in any way.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from typing import Final
@@ -14,17 +13,6 @@ from jepsenvm.errors import JepsenvmError
 from jepsenvm.run import power
 
 POLL_S: Final = 5.0
-
-
-def start(kind: str, folder: str, node: str, seconds: float) -> subprocess.Popen[bytes]:
-    """Start a watchdog that switches the host on so many seconds after this process has ended; keep what it returns."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, kind, folder, node, f"{seconds:.0f}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def watch(hosts: power.Power, node: str, seconds: float) -> None:
