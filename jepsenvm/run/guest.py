@@ -27,11 +27,12 @@ def fitted(plan: Plan, fleet: Fleet, inventory: Inventory) -> Plan:
 
     Nothing is deployed, and nothing that is wrong with it is mended.
     """
-    troubles = preflight.broken(fleet)
+    seen = preflight.views(fleet)
+    troubles = preflight.broken(seen)
     if troubles:
         raise Refused(f"the cluster is not whole, and not ours to mend: {troubles[0]}", remedy="have it mended first")
-    views = fleet.each(lambda node: broker.view(fleet, node))
-    strangers = sorted({member for view in views.values() for member in view.members - fleet.nodes.keys()})
+    members = {name for view in seen.values() if isinstance(view, broker.View) for name in view.members}
+    strangers = sorted(members - fleet.nodes.keys())
     if strangers:
         raise Refused(
             f"{inventory.path}: the cluster has members that it does not name: {' '.join(strangers)}",

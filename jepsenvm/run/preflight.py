@@ -99,7 +99,7 @@ def suits(plan: Plan, faults: Iterable[Fault]) -> None:
 
 def unlike(fleet: Fleet, plan: Plan) -> list[str]:
     """Return in what the cluster is not as the plan needs it; empty when it is."""
-    found = broken(fleet)
+    found = broken(views(fleet))
     if found:
         return found
     for node, one in settings(fleet).items():
@@ -110,14 +110,17 @@ def unlike(fleet: Fleet, plan: Plan) -> list[str]:
     return found
 
 
-def broken(fleet: Fleet) -> list[str]:
-    """Return what keeps the cluster from being whole, as each node sees it."""
-    nodes = sorted(fleet.nodes)
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
-    found = [f"{node}: RabbitMQ is not up ({_line(v)})" for node, v in views.items() if isinstance(v, Exception)]
-    for node, view in views.items():
+def views(fleet: Fleet) -> dict[str, broker.View | Exception]:
+    """Return the cluster as each node sees it; what kept a node from answering stands in its place."""
+    return fleet.each_or_error(lambda node: broker.view(fleet, node))
+
+
+def broken(seen: Mapping[str, broker.View | Exception]) -> list[str]:
+    """Return what keeps the cluster of these nodes from being whole, as each of them sees it."""
+    found = [f"{node}: RabbitMQ is not up ({_line(v)})" for node, v in seen.items() if isinstance(v, Exception)]
+    for node, view in seen.items():
         if isinstance(view, broker.View):
-            found += [f"{node}: {trouble}" for trouble in view.troubles(nodes)]
+            found += [f"{node}: {trouble}" for trouble in view.troubles(sorted(seen))]
     return found
 
 
