@@ -44,7 +44,7 @@ def require_provider() -> None:
 
 def require_virtualisation() -> None:
     """Raise Refused where VMs would be emulated in software, which is many times slower."""
-    if is_emulated(read_chosen(), Path("/proc/cpuinfo").read_text(encoding="utf-8")):
+    if _emulated(read_chosen()):
         raise Refused(
             "this machine virtualises nothing in hardware: libvirt emulates, and VirtualBox may refuse",
             remedy="switch it on in the firmware or the hypervisor, or be patient (the Vagrantfile is)",
@@ -62,7 +62,7 @@ def require_box() -> None:
 def require_memory() -> None:
     """Raise Refused unless the VMs' memory is free now."""
     chosen = read_chosen()
-    emulated = is_emulated(chosen, Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    emulated = _emulated(chosen)
     wanted = int(chosen["nodes"]) * (int(chosen["memory"]) + (EMULATED_VM_MIB if emulated else 0))
     available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
     free = int(available[1]) // 1024 if available else wanted
@@ -71,6 +71,10 @@ def require_memory() -> None:
             f"{chosen['nodes']} VMs want {wanted} MiB, and {free} MiB are free",
             remedy="set fewer nodes or less memory in vagrant.yml",
         )
+
+
+def _emulated(chosen: Mapping[str, Any]) -> bool:
+    return is_emulated(chosen, Path("/proc/cpuinfo").read_text(encoding="utf-8"))
 
 
 def is_emulated(chosen: Mapping[str, Any], cpuinfo: str) -> bool:
