@@ -24,7 +24,7 @@ class Facts:
     global_addresses: tuple[str, ...]
     """Those of its own addresses that peers can connect to without naming an interface."""
     clock_offset: float
-    """Seconds that the node's wall clock is ahead of ours, to within the way of an answer over SSH."""
+    """Seconds that the node's clock (see ``onnode.wall``) is ahead of ours, to within the way of an answer over SSH."""
     missing: tuple[str, ...]
     """Programs that faults need and the node has not."""
 

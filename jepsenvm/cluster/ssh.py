@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,9 @@ TASKS_A_NODE: Final = 4
 
 MARK: Final = "jepsenvm-begins"
 """Ends what is sudo's on the standard input."""
+
+_IMPORT: Final = re.compile(r"^from jepsenvm\.cluster\.onnode\.(\w+) import \w+\n", re.MULTILINE)
+_FUTURE: Final = "from __future__ import annotations\n"
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,11 @@ class Fleet:
 
 
 def source(program: str) -> str:
-    """Return the source of a program of ``jepsenvm.cluster.onnode``."""
+    """Return the source of a program of ``jepsenvm.cluster.onnode``; what it imports from there is put in its place."""
+    return _IMPORT.sub(lambda found: _read(found[1]).replace(_FUTURE, ""), _read(program))
+
+
+def _read(program: str) -> str:
     return files("jepsenvm.cluster.onnode").joinpath(f"{program}.py").read_text()
 
 

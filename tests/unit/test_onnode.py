@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from jepsenvm.cluster import hosts
 from jepsenvm.cluster.fire import argv
-from jepsenvm.cluster.onnode import datagrams, processes, shape
+from jepsenvm.cluster.onnode import datagrams, fire, processes, shape, wall
 from jepsenvm.cluster.ssh import _AtOnce, source
+from jepsenvm.faults import clock
 from jepsenvm.faults.abilities import ABILITIES
 from jepsenvm.faults.kind import Action, shell
 from jepsenvm.run.look import LOOKS
@@ -30,8 +32,31 @@ TCP6 = """  sl  local_address                         remote_address            
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_nodes_run_programs_on_python_3_9(program: str) -> None:
-    ast.parse(source(program), feature_version=(3, 9))
+def test_nodes_run_programs_on_python_3_9_and_nothing_else(program: str) -> None:
+    compile(source(program), program, "exec")
+    parsed = ast.walk(ast.parse(source(program), feature_version=(3, 9)))
+    assert not [node for node in parsed if isinstance(node, ast.ImportFrom) and "jepsenvm" in (node.module or "")]
+
+
+def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on a VM: what a clock set back by 125 s was to do at an instant, it did 125 s too late."""
+    monkeypatch.setattr(wall, "MOVED", tmp_path / "clock")
+    monkeypatch.setattr(fire, "hurry", lambda: None)
+    assert wall.wall() == pytest.approx(time.time(), abs=60)
+    wall.MOVED.write_text(f"{time.time() - time.monotonic() - 3600}\n")
+    assert wall.wall() == pytest.approx(time.time() - 3600, abs=60)
+    at = wall.wall() + 0.01
+    assert fire.fire({"at": at, "id": "1", "timeout": 1}, []) == {
+        "began": pytest.approx(at, abs=60),
+        "fired": pytest.approx(at, abs=60),
+        "said": [],
+    }
+
+
+def test_the_clock_fault_keeps_its_time_where_the_programs_look() -> None:
+    assert str(wall.MOVED) in clock.SWEEP
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Exchange numbered UDP datagrams with all peers, and count what comes: how many, how often, in which order, how fast.
 
-Standard input: {"at": instant of this node's clock at which all start, "run": number, "peers": {name: address}, "self":
-name, "port": port, "count": datagrams to each, "every-ms": pace, "size": bytes, "linger-s": seconds}. Standard output:
-{"sent": count, "behind-ms": how late it started, "heard": {peer: {"count": different ones, "copies": of a number that
-had come, "late": those overtaken, "bytes": of all, "seconds": from first to last}}, "echo": {peer: {"count",
-"median-ms", "max-ms"}}}.
+Standard input: {"at": instant of this node's clock (see ``wall``) at which all start, "run": number, "peers": {name:
+address}, "self": name, "port": port, "count": datagrams to each, "every-ms": pace, "size": bytes, "linger-s": seconds}.
+Standard output: {"sent": count, "behind-ms": how late it started, "heard": {peer: {"count": different ones, "copies":
+of a number that had come, "late": those overtaken, "bytes": of all, "seconds": from first to last}}, "echo": {peer:
+{"count", "median-ms", "max-ms"}}}.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import struct
 import sys
 import time
 from typing import Any
+
+from jepsenvm.cluster.onnode.wall import wall
 
 # What it is, whose run, kind (0 sent, 1 echoed), the sender's index of the peer, number, sender's monotonic clock.
 HEADER = struct.Struct("!4sIBHId")
@@ -80,7 +82,7 @@ class Exchange:
     def run(self) -> dict[str, Any]:
         """Send at the pace, listen and echo all the while, and return the figures."""
         pace, count = self.order["every-ms"] / 1000, self.order["count"]
-        wait = self.order["at"] - time.time()
+        wait = self.order["at"] - wall()
         start = time.monotonic() + max(0.0, wait)
         for number in range(count):
             self.listen_until(start + number * pace)

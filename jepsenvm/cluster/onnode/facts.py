@@ -3,7 +3,8 @@
 import json
 import shutil
 import subprocess
-import time
+
+from jepsenvm.cluster.onnode.wall import wall
 
 addresses = []
 for link in json.loads(subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout):
@@ -18,7 +19,7 @@ print(
     json.dumps(
         {
             "addresses": addresses,
-            "clock": time.time(),
+            "clock": wall(),
             "missing": [name for name in programs if not shutil.which(name)],
         }
     )

@@ -1,4 +1,4 @@
-"""Start the processes of a fault, and let all of them act at one instant of this node's clock.
+"""Start the processes of a fault, and let all of them act at one instant of this node's clock (see ``wall``).
 
 Standard input: {"at": instant, "actions": [{"argv": [...], "stdin": text}], "note": {...} or null, "id": text,
 "forget": bool, "timeout": seconds}. Standard output: {"began": instant, "fired": instant, "said": [lines of all]}.
@@ -20,6 +20,8 @@ import threading
 import time
 from pathlib import Path
 from typing import IO, Any
+
+from jepsenvm.cluster.onnode.wall import wall
 
 NOTES = Path("/run/jepsenvm/faults")
 SPIN_S = 0.0005  # sleeping ends a little late; the last bit is spent awake, and no longer: hosts may share processors
@@ -106,28 +108,32 @@ def main() -> None:
 
 def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
     """Wait for the instant, let all processes act, and wait for them."""
+    # What acts may move the wall clock: all is timed by the monotonic one.
+    ahead = wall() - time.monotonic()
+    at = order["at"] - ahead
     for one in started:
         one.hurry()
     hurry()
     ended: Ended[tuple[Started, float]] = queue.Queue()
     for one in started:
         threading.Thread(target=watch, args=(one, ended), daemon=True).start()
-    sleep_until(order["at"] - LAST_LOOK_S)
+    sleep_until(at - LAST_LOOK_S)
     for one in started:
         one.check()  # nothing acts when one of them could not get ready
     note = NOTES / f"{order['id']}.json"
     if order.get("note") is not None:
         keep(note, order["note"])
-    sleep_until(order["at"] - SPIN_S)
-    while time.time() < order["at"]:
+    sleep_until(at - SPIN_S)
+    while time.monotonic() < at:
         pass
-    began = time.time()
+    began = time.monotonic()
     for one in started:
         one.give()
     fired = wait(started, ended, order["timeout"]) if started else began
     if order.get("forget"):
         note.unlink(missing_ok=True)
-    return {"began": began, "fired": fired, "said": [line for one in started for line in one.lines(one.out)]}
+    said = [line for one in started for line in one.lines(one.out)]
+    return {"began": began + ahead, "fired": fired + ahead, "said": said}
 
 
 def hurry() -> None:
@@ -142,7 +148,7 @@ def hurry() -> None:
 def watch(one: Started, ended: Ended[tuple[Started, float]]) -> None:
     """Tell when a process ended, without the delays of polling for it."""
     one.process.wait()
-    ended.put((one, time.time()))
+    ended.put((one, time.monotonic()))
 
 
 def wait(started: list[Started], ended: Ended[tuple[Started, float]], timeout: float) -> float:
@@ -161,8 +167,8 @@ def wait(started: list[Started], ended: Ended[tuple[Started, float]], timeout: f
 
 
 def sleep_until(instant: float) -> None:
-    """Sleep until an instant of the wall clock; not at all when it has passed."""
-    time.sleep(max(0.0, instant - time.time()))
+    """Sleep until an instant of the monotonic clock; not at all when it has passed."""
+    time.sleep(max(0.0, instant - time.monotonic()))
 
 
 def keep(note: Path, content: Any) -> None:
