@@ -94,10 +94,11 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
 
 @group.command("status")
 @options.inventory
+@options.existing
 @options.patience
-def status(inventory_path: Path | None, patience: float | None) -> None:
+def status(inventory_path: Path | None, *, existing: bool, patience: float | None) -> None:
     """Show what is in force on every node and since when, and who reaches whom."""
-    inventory = inventory_for(inventory_path, patience=patience, may_be_off=True)
+    inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
     console = _console()
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         table = Table("node", "fault", "whom", "since")

@@ -19,14 +19,15 @@ from jepsenvm.run.power import power_of
 
 @click.command("heal")
 @options.inventory
+@options.existing
 @options.patience
 @click.option("--script", is_flag=True, help="Print the shell script that does it, to be run as root on a node.")
-def command(inventory_path: Path | None, *, patience: float | None, script: bool) -> None:
+def command(inventory_path: Path | None, *, existing: bool, patience: float | None, script: bool) -> None:
     """Remove every fault of ours from every node, from any state, and say what was removed."""
     if script:
         click.echo(heal_and_disarm())
         return
-    inventory = inventory_for(inventory_path, patience=patience, may_be_off=True)
+    inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
     failed = _switched_on(inventory)
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         folder = running(inventory)

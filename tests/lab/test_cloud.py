@@ -239,6 +239,8 @@ def test_a_cluster_of_others_is_tested_and_left_as_it_was(
     assert definitions() == before
     assert "JEPSENVM" not in on("n1", "iptables -w -S; ip6tables -w -S")
     assert ".jepsenvm" not in on("n1", "ls -A /etc/rabbitmq")
+    assert "nothing to heal" in jepsenvm("heal", *where, "--existing", expect=0).stdout
+    assert "none" in jepsenvm("fault", "status", *where, "--existing", expect=0).stdout
 
 
 def definitions() -> list[str]:
