@@ -113,9 +113,12 @@ def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
     hidden = [file.read_text().strip() for file in deployed.secrets_dir.iterdir()]
     assert not [secret for secret in hidden if secret in log.read_text()]
     # The patterns come by standard input: as arguments, sudo would write them to the journal itself.
+    search = "sudo grep --recursive --files-with-matches --fixed-strings --file=- --exclude=erl_crash.dump"
     for node in deployed.nodes:
-        search = "sudo grep --recursive --files-with-matches --fixed-strings --file=- /etc /run /var/log || true"
-        assert on(node.name, search, "\n".join(hidden)).splitlines() == ["/etc/rabbitmq/definitions.json"]
+        found = on(node.name, f"{search} /etc /run /var/log || true", "\n".join(hidden)).splitlines()
+        assert found == ["/etc/rabbitmq/definitions.json"]
+        # 3.10.8 crashes now and then as nodes start together (feature flags); Erlang's dump of its memory is its own.
+        assert not on(node.name, "sudo find /var/log/rabbitmq -name erl_crash.dump -perm /o=rwx")
         arguments = on(node.name, "sudo ps axww -o args")
         assert not [secret for secret in hidden if secret in arguments]
 
