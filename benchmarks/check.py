@@ -26,10 +26,10 @@ import numpy as np
 import pyarrow as pa
 
 from jepsenvm.checkers.total_queue import COUNTED
+from jepsenvm.experiment.analysis import judge
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import SCHEMA
 from jepsenvm.history.op import TYPES
-from jepsenvm.run.judge import judge
 
 BATCH = 800
 """Enqueues of a batch: 8,000 messages a second, a batch every 100 ms."""
@@ -48,7 +48,11 @@ def write(path: Path, enqueues: int) -> None:
             came = came[came % 10_007 != 7]
             came = np.concatenate([came, came[came % 1_009 == 3]])
             stream.write_batch(_batch(start, sent, came))
-        stream.write_batch(_rows(np.array([2, 2]), ["invoke", "ok"], np.array([0, 0]), np.array([True, True]), 10**12))
+        stream.write_batch(
+            _rows(
+                np.array([2, 2]), ["invoke", "ok"], np.array([0, 0]), np.array([True, True]), 10**12
+            )
+        )
 
 
 def _batch(start: int, sent: np.ndarray, came: np.ndarray) -> pa.RecordBatch:
@@ -58,7 +62,9 @@ def _batch(start: int, sent: np.ndarray, came: np.ndarray) -> pa.RecordBatch:
     return _rows(f, types, np.repeat(np.concatenate([sent, came]), 2), no_value, start * 125_000)
 
 
-def _rows(f: np.ndarray, types: list[str], values: np.ndarray, no_value: np.ndarray, began: int) -> pa.RecordBatch:
+def _rows(
+    f: np.ndarray, types: list[str], values: np.ndarray, no_value: np.ndarray, began: int
+) -> pa.RecordBatch:
     rows = len(f)
     codes: dict[str, int] = {name: code for code, name in enumerate(TYPES)}
     columns = {
@@ -90,7 +96,9 @@ def by_counters(path: Path) -> list[int]:
             counter.update(chunk.value[history.mask(chunk, type_, f) & chunk.has_value].tolist())
     attempted, acknowledged, dequeued = sets
     ok = dequeued & attempted
-    unexpected = Counter({value: count for value, count in dequeued.items() if value not in attempted})
+    unexpected = Counter(
+        {value: count for value, count in dequeued.items() if value not in attempted}
+    )
     found = (acknowledged - dequeued, dequeued - ok - unexpected, unexpected, ok - acknowledged)
     return [multiset.total() for multiset in found]
 
@@ -119,15 +127,21 @@ def _watch(own: list[int]) -> None:
 
 def _in_a_process_of_its_own(way: str, path: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.check", "--measure", way, str(path)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return dict(
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    )
 
 
 def main() -> None:
     """Print a table, a line for each size and way."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("enqueues", nargs="*", type=int, default=[100_000, 1_000_000])
     parser.add_argument(
-        "--no-peer", action="store_true", help="leave the Counters out: they take minutes and gigabytes"
+        "--no-peer",
+        action="store_true",
+        help="leave the Counters out: they take minutes and gigabytes",
     )
     ways = ["jepsenvm"] if parser.parse_args().no_peer else list(WAYS)
     print("    enqueues  file MB       way  seconds  cpu s  ratio  peak MB  own MB")

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result, Results, Verdict, check
-from jepsenvm.errors import Failed, JepsenvmError, Refused
+from jepsenvm.errors import JepsenvmError, RunError, UsageError
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import History, from_ops
@@ -16,14 +16,14 @@ from jepsenvm.plan.config import Plan
 __version__ = version("jepsenvm")
 
 __all__ = [
-    "Failed",
     "History",
     "JepsenvmError",
     "Op",
     "Plan",
-    "Refused",
     "Result",
     "Results",
+    "RunError",
+    "UsageError",
     "Verdict",
     "check",
     "from_ops",

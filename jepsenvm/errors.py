@@ -30,24 +30,28 @@ class JepsenvmError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.node}: " if self.node else ""
-        ran = f" (`{self.command}` exited {self.status})" if self.command and self.status is not None else ""
+        ran = (
+            f" (`{self.command}` exited {self.status})"
+            if self.command and self.status is not None
+            else ""
+        )
         way_out = f"; {self.remedy}" if self.remedy else ""
         return " ".join(f"{where}{self.message}{ran}{way_out}".split())
 
 
-class Refused(JepsenvmError):  # noqa: N818 - named after what happened: it was refused, and nothing was changed
+class UsageError(JepsenvmError):
     """Bad usage, bad configuration or a host that is not fit: nothing was changed (exit status 254)."""
 
     exit_status = 254
 
 
-class Failed(JepsenvmError):  # noqa: N818 - the counterpart of Refused
+class RunError(JepsenvmError):
     """Something broke midway, after a change was made and then healed (exit status 255)."""
 
 
-class CommandFailed(Failed):
+class CommandError(RunError):
     """A command on a node, or on this machine, exited with another status than 0."""
 
 
-class Unreachable(Failed):
+class UnreachableError(RunError):
     """A node did not answer over SSH within its deadline."""

@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import FaultInterval, fault_intervals
 from jepsenvm.checkers.latency import pairs
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import SECOND, Window, windows
 from jepsenvm.history.table import TYPE_CODES, History, Ints
+from jepsenvm.history.units import SECOND
 
 NOT_ASKED: Final = ("drain", "recover", "dequeue")
 """The f's that say nothing of what a node does for the load: they come after it, or without being asked for."""
@@ -55,7 +56,7 @@ def availability(history: History, *, within: float | None = None) -> Result:
     All figures are seconds. ``within`` is the limit of the time from the last healing until the cluster was whole, by
     itself: longer, or with a node restarted, is invalid; unknown when nobody looked in time.
     """
-    found = windows(history)
+    found = fault_intervals(history)
     oks, begin, end = _oks(history)
     healed = max((window.ended for window in found if window.ended is not None), default=None)
     recovered = _recovered(history, healed)
@@ -83,19 +84,29 @@ def availability(history: History, *, within: float | None = None) -> Result:
     return Result(*_judged(within, None if unhealed else healed, recovered), figures)
 
 
-def _judged(within: float, healed: int | None, recovered: _Recovered | None) -> tuple[Verdict, tuple[str, ...]]:
+def _judged(
+    within: float, healed: int | None, recovered: _Recovered | None
+) -> tuple[Verdict, tuple[str, ...]]:
     in_time = f"recover by itself within {within:g} s of the last healing"
     if healed is None:
-        return Verdict.UNKNOWN, (f"whether the cluster would {in_time} is not known: not every fault was healed",)
+        return Verdict.UNKNOWN, (
+            f"whether the cluster would {in_time} is not known: not every fault was healed",
+        )
     if recovered is None:
-        return Verdict.UNKNOWN, (f"whether the cluster would {in_time} is not known: the run ended before",)
+        return Verdict.UNKNOWN, (
+            f"whether the cluster would {in_time} is not known: the run ended before",
+        )
     if recovered.restarted:
-        return Verdict.INVALID, (f"the cluster did not {in_time}: {' '.join(recovered.restarted)} had to be restarted",)
+        return Verdict.INVALID, (
+            f"the cluster did not {in_time}: {' '.join(recovered.restarted)} had to be restarted",
+        )
     troubled, took = ((moment - healed) / SECOND for moment in (recovered.not_before, recovered.at))
     if took <= within and not recovered.troubles:
         return Verdict.VALID, ()
     if troubled > within:
-        return Verdict.INVALID, (f"the cluster did not {in_time}: it was still in trouble after {troubled:.1f} s",)
+        return Verdict.INVALID, (
+            f"the cluster did not {in_time}: it was still in trouble after {troubled:.1f} s",
+        )
     return Verdict.UNKNOWN, (
         f"whether the cluster did {in_time} is not known: the last look at it was {took:.1f} s after it",
     )
@@ -116,7 +127,9 @@ def _oks(history: History) -> tuple[dict[str, _Oks], int, int]:
         for code in np.unique(some.node[asked]):
             rows = ok & (some.node == code)
             parts.setdefault(int(code), []).append((some.invoked[rows], some.completed[rows]))
-    oks = {history.nodes[code] if code >= 0 else "-": _in_order(mine) for code, mine in parts.items()}
+    oks = {
+        history.nodes[code] if code >= 0 else "-": _in_order(mine) for code, mine in parts.items()
+    }
     return oks, min(begins, default=0), max(ends, default=0)
 
 
@@ -135,17 +148,27 @@ def _silence(gaps: Ints) -> dict[str, float]:
 
 def _recovered(history: History, healed: int | None) -> _Recovered | None:
     """Return what the last recovery on record came to."""
-    records = [op for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)]
+    records = [
+        op for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)
+    ]
     if not records:
         return None
     op, data = records[-1], records[-1].data
     # It looked for so many seconds until this record; trouble-seconds, if any, is until when it saw trouble in them.
     began, trouble = op.time - round(data["seconds"] * SECOND), data.get("trouble-seconds")
-    not_before = op.time if data["troubles"] else began + round(trouble * SECOND) if trouble is not None else healed
+    not_before = (
+        op.time
+        if data["troubles"]
+        else began + round(trouble * SECOND)
+        if trouble is not None
+        else healed
+    )
     return _Recovered(op.time, not_before or 0, data["restarted"], data["troubles"])
 
 
-def _until_whole(window: Window, found: Sequence[Window], recovered: _Recovered | None) -> float | None:
+def _until_whole(
+    window: FaultInterval, found: Sequence[FaultInterval], recovered: _Recovered | None
+) -> float | None:
     """Return the seconds from a healing until the cluster was seen whole; None where another fault ended later."""
     ended = window.ended
     if ended is None or recovered is None or recovered.troubles:

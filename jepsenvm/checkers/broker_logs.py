@@ -46,15 +46,25 @@ def broker_logs(
         if name in forbidden
     ]
     verdict = Verdict.INVALID if reasons else Verdict.VALID
-    silent = sorted(node for node in {*_nodes(history), *logs} if not sizes.get(node)) if forbidden else []
+    silent = (
+        sorted(node for node in {*_nodes(history), *logs} if not sizes.get(node))
+        if forbidden
+        else []
+    )
     if silent:
         verdict = Verdict.INVALID if reasons else Verdict.UNKNOWN
         reasons.append(f"there is no log of {' '.join(silent)} to search for what the plan forbids")
-    totals = {name: sum(seen[name]["count"] for seen in found.values() if name in seen) for name in wanted}
-    return Result(verdict, tuple(reasons), {"line-counts": sizes, "counts": totals, "by-node": found})
+    totals = {
+        name: sum(seen[name]["count"] for seen in found.values() if name in seen) for name in wanted
+    }
+    return Result(
+        verdict, tuple(reasons), {"line-counts": sizes, "counts": totals, "by-node": found}
+    )
 
 
-def _counted(lines: Iterable[str], wanted: Mapping[str, re.Pattern[str]]) -> tuple[int, dict[str, dict[str, Any]]]:
+def _counted(
+    lines: Iterable[str], wanted: Mapping[str, re.Pattern[str]]
+) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return how many lines there are, and of each pattern that matched how many did, and the first."""
     total, found = 0, dict[str, dict[str, Any]]()
     for line in lines:

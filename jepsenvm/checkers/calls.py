@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jepsenvm.checkers.windows import SECOND
 from jepsenvm.history.op import NEMESIS, TYPES, Type
 from jepsenvm.history.table import Chunk, History
+from jepsenvm.history.units import SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,18 @@ def _call(asked: _Row, answer: _Row) -> Call:
 
 
 def _in_doubt(asked: _Row) -> Call:
-    return Call(asked.process, asked.f, "info", asked.value, None, asked.number, None, asked.time, None, asked.node)
+    return Call(
+        asked.process,
+        asked.f,
+        "info",
+        asked.value,
+        None,
+        asked.number,
+        None,
+        asked.time,
+        None,
+        asked.node,
+    )
 
 
 def _rows(history: History, fs: tuple[str, ...]) -> Iterator[_Row]:
@@ -139,9 +150,19 @@ def _chunk_rows(history: History, chunk: Chunk, fs: tuple[str, ...], before: int
     codes = [code for code, name in enumerate(history.names) if name in fs]
     rows = np.flatnonzero(np.isin(chunk.f, codes) & (chunk.process != NEMESIS))
     # Lists first: taking numpy's numbers out one by one costs more than all the rest.
-    columns = (chunk.type, chunk.f, chunk.process, chunk.value, chunk.has_value, chunk.time, chunk.node)
+    columns = (
+        chunk.type,
+        chunk.f,
+        chunk.process,
+        chunk.value,
+        chunk.has_value,
+        chunk.time,
+        chunk.node,
+    )
     lists = (column[rows].tolist() for column in columns)
-    for row, type_, f, process, value, has_value, time, node in zip(rows.tolist(), *lists, strict=True):
+    for row, type_, f, process, value, has_value, time, node in zip(
+        rows.tolist(), *lists, strict=True
+    ):
         yield _Row(
             before + row,
             TYPES[type_],

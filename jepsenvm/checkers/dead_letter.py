@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from jepsenvm.checkers.fault_intervals import attribute
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result
-from jepsenvm.checkers.windows import attribute
 from jepsenvm.history.table import History, Ints
 
 AT_LEAST_ONCE: Final = "at-least-once"
@@ -27,4 +27,6 @@ def dead_letter(history: History, *, strategy: str) -> Result:
         return [f"{count:,} never arrived in the dead-letter queue: {who}{excuse}"]
 
     total = total_queue(history, drain_required=True, tell_lost=never_arrived)
-    return Result(total.verdict, total.reasons, {**total.figures, "strategy": strategy, "promised": promised})
+    return Result(
+        total.verdict, total.reasons, {**total.figures, "strategy": strategy, "promised": promised}
+    )

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import SECOND
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import TYPE_CODES, History
+from jepsenvm.history.units import SECOND
 
 SHOWN: Final = 100
 """So many groups stand in a result, those that occurred most; the counts are exact."""
@@ -32,7 +32,9 @@ class _Group:
     nodes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, parts: list[str], node: str, first: int, count: int) -> None:
-        self.parts = [mine if mine == other else "N" for mine, other in zip(self.parts, parts, strict=True)]
+        self.parts = [
+            mine if mine == other else "N" for mine, other in zip(self.parts, parts, strict=True)
+        ]
         self.first = min(self.first, first)
         self.nodes[node] += count
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from jepsenvm.checkers.fault_intervals import (
+    FaultInterval,
+    acknowledgements,
+    fault_intervals,
+    in_force,
+)
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import SECOND, Window, acknowledgements, in_force, windows
+from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.table import History, Ints
-
-SCHEDULE: Final = "schedule"
-"""The f of the nemesis op whose ``data`` lists the planned steps."""
+from jepsenvm.history.units import SECOND
 
 
 def faults(history: History) -> Result:
@@ -17,23 +19,31 @@ def faults(history: History) -> Result:
 
     A run that broke nothing says nothing about the broker. Whether each fault met any load is for ``vacuity`` to say.
     """
-    seen = windows(history)
+    seen = fault_intervals(history)
     times, _ = acknowledgements(history)
     planned = [len(op.data) for op in history.nemesis_ops() if op.f == SCHEDULE]
     figures = [_figures(times, window) for window in seen]
     reasons = [reason for window in seen for reason in _doubts(window)]
-    missing = {number for count in planned for number in range(1, count + 1)} - {window.number for window in seen}
+    missing = {number for count in planned for number in range(1, count + 1)} - {
+        window.number for window in seen
+    }
     if missing:
-        reasons.append(f"only {planned[-1] - len(missing)} of {planned[-1]} planned faults were injected")
+        reasons.append(
+            f"only {planned[-1] - len(missing)} of {planned[-1]} planned faults were injected"
+        )
     if not planned:
         reasons.append("the history does not tell which faults were planned")
     if not len(times):
         reasons.append("nothing was ever acknowledged, so there was nothing to lose")
     verdict = Verdict.UNKNOWN if reasons else Verdict.VALID
-    return Result(verdict, tuple(reasons), {"planned-count": planned[-1] if planned else None, "windows": figures})
+    return Result(
+        verdict,
+        tuple(reasons),
+        {"planned-count": planned[-1] if planned else None, "windows": figures},
+    )
 
 
-def _doubts(window: Window) -> list[str]:
+def _doubts(window: FaultInterval) -> list[str]:
     if window.problems:
         return [f"{window.title} is not proven: {'; '.join(window.problems)}"]
     if window.in_force is None:
@@ -43,7 +53,7 @@ def _doubts(window: Window) -> list[str]:
     return []
 
 
-def _figures(acknowledged: Ints, window: Window) -> dict[str, object]:
+def _figures(acknowledged: Ints, window: FaultInterval) -> dict[str, object]:
     def seconds(time: int | None) -> float | None:
         return None if time is None else round(time / SECOND, 3)
 

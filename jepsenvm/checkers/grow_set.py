@@ -29,7 +29,11 @@ def grow_set(history: History) -> Result:
     """
     read = _last_read(history)
     if read is None or not isinstance(read.answered, list | tuple | set | frozenset):
-        found = "it was never read" if read is None else f"its last read is no collection: {read.answered!r}"
+        found = (
+            "it was never read"
+            if read is None
+            else f"its last read is no collection: {read.answered!r}"
+        )
         return Result(Verdict.UNKNOWN, (f"what became of the set is not known: {found}",), {})
     attempted = _values(history, history.values("invoke", "add"))
     acknowledged = _values(history, history.values("ok", "add"))
@@ -64,14 +68,18 @@ def _verdict(figures: dict[str, Any]) -> tuple[Verdict, tuple[str, ...]]:
     counts = {name: figures[f"{name}-count"] for name in said}
     reasons = tuple(f"{count:,} {name}: {said[name]}" for name, count in counts.items() if count)
     invalid = counts["lost"] or counts["unexpected"]
-    return Verdict.INVALID if invalid else Verdict.UNKNOWN if counts["undecided"] else Verdict.VALID, reasons
+    return Verdict.INVALID if invalid else Verdict.UNKNOWN if counts[
+        "undecided"
+    ] else Verdict.VALID, reasons
 
 
 def _last_read(history: History) -> Call | None:
     """Return the read that was ok last; one whose invocation is not recorded stands for itself."""
     found, orphans = calls(history, "read")
     return max(
-        (call for call in (*found, *orphans) if call.type == "ok"), key=lambda call: call.returned or 0, default=None
+        (call for call in (*found, *orphans) if call.type == "ok"),
+        key=lambda call: call.returned or 0,
+        default=None,
     )
 
 

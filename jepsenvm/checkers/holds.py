@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from jepsenvm.checkers.calls import Call, seconds
-from jepsenvm.checkers.windows import SECOND
+from jepsenvm.history.units import SECOND
 
 FOREVER: Final = int(np.iinfo(np.int64).max)
 
@@ -48,7 +48,11 @@ class Hold:
     @property
     def story(self) -> str:
         """The hold in words."""
-        until = "and never released it" if self.release is None else f"until {seconds(self.release.began)}"
+        until = (
+            "and never released it"
+            if self.release is None
+            else f"until {seconds(self.release.began)}"
+        )
         how = "" if self.release is None else " (release invoked)"
         return f"{self.acquire.who} held the lock from {seconds(self.acquire.ended or 0)} (acquire ok) {until}{how}"
 

@@ -9,12 +9,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import NEVER, FaultInterval, fault_intervals
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import NEVER, Window, windows
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints
 
-QUANTILES: Final[Mapping[str, float]] = {"p50-ms": 0.5, "p95-ms": 0.95, "p99-ms": 0.99, "max-ms": 1.0}
+QUANTILES: Final[Mapping[str, float]] = {
+    "p50-ms": 0.5,
+    "p95-ms": 0.95,
+    "p99-ms": 0.99,
+    "max-ms": 1.0,
+}
 """Each is a latency that occurred: the smallest that so large a share of the ops did not exceed."""
 
 _MS: Final = 1_000_000
@@ -63,7 +68,7 @@ def latency(history: History) -> Result:
     An op is within every fault that was there at any moment of it, from the injection until it was seen healed; before
     and after are the ops of the quiet stretches on either side, which touch no fault at all.
     """
-    found = sorted(windows(history), key=lambda window: window.injected)
+    found = sorted(fault_intervals(history), key=lambda window: window.injected)
     took: dict[str, dict[Any, list[Ints]]] = defaultdict(lambda: defaultdict(list))
     for some in pairs(history):
         ok = some.type == TYPE_CODES["ok"]
@@ -71,12 +76,14 @@ def latency(history: History) -> Result:
         for code in np.unique(some.f[ok]):
             of_f = ok & (some.f == code)
             for stretch, rows in stretches.items():
-                took[history.names[code]][stretch].append((some.completed - some.invoked)[of_f & rows])
+                took[history.names[code]][stretch].append(
+                    (some.completed - some.invoked)[of_f & rows]
+                )
     by_f = {f: _figures(parts, found) for f, parts in sorted(took.items())}
     return Result(Verdict.VALID, (), {"by-f": by_f})
 
 
-def _stretches(some: Pairs, found: Sequence[Window]) -> Iterator[tuple[Any, Any]]:
+def _stretches(some: Pairs, found: Sequence[FaultInterval]) -> Iterator[tuple[Any, Any]]:
     """Yield names of stretches of time, and which ops are theirs: all, within a window, or so many windows later."""
     quiet = np.ones(len(some.f), dtype=bool)
     yield "all", quiet.copy()
@@ -90,7 +97,7 @@ def _stretches(some: Pairs, found: Sequence[Window]) -> Iterator[tuple[Any, Any]
         yield ("quiet", count), quiet & (after == count)
 
 
-def _figures(parts: Mapping[Any, Sequence[Ints]], found: Sequence[Window]) -> dict[str, Any]:
+def _figures(parts: Mapping[Any, Sequence[Ints]], found: Sequence[FaultInterval]) -> dict[str, Any]:
     around = [
         {
             "window": window.number,

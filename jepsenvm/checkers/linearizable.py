@@ -52,7 +52,9 @@ class Linearization:
     """The other calls that were open then; those in doubt are among them."""
 
 
-def linearize(calls: Sequence[Call], model: Model, bounds: Bounds = DEFAULT_BOUNDS) -> Linearization:
+def linearize(
+    calls: Sequence[Call], model: Model, bounds: Bounds = DEFAULT_BOUNDS
+) -> Linearization:
     """Say whether these calls, by invocation, are linearizable as this model; unknown when a bound ends the search.
 
     Failed calls did not happen. Calls in doubt may take effect at any time after their invocation, or never.
@@ -87,7 +89,11 @@ class _Schedule:
 
 def _schedule(calls: Sequence[Call], model: Model) -> _Schedule:
     """Prepare what the search needs. A read in doubt explains nothing and is left out."""
-    kept = [call for call in calls if call.type == "ok" or (call.type == "info" and call.f not in model.reads)]
+    kept = [
+        call
+        for call in calls
+        if call.type == "ok" or (call.type == "info" and call.f not in model.reads)
+    ]
     what = [(call.f, model.operand(call)) for call in kept]
     bits = [0] * len(kept)
     alike: dict[tuple[str, Any], list[int]] = {}
@@ -215,7 +221,9 @@ class _Search:
         for group in self._schedule.alike:
             if self._schedule.calls[group[0]].invoked > row:
                 return  # and so are all groups after it
-            number = next((number for number in group if not spent & self._schedule.bits[number]), None)
+            number = next(
+                (number for number in group if not spent & self._schedule.bits[number]), None
+            )
             if number is not None and self._schedule.calls[number].invoked < row:
                 yield number
 
@@ -239,6 +247,8 @@ class _Search:
             stuck=schedule.calls[stuck.call],
             states=tuple(states),
             concurrent=tuple(
-                schedule.calls[number] for number in sorted(concurrent) if schedule.calls[number].invoked < stuck.row
+                schedule.calls[number]
+                for number in sorted(concurrent)
+                if schedule.calls[number].invoked < stuck.row
             ),
         )

@@ -54,7 +54,9 @@ def lock(history: History, *, fenced: bool = False, bounds: Bounds = DEFAULT_BOU
     for part in parts:
         figures |= part.figures
     return Result(
-        worst(*(part.verdict for part in parts)), tuple(reason for part in parts for reason in part.reasons), figures
+        worst(*(part.verdict for part in parts)),
+        tuple(reason for part in parts for reason in part.reasons),
+        figures,
     )
 
 
@@ -73,7 +75,11 @@ def exclusion(happened: Sequence[Call], bounds: Bounds = DEFAULT_BOUNDS) -> Resu
     relevant = _relevant(happened)
     if _orderly(relevant):
         unheld = _unheld(relevant)
-        return _released_by_others(unheld, happened) if unheld else Result(Verdict.VALID, (), {"violation": []})
+        return (
+            _released_by_others(unheld, happened)
+            if unheld
+            else Result(Verdict.VALID, (), {"violation": []})
+        )
     search = _searched(relevant, bounds)
     if search.verdict is Verdict.INVALID:
         return _unexplained(search, happened)
@@ -158,10 +164,13 @@ def _overlapping(overlapping: Overlaps, first: Hold, second: Hold) -> Result:
 
 def _released_by_others(unheld: Sequence[Call], happened: Sequence[Call]) -> Result:
     first = unheld[0]
-    before = [call for call in happened if call.process == first.process and call.invoked < first.invoked][-2:]
+    before = [
+        call for call in happened if call.process == first.process and call.invoked < first.invoked
+    ][-2:]
     times = "once" if len(unheld) == 1 else f"{len(unheld):,} times, the first of them"
     return _violation(
-        f"the lock was released by a process that did not hold it, {times}: {first.who} {first.span}", [*before, first]
+        f"the lock was released by a process that did not hold it, {times}: {first.who} {first.span}",
+        [*before, first],
     )
 
 
@@ -169,7 +178,9 @@ def _unexplained(search: Linearization, happened: Sequence[Call]) -> Result:
     stuck = search.stuck
     assert stuck is not None  # noqa: S101 - an invalid search always names it
     holders = _holders(search)
-    could = "only " + " or ".join(f"process {holder}" for holder in holders) if holders else "nobody"
+    could = (
+        "only " + " or ".join(f"process {holder}" for holder in holders) if holders else "nobody"
+    )
     latest = {(call.process, call.f): call for call in happened if call.invoked < stuck.invoked}
     shown = [latest[holder, "acquire"] for holder in holders if (holder, "acquire") in latest]
     shown += [call for call in search.concurrent if call.process in (*holders, stuck.process)]
@@ -181,7 +192,11 @@ def _unexplained(search: Linearization, happened: Sequence[Call]) -> Result:
 
 def _violation(reason: str, shown: Sequence[Call]) -> Result:
     by_row = {call.invoked: call for call in shown}
-    return Result(Verdict.INVALID, (reason,), {"violation": [by_row[row].as_data() for row in sorted(by_row)][-SHOWN:]})
+    return Result(
+        Verdict.INVALID,
+        (reason,),
+        {"violation": [by_row[row].as_data() for row in sorted(by_row)][-SHOWN:]},
+    )
 
 
 def _tested(happened: Sequence[Call], orphans: list[Call]) -> Result:
@@ -201,17 +216,23 @@ def _tokens(history: History, *, fenced: bool) -> Result:
         reasons = ("how many tokens were left was asked, and never answered",) if asked else ()
         return Result(Verdict.UNKNOWN if asked else Verdict.VALID, reasons, nobody_knows)
     if isinstance(left, bool) or not isinstance(left, int):
-        return Result(Verdict.UNKNOWN, (f"how many tokens were left is not a number: {left!r}",), nobody_knows)
+        return Result(
+            Verdict.UNKNOWN, (f"how many tokens were left is not a number: {left!r}",), nobody_knows
+        )
     figures = {"tokens": left, "token-lost": left < 1, "token-doubled": left > 1}
     if left < 1:
-        return Result(Verdict.INVALID, ("the token is lost: nobody can ever acquire the lock again",), figures)
+        return Result(
+            Verdict.INVALID, ("the token is lost: nobody can ever acquire the lock again",), figures
+        )
     if left > 1:
         reason = f"the token is doubled: {left:,} were left, so {left:,} processes can hold the lock at once"
         return Result(Verdict.VALID if fenced else Verdict.INVALID, (reason,), figures)
     return Result(Verdict.VALID, (), figures)
 
 
-def _figures(happened: Sequence[Call], held: Sequence[Hold], overlapping: Overlaps) -> dict[str, Any]:
+def _figures(
+    happened: Sequence[Call], held: Sequence[Hold], overlapping: Overlaps
+) -> dict[str, Any]:
     def count(f: str, type_: str) -> int:
         return sum(call.f == f and call.type == type_ for call in happened)
 

@@ -77,7 +77,9 @@ class Multisets:
             yield self._stray_block()
 
     def _stray_block(self) -> tuple[Ints, Counts]:
-        values, places = np.unique(np.concatenate([part for _, part, _ in self._strays]), return_inverse=True)
+        values, places = np.unique(
+            np.concatenate([part for _, part, _ in self._strays]), return_inverse=True
+        )
         counts = np.zeros((self._number, len(values)), dtype=np.int64)
         begin = 0
         for multiset, part, times in self._strays:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.publishing import Publishing, first_of_each, highest_before, publishing
 from jepsenvm.checkers.rows import Rows, all_rows, marked, rows
 from jepsenvm.checkers.single_active import Overlap, overlaps
 from jepsenvm.checkers.total_queue import SHOWN, total_queue
 from jepsenvm.checkers.verdict import Result, Verdict, worst
-from jepsenvm.checkers.windows import windows
 from jepsenvm.history.table import History, Ints, Mask
 
 
@@ -38,12 +38,19 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
     active: list[Overlap] = []
     stragglers = np.zeros(len(came), dtype=bool)
     if single_active:
-        active, stragglers[~drained] = overlaps(came.only(~drained), prefetch, windows(history))
+        active, stragglers[~drained] = overlaps(
+            came.only(~drained), prefetch, fault_intervals(history)
+        )
 
     turn = published.turns(came.value)
     placed = turn >= 0
     again = (marked(history, "ok", "dequeue", "redelivered") | ~first_of_each(came.value))[placed]
-    came, turn, stragglers, drained = came.only(placed), turn[placed], stragglers[placed], drained[placed]
+    came, turn, stragglers, drained = (
+        came.only(placed),
+        turn[placed],
+        stragglers[placed],
+        drained[placed],
+    )
     publisher = published.process[turn]
     own = highest_before(turn, publisher, came.process)
     if single_active:
@@ -52,7 +59,9 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
         after = np.where(stragglers, own, others)
     else:
         late = np.zeros_like(stragglers)
-        after = np.where(drained, np.maximum(own, _latest(turn, publisher, came.row < drain_began)), own)
+        after = np.where(
+            drained, np.maximum(own, _latest(turn, publisher, came.row < drain_began)), own
+        )
 
     backwards = after > turn
     out = np.flatnonzero(backwards & ~again)
@@ -64,7 +73,10 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
         "two-active-count": sum(overlap.turns for overlap in active),
         "two-active": [overlap.figures(history.nodes) for overlap in active[:SHOWN]],
     }
-    reasons = [*_out_of_order(figures, [int(publisher[row]) for row in out[:1]]), *_two_active(active, history.nodes)]
+    reasons = [
+        *_out_of_order(figures, [int(publisher[row]) for row in out[:1]]),
+        *_two_active(active, history.nodes),
+    ]
     verdict = worst(Verdict.INVALID if reasons else Verdict.VALID, total.verdict)
     return Result(verdict, (*reasons, *total.reasons), figures)
 
@@ -100,7 +112,9 @@ def _out_of_order(figures: dict[str, Any], publisher: list[int]) -> list[str]:
         return []
     value, after = figures["out-of-order"][0]
     count = figures["out-of-order-count"]
-    return [f"{count:,} out of order: first {value} after {after}, which process {publisher[0]} published later"]
+    return [
+        f"{count:,} out of order: first {value} after {after}, which process {publisher[0]} published later"
+    ]
 
 
 def _two_active(active: list[Overlap], nodes: list[str]) -> list[str]:

@@ -8,7 +8,9 @@ from jepsenvm.history.table import History
 
 def recovery(history: History) -> Result:
     """Name the nodes that had to be restarted (a finding, not a failure); unknown when the cluster never came back."""
-    records = [op.data for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)]
+    records = [
+        op.data for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)
+    ]
     if not records:
         return Result(Verdict.UNKNOWN, ("the run ended before the cluster was seen recovered",))
     last = records[-1]

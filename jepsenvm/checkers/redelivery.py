@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import attribute
 from jepsenvm.checkers.rows import Rows, marked, rows, without
 from jepsenvm.checkers.total_queue import SHOWN, total_queue
 from jepsenvm.checkers.verdict import Result
-from jepsenvm.checkers.windows import attribute
 from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints, Mask
 
 
@@ -31,7 +31,9 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     def dropped_or_never_came(*_: object) -> Sequence[str]:
         told = _dropped(times[np.isin(values, dropped)], delivery_limit)
         if len(never):
-            told.append(f"{len(never):,} lost: {attribute(history, never) or 'acknowledged, and never came'}")
+            told.append(
+                f"{len(never):,} lost: {attribute(history, never) or 'acknowledged, and never came'}"
+            )
         return told
 
     kept = _without(history, came.row[given_back])

@@ -42,7 +42,9 @@ def _written(call: Call) -> Any:
     return call.answered if call.asked is None else call.asked
 
 
-CAS_REGISTER: Final = Model(initial=identity(None), step=_step, operand=_operand, reads=frozenset({"read"}))
+CAS_REGISTER: Final = Model(
+    initial=identity(None), step=_step, operand=_operand, reads=frozenset({"read"})
+)
 """Knossos' ``model/cas-register``: it begins as nil, and an ok read of nil is a read of that."""
 
 
@@ -54,7 +56,9 @@ def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
     """
     found, orphans = calls(history, *FS)
     by_key = _by_key(found)
-    problem = _problem(history, found, orphans) or next(filter(None, map(_malformed, by_key.values())), None)
+    problem = _problem(history, found, orphans) or next(
+        filter(None, map(_malformed, by_key.values())), None
+    )
     figures: dict[str, Any] = {
         **{f"{f}-count": sum(call.f == f and call.type == "ok" for call in found) for f in FS},
         "in-doubt-count": sum(call.type == "info" for call in found),
@@ -65,15 +69,17 @@ def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
     unwritten = [call for one in by_key.values() for call in _unwritten(one)]
     if unwritten:
         first = unwritten[0]
-        reason = (
-            f"{len(unwritten):,} reads of what nobody had written: {first.who} read {first.answered!r} {first.span}"
-        )
+        reason = f"{len(unwritten):,} reads of what nobody had written: {first.who} read {first.answered!r} {first.span}"
         return Result(Verdict.INVALID, (reason,), figures | {"violation": [first.as_data()]})
     searches = {key: linearize(one, CAS_REGISTER, bounds) for key, one in by_key.items()}
     stuck = [search for search in searches.values() if search.verdict is Verdict.INVALID]
     figures["configurations"] = sum(search.explored for search in searches.values())
     figures["violation"] = [call.as_data() for call in _shown(stuck[0])] if stuck else []
-    reasons = [_story(key, search) for key, search in searches.items() if search.verdict is not Verdict.VALID]
+    reasons = [
+        _story(key, search)
+        for key, search in searches.items()
+        if search.verdict is not Verdict.VALID
+    ]
     return Result(worst(*(search.verdict for search in searches.values())), tuple(reasons), figures)
 
 
@@ -81,12 +87,16 @@ def _by_key(found: Sequence[Call]) -> dict[str, list[Call]]:
     """Return the calls of each register: a read that is invoked with a pair names the key that it wants."""
     if not any(call.f == "read" and _is_pair(call.asked) for call in found):
         return {"": list(found)}
-    if not all(_is_pair(call.asked) and (call.type != "ok" or _is_pair(call.answered)) for call in found):
+    if not all(
+        _is_pair(call.asked) and (call.type != "ok" or _is_pair(call.answered)) for call in found
+    ):
         return {"": list(found)}
     keys: dict[str, list[Call]] = {}
     for call in found:
         answered = call.answered[1] if call.type == "ok" else None
-        keys.setdefault(repr(call.asked[0]), []).append(replace(call, asked=call.asked[1], answered=answered))
+        keys.setdefault(repr(call.asked[0]), []).append(
+            replace(call, asked=call.asked[1], answered=answered)
+        )
     return keys
 
 
@@ -95,7 +105,9 @@ def _is_pair(value: Any) -> bool:
 
 
 def _problem(history: History, found: Sequence[Call], orphans: list[Call]) -> str | None:
-    asked = {history.names[f] for chunk in history for f in np.unique(chunk.f[chunk.process != NEMESIS])}
+    asked = {
+        history.names[f] for chunk in history for f in np.unique(chunk.f[chunk.process != NEMESIS])
+    }
     others = sorted(asked - set(FS))
     if others:
         return f"the history has ops that are no register's: {', '.join(others[:10])}"

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import FaultInterval
 from jepsenvm.checkers.rows import Rows
-from jepsenvm.checkers.windows import SECOND, Window
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import Mask
+from jepsenvm.history.units import SECOND
 
 
 @dataclass
@@ -58,7 +59,7 @@ class _Tenures:
         self.active = consumer
 
 
-def overlaps(came: Rows, prefetch: int, faults: list[Window]) -> tuple[list[Overlap], Mask]:
+def overlaps(came: Rows, prefetch: int, faults: list[FaultInterval]) -> tuple[list[Overlap], Mask]:
     """Return who was active at once, and which deliveries are stragglers.
 
     A consumer is replaced when another gets its first delivery. Up to ``prefetch`` messages were then on their way to
@@ -73,7 +74,9 @@ def overlaps(came: Rows, prefetch: int, faults: list[Window]) -> tuple[list[Over
     stragglers = np.zeros(len(came), dtype=bool)
     found: dict[tuple[int, int], Overlap] = {}
     seen = _Tenures()
-    edges = np.flatnonzero(np.diff(came.process, prepend=NEMESIS - 1, append=NEMESIS - 1))  # no consumer
+    edges = np.flatnonzero(
+        np.diff(came.process, prepend=NEMESIS - 1, append=NEMESIS - 1)
+    )  # no consumer
     for begin, end in pairwise(edges.tolist()):
         consumer, takes_over = int(came.process[begin]), begin
         if consumer == seen.active:
@@ -90,17 +93,21 @@ def overlaps(came: Rows, prefetch: int, faults: list[Window]) -> tuple[list[Over
     return list(found.values()), stragglers
 
 
-def _judge(seen: _Tenures, consumer: int, time: int, epoch: int, found: dict[tuple[int, int], Overlap]) -> None:
+def _judge(
+    seen: _Tenures, consumer: int, time: int, epoch: int, found: dict[tuple[int, int], Overlap]
+) -> None:
     if seen.active is None or seen.replaced[consumer] != epoch:
         return
     pair = (min(consumer, seen.active), max(consumer, seen.active))
     seen.turns[*pair, epoch] += 1
     if seen.turns[*pair, epoch] > (0 if epoch == 0 else 1):
-        overlap = found.setdefault(pair, Overlap(pair, (seen.node[pair[0]], seen.node[pair[1]]), time, time))
+        overlap = found.setdefault(
+            pair, Overlap(pair, (seen.node[pair[0]], seen.node[pair[1]]), time, time)
+        )
         overlap.last = time
         overlap.turns += 1
 
 
-def _changes(fault: Window) -> list[int]:
+def _changes(fault: FaultInterval) -> list[int]:
     times = (fault.injected, fault.in_force, fault.heal_began, fault.healed)
     return [time for time in times if time is not None]

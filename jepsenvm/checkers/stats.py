@@ -32,4 +32,7 @@ def _tally(keys: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], int]]:
     """Yield each different column with how often it stands there; one number a column, since rows sort slowly."""
     code = (keys[0] << 40) | ((keys[1] + 1) << 8) | keys[2]
     for packed, count in zip(*np.unique(code, return_counts=True), strict=True):
-        yield [int(packed) >> 40, ((int(packed) >> 8) & 0xFFFFFFFF) - 1, int(packed) & 0xFF], int(count)
+        yield (
+            [int(packed) >> 40, ((int(packed) >> 8) & 0xFFFFFFFF) - 1, int(packed) & 0xFF],
+            int(count),
+        )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import attribute
 from jepsenvm.checkers.publishing import Publishing, first_of_each, highest_before, publishing
 from jepsenvm.checkers.rows import Rows, all_rows, distinct, processes, rows, without
 from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import attribute
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 
 
@@ -33,7 +33,12 @@ class _Reader:
         return self.end == self.last
 
     def figures(self) -> dict[str, Any]:
-        return {"process": self.process, "read-count": len(self.reads), "last": self.last, "end": self.end}
+        return {
+            "process": self.process,
+            "read-count": len(self.reads),
+            "last": self.last,
+            "end": self.end,
+        }
 
 
 def stream(history: History) -> Result:
@@ -48,13 +53,19 @@ def stream(history: History) -> Result:
     A reader that did not finish, or whose last record is not at the stream's end, leaves what it did not read
     undecided, and the verdict unknown; so does a record whose offset is not known.
     """
-    published, reads, acknowledged = publishing(history), rows(history, "ok", "read"), history.values("ok", "enqueue")
+    published, reads, acknowledged = (
+        publishing(history),
+        rows(history, "ok", "read"),
+        history.values("ok", "enqueue"),
+    )
     readers = _readers(history, reads)
     placed = reads.only(reads.offset >= 0)
     offset, value = _records(placed)
     first = first_of_each(value)
     lost = _missing(acknowledged, [reader for reader in readers if reader.complete])
-    undecided = without(_missing(acknowledged, [reader for reader in readers if not reader.complete]), lost)
+    undecided = without(
+        _missing(acknowledged, [reader for reader in readers if not reader.complete]), lost
+    )
     if not readers:
         undecided = distinct(acknowledged)
     seen = distinct(reads.value)
@@ -79,7 +90,9 @@ def stream(history: History) -> Result:
         figures[f"{name}-count"] = len(found)
         figures[name] = _shown(history, found, labelled=name not in {"divergent", "nonmonotonic"})
     figures["unfinished"] = [reader.process for reader in readers if reader.end is None]
-    figures["unread"] = [reader.process for reader in readers if reader.end is not None and not reader.complete]
+    figures["unread"] = [
+        reader.process for reader in readers if reader.end is not None and not reader.complete
+    ]
     figures["readers"] = [reader.figures() for reader in readers]
     problems = _problems(figures, attribute(history, lost))
     doubts = _doubts(readers, len(reads) - len(placed), len(undecided))
@@ -96,7 +109,11 @@ def _readers(history: History, reads: Rows) -> list[_Reader]:
     for process in distinct(np.concatenate([ends.process, processes(history, "read")])).tolist():
         end = ok.offset[ok.process == process]
         finished = len(end) and process not in doubted
-        readers.append(_Reader(process, reads.only(reads.process == process), int(end[-1]) if finished else None))
+        readers.append(
+            _Reader(
+                process, reads.only(reads.process == process), int(end[-1]) if finished else None
+            )
+        )
     return readers
 
 
@@ -134,7 +151,10 @@ def _shown(history: History, found: Ints, *, labelled: bool) -> list[Any]:
     shown: list[Any] = found[:SHOWN].tolist()
     if not labelled:
         return shown
-    return [[history.label(one) for one in item] if isinstance(item, list) else history.label(item) for item in shown]
+    return [
+        [history.label(one) for one in item] if isinstance(item, list) else history.label(item)
+        for item in shown
+    ]
 
 
 def _problems(figures: dict[str, Any], attribution: str | None) -> list[str]:
@@ -146,7 +166,9 @@ def _problems(figures: dict[str, Any], attribution: str | None) -> list[str]:
         "unexpected": "read, but nobody ever sent them",
     }
     return [
-        f"{figures[f'{name}-count']:,} {name}: {text}" for name, text in sentences.items() if figures[f"{name}-count"]
+        f"{figures[f'{name}-count']:,} {name}: {text}"
+        for name, text in sentences.items()
+        if figures[f"{name}-count"]
     ]
 
 
@@ -156,7 +178,9 @@ def _doubts(readers: Sequence[_Reader], unplaced: int, undecided: int) -> list[s
         if reader.end is None:
             doubts.append(f"reader {reader.process} did not finish")
         elif not reader.complete:
-            doubts.append(f"reader {reader.process} read to {reader.last}, and the stream's end is {reader.end}")
+            doubts.append(
+                f"reader {reader.process} read to {reader.last}, and the stream's end is {reader.end}"
+            )
     if doubts:
         doubts[-1] += f": what became of {undecided:,} acknowledged messages is undecided"
     if unplaced:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import attribute
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import attribute
 from jepsenvm.history.op import Type
 from jepsenvm.history.table import History, Ints
 
@@ -18,7 +18,11 @@ SHOWN = 1000
 """So many values of a kind stand in a result; the counts are exact."""
 
 
-COUNTED: Final[tuple[tuple[Type, str], ...]] = (("invoke", "enqueue"), ("ok", "enqueue"), ("ok", "dequeue"))
+COUNTED: Final[tuple[tuple[Type, str], ...]] = (
+    ("invoke", "enqueue"),
+    ("ok", "enqueue"),
+    ("ok", "dequeue"),
+)
 """What is attempted, acknowledged and dequeued."""
 
 
@@ -30,7 +34,9 @@ def _lost(history: History, values: Ints, count: int) -> Sequence[str]:
     return [f"{count:,} lost: {attribute(history, values) or 'acknowledged, and never came back'}"]
 
 
-def total_queue(history: History, *, drain_required: bool = False, tell_lost: TellLost = _lost) -> Result:
+def total_queue(
+    history: History, *, drain_required: bool = False, tell_lost: TellLost = _lost
+) -> Result:
     """Compare what was confirmed with what came back, as multisets; Jepsen's ``checker/total-queue``.
 
     Attempts are invoked enqueues, acknowledged are ok enqueues, dequeued are ok dequeues and the elements of ok drains.
@@ -55,18 +61,25 @@ def total_queue(history: History, *, drain_required: bool = False, tell_lost: Te
             totals[name] += int(times.sum())
             first[name].append(_first(values, times))
         lost.append(values[compared["lost"] > 0])
-    figures: dict[str, Any] = {f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")}
+    figures: dict[str, Any] = {
+        f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")
+    }
     for name in ("lost", "duplicated", "unexpected", "recovered", "undecided"):
         figures[f"{name}-count"] = totals[name]
         codes = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *first[name]]))[:SHOWN]
         figures[name] = [history.label(code) for code in codes.tolist()]
     count = figures["lost-count"]
     return Result(
-        *_verdict(figures, drain_problem, tell_lost(history, np.concatenate(lost), count) if count else ()), figures
+        *_verdict(
+            figures, drain_problem, tell_lost(history, np.concatenate(lost), count) if count else ()
+        ),
+        figures,
     )
 
 
-def _compared(attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool) -> Mapping[str, Ints]:
+def _compared(
+    attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool
+) -> Mapping[str, Ints]:
     """Return each multiset of the result; the arrays have how often it has the value at each place."""
     ok = np.minimum(dequeued, attempted)
     unexpected = np.where(attempted == 0, dequeued, 0)
@@ -96,11 +109,15 @@ def _verdict(
 ) -> tuple[Verdict, tuple[str, ...]]:
     reasons = list(lost)
     if figures["unexpected-count"]:
-        reasons.append(f"{figures['unexpected-count']:,} unexpected: delivered, but nobody ever sent them")
+        reasons.append(
+            f"{figures['unexpected-count']:,} unexpected: delivered, but nobody ever sent them"
+        )
     invalid = bool(reasons)
     if drain_problem:
         undecided = figures["undecided-count"]
-        reasons.append(f"{drain_problem}: what became of {undecided:,} acknowledged messages is undecided")
+        reasons.append(
+            f"{drain_problem}: what became of {undecided:,} acknowledged messages is undecided"
+        )
     verdict = Verdict.INVALID if invalid else Verdict.UNKNOWN if drain_problem else Verdict.VALID
     return verdict, tuple(reasons)
 

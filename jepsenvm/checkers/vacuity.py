@@ -6,8 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jepsenvm.checkers.fault_intervals import (
+    ACKNOWLEDGED,
+    acknowledgements,
+    fault_intervals,
+    in_force,
+    sides,
+)
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import ACKNOWLEDGED, acknowledgements, in_force, sides, windows
 from jepsenvm.history.table import History, Ints
 
 
@@ -19,16 +25,23 @@ def vacuity(history: History, *, f_names: Sequence[str] = ACKNOWLEDGED) -> Resul
     """
     times, nodes = acknowledgements(history, f_names)
     reasons, rows = [], []
-    for window in windows(history):
+    for window in fault_intervals(history):
         inside = in_force(times, window)
         if window.in_force is not None and not window.stops_load and not inside.any():
-            reasons.append(f"{window.title} met no acknowledged message while it was in force, so it tested nothing")
+            reasons.append(
+                f"{window.title} met no acknowledged message while it was in force, so it tested nothing"
+            )
         groups = sides(window, history.nodes)
-        counted = [{"nodes": list(side), "acknowledged-count": _on(history, side, nodes[inside])} for side in groups]
+        counted = [
+            {"nodes": list(side), "acknowledged-count": _on(history, side, nodes[inside])}
+            for side in groups
+        ]
         rows.append({"window": window.number, "sides": counted})
     return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons), {"windows": rows})
 
 
 def _on(history: History, side: Sequence[str], nodes: Ints) -> int:
     """Return how many of these nodes, by their codes, are on a side."""
-    return int(np.isin(nodes, [code for code, name in enumerate(history.nodes) if name in side]).sum())
+    return int(
+        np.isin(nodes, [code for code, name in enumerate(history.nodes) if name in side]).sum()
+    )

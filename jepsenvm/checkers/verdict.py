@@ -79,7 +79,9 @@ def _guarded(name: str, checker: Checker, history: History) -> Result:
     try:
         return checker(history)
     except Exception as crash:
-        return Result(Verdict.UNKNOWN, (f"the checker {name} crashed: {type(crash).__name__}: {crash}",))
+        return Result(
+            Verdict.UNKNOWN, (f"the checker {name} crashed: {type(crash).__name__}: {crash}",)
+        )
 
 
 def _whole(history: History) -> Result:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from jepsenvm.experiment.analysis import judge
 from jepsenvm.report.terminal import verdict_lines
-from jepsenvm.run.judge import judge
 
 
 @click.command("check")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from jepsenvm import lab
-from jepsenvm.cluster.inventory import Inventory, load
-from jepsenvm.errors import Refused
-from jepsenvm.vagrant import machines
+from jepsenvm.errors import UsageError
+from jepsenvm.machines import lab
+from jepsenvm.machines.inventory import Inventory, load
+from jepsenvm.machines.vagrant import machines
 
 
 def inventory_for(
@@ -32,7 +32,9 @@ def inventory_for(
     file = path if path is not None else _found(say, bring_up=bring_up and not existing)
     inventory = load(file, existing=existing)
     if inventory.machines == "vagrant" and not may_be_off:
-        machines.require_running(Path(inventory.vars.get(machines.FOLDER, inventory.path.parents[1])))
+        machines.require_running(
+            Path(inventory.vars.get(machines.FOLDER, inventory.path.parents[1]))
+        )
     return inventory if patience is None else replace(inventory, patience=patience)
 
 
@@ -46,12 +48,16 @@ def _found(say: Callable[[str], None], *, bring_up: bool) -> Path:
         say(f"machines: the VMs of this folder's .vagrant ({machines.INVENTORY})")
         if not machines.INVENTORY.exists():
             machines.require_running(Path.cwd())
-            raise Refused(f"{machines.INVENTORY} is missing", remedy="run `vagrant provision`, which writes it")
+            raise UsageError(
+                f"{machines.INVENTORY} is missing",
+                remedy="run `vagrant provision`, which writes it",
+            )
         return machines.INVENTORY
     if not lab.is_up() and (bring_up or not lab.status()):
         if not bring_up:
-            raise Refused(
-                "there are no machines", remedy="run `vagrant up` or `jepsenvm lab up`, or name an inventory with -i"
+            raise UsageError(
+                "there are no machines",
+                remedy="run `vagrant up` or `jepsenvm lab up`, or name an inventory with -i",
             )
         say("machines: the lab, which is down: bringing it up")
         return lab.up(say=say)

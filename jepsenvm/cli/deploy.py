@@ -10,8 +10,8 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.cluster import ansible
-from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.machines import ansible
+from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.config import PartitionHandling
 
 SOURCES = ("distribution", "repository", "archive", "package")
@@ -19,15 +19,24 @@ SOURCES = ("distribution", "repository", "archive", "package")
 
 @click.command("deploy")
 @options.inventory
-@click.option("--source", "rabbitmq_source", type=click.Choice(SOURCES), help="Where RabbitMQ comes from.")
+@click.option(
+    "--source", "rabbitmq_source", type=click.Choice(SOURCES), help="Where RabbitMQ comes from."
+)
 @click.option(
     "--version",
     "rabbitmq_version",
     metavar="VERSION",
     help="The RabbitMQ wanted from a repository, or that of a file whose name does not say it.",
 )
-@click.option("--file", "rabbitmq_file", metavar="FILE", help="The archive or package: a path, or a URL.")
-@click.option("--sha256", "rabbitmq_sha256", metavar="HEX", help="Its SHA-256; a package by path can do without.")
+@click.option(
+    "--file", "rabbitmq_file", metavar="FILE", help="The archive or package: a path, or a URL."
+)
+@click.option(
+    "--sha256",
+    "rabbitmq_sha256",
+    metavar="HEX",
+    help="Its SHA-256; a package by path can do without.",
+)
 @click.option(
     "--partition-handling",
     "rabbitmq_partition_handling",
@@ -59,9 +68,18 @@ SOURCES = ("distribution", "repository", "archive", "package")
     is_flag=True,
     help="Wipe the database of every node first, and uninstall a RabbitMQ from another source or newer than wanted.",
 )
-@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append what Ansible prints to it.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append what Ansible prints to it.",
+)
 def command(
-    inventory_path: Path | None, *, patience: float | None, reset: bool, log: Path | None, **settings: object
+    inventory_path: Path | None,
+    *,
+    patience: float | None,
+    reset: bool,
+    log: Path | None,
+    **settings: object,
 ) -> None:
     """Install and cluster RabbitMQ on every node, and verify it; a second time changes nothing.
 
@@ -74,7 +92,11 @@ def command(
 
 
 def deploy(
-    inventory: Inventory, settings: Mapping[str, object], *, reset: bool = False, log: Path | None = None
+    inventory: Inventory,
+    settings: Mapping[str, object],
+    *,
+    reset: bool = False,
+    log: Path | None = None,
 ) -> ansible.Recap:
     """Deploy, and tell the user how it goes."""
     if reset:

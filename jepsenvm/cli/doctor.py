@@ -9,17 +9,17 @@ from typing import Final
 
 import click
 
-from jepsenvm import lab
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import are_vms_here, inventory_for
-from jepsenvm.cluster import broker
-from jepsenvm.cluster.hosts import abilities
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import JepsenvmError, Refused
-from jepsenvm.faults.abilities import ABILITIES
-from jepsenvm.lab import machine
-from jepsenvm.run import preflight
-from jepsenvm.vagrant import fitness, machines
+from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.experiment import preflight
+from jepsenvm.machines import lab
+from jepsenvm.machines.facts import abilities
+from jepsenvm.machines.lab import machine
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.machines.vagrant import fitness, machines
+from jepsenvm.nemesis.requirements import ABILITIES
+from jepsenvm.rabbitmq import ctl as broker
 
 NOT_FIT = 254
 
@@ -56,7 +56,9 @@ def command(context: click.Context, inventory_path: Path | None, *, existing: bo
     if inventory_path or lab.is_up() or are_vms_here():
         findings += _hosts(inventory_path, existing=existing)
     for finding in findings:
-        click.echo(f"{finding.mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else ""))
+        click.echo(
+            f"{finding.mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else "")
+        )
     context.exit(NOT_FIT if any(finding.problem and finding.needed for finding in findings) else 0)
 
 
@@ -79,7 +81,9 @@ def _machine() -> Iterator[Finding]:
     if lacks is None and not are_vms_here():
         yield Finding("VMs: memory", _problem(fitness.require_memory), needed=False)
     elif lacks is None:
-        yield Finding("VMs: all of them run", _problem(lambda: machines.require_running(Path.cwd())))
+        yield Finding(
+            "VMs: all of them run", _problem(lambda: machines.require_running(Path.cwd()))
+        )
 
 
 def _problem(check: Callable[[], object]) -> str | None:
@@ -95,22 +99,32 @@ def _hosts(inventory_path: Path | None, *, existing: bool) -> Iterator[Finding]:
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         reached = fleet.each_or_error(lambda node: fleet.run(node, "true"))
         for node, answer in reached.items():
-            yield Finding(f"{node}: SSH and root", str(answer) if isinstance(answer, Exception) else None)
+            yield Finding(
+                f"{node}: SSH and root", str(answer) if isinstance(answer, Exception) else None
+            )
         if any(isinstance(answer, Exception) for answer in reached.values()):
             return
         yield from _abilities(fleet)
         facts = preflight.hosts(fleet)
         for node, known in facts.items():
             ahead = abs(known.clock_offset)
-            yield Finding(f"{node}: clock", None if ahead < 1 else f"{ahead:.1f} s off ours; run a time service", False)
-        yield Finding("network between the nodes", _problem(lambda: preflight.fit_for_faults(fleet, facts)))
+            yield Finding(
+                f"{node}: clock",
+                None if ahead < 1 else f"{ahead:.1f} s off ours; run a time service",
+                False,
+            )
+        yield Finding(
+            "network between the nodes", _problem(lambda: preflight.fit_for_faults(fleet, facts))
+        )
         yield from _brokers(fleet)
 
 
 def _abilities(fleet: Fleet) -> Iterator[Finding]:
     for node, able in abilities(fleet).items():
         for name, can in able.items():
-            yield Finding(f"{node}: {name}", None if can else ABILITIES[name], needed=name in NEEDED)
+            yield Finding(
+                f"{node}: {name}", None if can else ABILITIES[name], needed=name in NEEDED
+            )
 
 
 def _brokers(fleet: Fleet) -> Iterator[Finding]:
@@ -119,10 +133,12 @@ def _brokers(fleet: Fleet) -> Iterator[Finding]:
         if isinstance(view, Exception):
             yield Finding(f"{node}: RabbitMQ", "not up; run `jepsenvm deploy`")
         else:
-            yield Finding(f"{node}: RabbitMQ sees the whole cluster", "; ".join(view.troubles(nodes)) or None)
+            yield Finding(
+                f"{node}: RabbitMQ sees the whole cluster", "; ".join(view.troubles(nodes)) or None
+            )
     try:
         yield Finding(f"RabbitMQ {preflight.version(fleet)} on every node")
-    except Refused as problem:
+    except UsageError as problem:
         yield Finding("one RabbitMQ version", str(problem))
     except JepsenvmError:
         return  # a broker that is not up was named above

@@ -11,18 +11,20 @@ from typing import BinaryIO
 
 import click
 
-from jepsenvm.errors import Failed, Refused
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.experiment.store import HISTORY
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.table import History
-from jepsenvm.run.store import HISTORY
 
 TEXT = ("edn", "jsonl")
 
 
 @click.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "format_", metavar="FORMAT", required=True, help=f"One of {', '.join(FORMATS)}.")
+@click.option(
+    "--format", "format_", metavar="FORMAT", required=True, help=f"One of {', '.join(FORMATS)}."
+)
 @click.option(
     "-o",
     "--output",
@@ -37,14 +39,16 @@ def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
     edn is for Jepsen, Knossos and Elle; parquet and csv are for analysis and are not read back.
     """
     if format_ not in FORMATS:
-        raise Refused(f"--format: unknown format {format_!r}", remedy=f"known: {', '.join(FORMATS)}")
+        raise UsageError(
+            f"--format: unknown format {format_!r}", remedy=f"known: {', '.join(FORMATS)}"
+        )
     source = path / HISTORY if path.is_dir() else path
     if not source.exists():
-        raise Refused(f"{source}: there is no such history")
+        raise UsageError(f"{source}: there is no such history")
     history = open_history(source)
     if output == Path("-"):
         if format_ not in TEXT:
-            raise Refused(f"{format_} does not go to stdout", remedy="give a file with -o")
+            raise UsageError(f"{format_} does not go to stdout", remedy="give a file with -o")
         _to_stdout(FORMATS[format_], history)
     else:
         target = output or source.with_suffix(f".{format_}")
@@ -52,14 +56,18 @@ def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
             FORMATS[format_](history, out)
         click.echo(f"{target}")
     if not history.complete:
-        click.echo("jepsenvm: the history is cut short: its writer was ended before it closed it", err=True)
+        click.echo(
+            "jepsenvm: the history is cut short: its writer was ended before it closed it", err=True
+        )
 
 
 def _to_stdout(write: Callable[[History, BinaryIO], None], history: History) -> None:
     try:
         write(history, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever read it, such as head, has had enough; what Python still flushes goes nowhere
+    except (
+        BrokenPipeError
+    ):  # whoever read it, such as head, has had enough; what Python still flushes goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -67,13 +75,13 @@ def _to_stdout(write: Callable[[History, BinaryIO], None], history: History) -> 
 def _whole_or_not_at_all(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     """Open a draft beside the target, which becomes the target when it is whole."""
     if target.exists() and not force:
-        raise Refused(f"{target}: exists already", remedy="choose another -o, or --force")
+        raise UsageError(f"{target}: exists already", remedy="choose another -o, or --force")
     draft = target.with_name(f".{target.name}.draft")
     try:
         with draft.open("wb") as out:
             yield out
         draft.replace(target)
     except OSError as problem:
-        raise Failed(f"{target}: cannot be written: {problem.strerror or problem}") from None
+        raise RunError(f"{target}: cannot be written: {problem.strerror or problem}") from None
     finally:
         draft.unlink(missing_ok=True)

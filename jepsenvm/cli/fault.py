@@ -14,19 +14,19 @@ from rich.table import Table
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.cluster import broker
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Failed, Refused
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.experiment import preflight
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.power import power_of
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.engine import Nemesis
+from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
+from jepsenvm.nemesis.probes import look
+from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
+from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.config import seconds as parsed_seconds
-from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.nemesis import NEMESES, Ask, stages
-from jepsenvm.run import preflight
-from jepsenvm.run.by_hand import FIRST_NUMBER, running, spooled
-from jepsenvm.run.look import look
-from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.power import power_of
-from jepsenvm.run.status import in_force
+from jepsenvm.rabbitmq import ctl as broker
 
 UNHEALED_S: Final = 3600
 """A fault without ``--for`` lasts until it is healed by hand, and no longer than this."""
@@ -45,7 +45,9 @@ def list_() -> None:
     for name, recipe in NEMESES.items():
         if recipe is not None:
             settings = " ".join(f"{key}={value:g}" for key, value in recipe.settings.items())
-            table.add_row(name, {"nothing": ""}.get(recipe.takes, recipe.takes), settings, recipe.about)
+            table.add_row(
+                name, {"nothing": ""}.get(recipe.takes, recipe.takes), settings, recipe.about
+            )
     _console().print(table)
 
 
@@ -56,12 +58,25 @@ def list_() -> None:
 @options.existing
 @options.patience
 @click.option(
-    "--for", "lasting", metavar="TIME", help="Heal after so long (60, 60s, 1m30s); else `jepsenvm heal` does."
+    "--for",
+    "lasting",
+    metavar="TIME",
+    help="Heal after so long (60, 60s, 1m30s); else `jepsenvm heal` does.",
 )
 @click.option("--ms", type=float, help="Milliseconds of delay.")
 @click.option("--jitter", type=float, help="Milliseconds by which the delay varies.")
-@click.option("--percent", type=float, help="Which share of the packets is lost, doubled, reordered or corrupted.")
-@click.option("--set", "more", multiple=True, metavar="KEY=VALUE", help="Any other setting of `jepsenvm fault list`.")
+@click.option(
+    "--percent",
+    type=float,
+    help="Which share of the packets is lost, doubled, reordered or corrupted.",
+)
+@click.option(
+    "--set",
+    "more",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other setting of `jepsenvm fault list`.",
+)
 def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     name: str,
     whom: Sequence[str],
@@ -78,7 +93,7 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     seconds = None if lasting is None else _time(lasting)
     inventory = inventory_for(inventory_path, existing=existing, patience=patience)
     nodes = [node.name for node in inventory.nodes]
-    ask = Ask(
+    ask = FaultRequest(
         nodes,
         Random(time.time_ns()),
         **_whom(name, whom),
@@ -86,7 +101,9 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     )
     drawn = stages(name, ask)
     if len(drawn) > 1:
-        raise Refused(f"{name} has several stages, and is for schedules", remedy="give its stages one by one")
+        raise UsageError(
+            f"{name} has several stages, and is for schedules", remedy="give its stages one by one"
+        )
     preflight.allowed(inventory, [drawn[0].fault])
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         _inject(inventory, fleet, drawn[0].fault, seconds)
@@ -110,7 +127,9 @@ def status(inventory_path: Path | None, *, existing: bool, patience: float | Non
             else:
                 for one in faults:
                     since = time.strftime("%H:%M:%S", time.localtime(one["since"]))
-                    table.add_row(node, f"{one['number']} {one['fault']['name']}", one["fault"]["text"], since)
+                    table.add_row(
+                        node, f"{one['number']} {one['fault']['name']}", one["fault"]["text"], since
+                    )
         console.print(table)
         console.print(_matrix(look(fleet, preflight.hosts(fleet), ["matrix"], None)["matrix"]))
 
@@ -135,7 +154,9 @@ def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | N
     try:
         nemesis.inject(number, fault)
         if seconds is None:
-            click.echo(f"in force until `jepsenvm heal`, and for {UNHEALED_S / 60:.0f} minutes at most")
+            click.echo(
+                f"in force until `jepsenvm heal`, and for {UNHEALED_S / 60:.0f} minutes at most"
+            )
             return
         time.sleep(seconds)
     except KeyboardInterrupt:
@@ -144,7 +165,9 @@ def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | N
     if folder is None and not any(in_force(fleet).values()):
         problems = nemesis.end()
         if problems:
-            raise Failed(f"not healed: {'; '.join(problems)}", remedy="mend that and run `jepsenvm heal`")
+            raise RunError(
+                f"not healed: {'; '.join(problems)}", remedy="mend that and run `jepsenvm heal`"
+            )
 
 
 def _whom(name: str, whom: Sequence[str]) -> dict[str, Any]:
@@ -156,7 +179,9 @@ def _whom(name: str, whom: Sequence[str]) -> dict[str, Any]:
     return {"victims": tuple(node for group in whom for node in group.split(","))}
 
 
-def _settings(name: str, short: Mapping[str, float | None], more: Sequence[str]) -> dict[str, float]:
+def _settings(
+    name: str, short: Mapping[str, float | None], more: Sequence[str]
+) -> dict[str, float]:
     """Return the settings under their own names: ``--percent`` is the one that the fault has."""
     recipe = NEMESES.get(name)
     known = recipe.settings if recipe else {}
@@ -168,7 +193,7 @@ def _settings(name: str, short: Mapping[str, float | None], more: Sequence[str])
         try:
             given[key] = float(value)
         except ValueError:
-            raise Refused(f"--set {word}: not KEY=NUMBER") from None
+            raise UsageError(f"--set {word}: not KEY=NUMBER") from None
     return given
 
 
@@ -176,20 +201,26 @@ def _time(text: str) -> float:
     try:
         lasting = parsed_seconds(text)
     except ValueError as problem:
-        raise Refused(f"--for {text}: {problem}") from None
+        raise UsageError(f"--for {text}: {problem}") from None
     if not 0 < lasting < float("inf"):
-        raise Refused(f"--for {text}: must be more than 0 seconds")
+        raise UsageError(f"--for {text}: must be more than 0 seconds")
     return lasting
 
 
 def _queue(fleet: Fleet) -> str:
     """Return the newest queue of a run of ours: the one whose leader is meant."""
     names = sorted(
-        (name for name in broker.queues(fleet, next(iter(fleet.nodes))) if name.startswith("jepsenvm.")),
+        (
+            name
+            for name in broker.queues(fleet, next(iter(fleet.nodes)))
+            if name.startswith("jepsenvm.")
+        ),
         key=lambda name: name.rpartition(".")[0][-15:] + name,
     )
     if not names:
-        raise Refused("no run has a queue whose leader could be meant", remedy="start a run, or name nodes")
+        raise UsageError(
+            "no run has a queue whose leader could be meant", remedy="start a run, or name nodes"
+        )
     return names[-1]
 
 

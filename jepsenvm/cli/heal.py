@@ -8,21 +8,27 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Failed, JepsenvmError
-from jepsenvm.faults.everything import heal_and_disarm
-from jepsenvm.run.by_hand import running, spooled
-from jepsenvm.run.nemesis import heal_everything, heal_noted
-from jepsenvm.run.power import power_of
+from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.power import power_of
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.engine import heal_everything, heal_noted
+from jepsenvm.nemesis.heal_all import heal_and_disarm
+from jepsenvm.nemesis.manual import running, spooled
 
 
 @click.command("heal")
 @options.inventory
 @options.existing
 @options.patience
-@click.option("--script", is_flag=True, help="Print the shell script that does it, to be run as root on a node.")
-def command(inventory_path: Path | None, *, existing: bool, patience: float | None, script: bool) -> None:
+@click.option(
+    "--script",
+    is_flag=True,
+    help="Print the shell script that does it, to be run as root on a node.",
+)
+def command(
+    inventory_path: Path | None, *, existing: bool, patience: float | None, script: bool
+) -> None:
     """Remove every fault of ours from every node, from any state, and say what was removed."""
     if script:
         click.echo(heal_and_disarm())
@@ -42,7 +48,9 @@ def command(inventory_path: Path | None, *, existing: bool, patience: float | No
         for line in answer or ["nothing to heal"]:
             click.echo(f"{node}: {line}")
     if failed:
-        raise Failed(f"not healed: {'; '.join(failed)}", remedy="mend that and run `jepsenvm heal` again")
+        raise RunError(
+            f"not healed: {'; '.join(failed)}", remedy="mend that and run `jepsenvm heal` again"
+        )
 
 
 def _switched_on(inventory: Inventory) -> list[str]:

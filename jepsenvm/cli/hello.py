@@ -10,11 +10,11 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.cluster.secrets import credentials
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Failed
-from jepsenvm.run import guest
-from jepsenvm.workloads.amqp import Address, Delivery, Outcome, SessionLost, connect
+from jepsenvm.errors import RunError
+from jepsenvm.experiment import existing_cluster as guest
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost, connect
+from jepsenvm.rabbitmq.credentials import credentials
 
 DEADLINE_S = 20
 
@@ -27,7 +27,9 @@ def command(inventory_path: Path | None, *, existing: bool, patience: float | No
     """Publish one confirmed message through each node and get it back through another."""
     inventory = inventory_for(inventory_path, existing=existing, patience=patience)
     secret = credentials(inventory)
-    greet = _greet_all([secret.at(node) for node in inventory.nodes], DEADLINE_S * inventory.patience)
+    greet = _greet_all(
+        [secret.at(node) for node in inventory.nodes], DEADLINE_S * inventory.patience
+    )
     if inventory.existing:
         with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
             made = guest.move_in(inventory, fleet, secret, click.echo)
@@ -36,7 +38,10 @@ def command(inventory_path: Path | None, *, existing: bool, patience: float | No
     else:
         failures = asyncio.run(greet)
     if failures:
-        raise Failed(f"no hello from {', '.join(failures)}", remedy="run `jepsenvm doctor`, or `jepsenvm deploy`")
+        raise RunError(
+            f"no hello from {', '.join(failures)}",
+            remedy="run `jepsenvm doctor`, or `jepsenvm deploy`",
+        )
 
 
 async def _greet_all(addresses: Sequence[Address], deadline: float) -> list[str]:

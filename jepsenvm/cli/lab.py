@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from jepsenvm import lab
+from jepsenvm.machines import lab
 
 
 @click.group("lab")
@@ -18,7 +18,9 @@ def group() -> None:
 
 @group.command()
 @click.option("--nodes", default=5, show_default=True, help="How many hosts, 1 to 9.")
-@click.option("--suite", default="bookworm", show_default=True, help="The Debian or Ubuntu suite they run.")
+@click.option(
+    "--suite", default="bookworm", show_default=True, help="The Debian or Ubuntu suite they run."
+)
 def up(nodes: int, suite: str) -> None:
     """Bring the lab up, or start the hosts of it that are off."""
     inventory = lab.up(nodes, suite, click.echo)

@@ -53,7 +53,10 @@ def main() -> None:
         _show(str(problem), wants_traceback)
         status = problem.exit_status
     except Exception as crash:
-        _show(f"crashed: {type(crash).__name__}: {crash}; run with --traceback and report it", wants_traceback)
+        _show(
+            f"crashed: {type(crash).__name__}: {crash}; run with --traceback and report it",
+            wants_traceback,
+        )
         status = CRASH_STATUS
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from jepsenvm.cluster.inventory import LEAST_PATIENCE
+from jepsenvm.machines.inventory import LEAST_PATIENCE
 
 _inventory = click.option(
     "-i",

@@ -12,22 +12,23 @@ import click
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.cli.story import Story
-from jepsenvm.cluster import ansible
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.secrets import credentials
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import JepsenvmError, Refused
+from jepsenvm.cli.progress import RunProgress
+from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.experiment import existing_cluster as guest
+from jepsenvm.experiment import preflight
+from jepsenvm.experiment.phases import Cluster, execute
+from jepsenvm.experiment.store import LOG, PLAN, REPORT, Store, create
 from jepsenvm.history.foreign import open_history
+from jepsenvm.machines import ansible
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.manual import announced
+from jepsenvm.nemesis.schedule import schedule
+from jepsenvm.nemesis.specs import NEMESES
 from jepsenvm.plan.config import PartitionHandling, Plan, QueueType, read, resolve
-from jepsenvm.plan.nemesis import NEMESES
-from jepsenvm.plan.schedule import schedule
+from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.report.html import page
 from jepsenvm.report.terminal import verdict_lines
-from jepsenvm.run import guest, preflight
-from jepsenvm.run.by_hand import announced
-from jepsenvm.run.lifecycle import Cluster, execute
-from jepsenvm.run.store import LOG, PLAN, REPORT, Store, create
 from jepsenvm.workloads.registry import WORKLOADS
 
 
@@ -38,23 +39,55 @@ from jepsenvm.workloads.registry import WORKLOADS
 @options.patience
 @click.option("--workload", type=click.Choice(sorted(WORKLOADS)))
 @click.option("--queue-type", type=click.Choice(get_args(QueueType)))
-@click.option("--quorum-group-size", type=int, metavar="N", help="How many nodes hold a quorum queue.")
+@click.option(
+    "--quorum-group-size", type=int, metavar="N", help="How many nodes hold a quorum queue."
+)
 @click.option("--partition-handling", type=click.Choice(get_args(PartitionHandling)))
-@click.option("--net-ticktime", type=int, metavar="S", help="Seconds of silence until a node counts as down.")
+@click.option(
+    "--net-ticktime", type=int, metavar="S", help="Seconds of silence until a node counts as down."
+)
 @click.option("--nemesis", type=click.Choice(sorted(NEMESES)))
 @click.option("--time-limit", type=float, metavar="S", help="How long the load lasts.")
 @click.option("--quiet-before", type=float, metavar="S", help="Quiet time before each fault.")
 @click.option("--fault-duration", type=float, metavar="S", help="How long each fault lasts.")
-@click.option("--rate", type=float, metavar="MSGS_PER_S", help="Messages a second of all publishers; 0 is flat out.")
+@click.option(
+    "--rate",
+    type=float,
+    metavar="MSGS_PER_S",
+    help="Messages a second of all publishers; 0 is flat out.",
+)
 @click.option("--messages", type=int, metavar="N", help="End the load after so many messages.")
 @click.option("--publishers", type=int, metavar="N", help="Publishers for each node.")
-@click.option("--window", type=int, metavar="N", help="Unconfirmed messages that each publisher may have in flight.")
+@click.option(
+    "--window",
+    type=int,
+    metavar="N",
+    help="Unconfirmed messages that each publisher may have in flight.",
+)
 @click.option("--consumers", type=int, metavar="N", help="Consumers during the load.")
-@click.option("--seed", type=int, metavar="N", help="The same seed gives the same ops and the same schedule.")
-@click.option("--set", "more", multiple=True, metavar="KEY=VALUE", help="Any other key of a plan, such as hold=20.")
+@click.option(
+    "--seed", type=int, metavar="N", help="The same seed gives the same ops and the same schedule."
+)
+@click.option(
+    "--set",
+    "more",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other key of a plan, such as hold=20.",
+)
 @click.option("--name", metavar="NAME", help="The run's name in the store.")
-@click.option("--store", "store_root", type=click.Path(path_type=Path), default=Path("store"), show_default=True)
-@click.option("--no-deploy", is_flag=True, help="Refuse, rather than deploy, when the cluster is not as needed.")
+@click.option(
+    "--store",
+    "store_root",
+    type=click.Path(path_type=Path),
+    default=Path("store"),
+    show_default=True,
+)
+@click.option(
+    "--no-deploy",
+    is_flag=True,
+    help="Refuse, rather than deploy, when the cluster is not as needed.",
+)
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     context: click.Context,
@@ -74,13 +107,20 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     """
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
     plan = _plan(plan_path, {**given, **_more(more)})
-    story = Story()
-    inventory = inventory_for(inventory_path, story.say, bring_up=True, existing=existing, patience=patience)
+    story = RunProgress()
+    inventory = inventory_for(
+        inventory_path, story.say, bring_up=True, existing=existing, patience=patience
+    )
     store = create(store_root, plan)
-    with story.kept_in(store.path / LOG), Fleet(inventory.nodes, patience=inventory.patience) as fleet:
+    with (
+        story.kept_in(store.path / LOG),
+        Fleet(inventory.nodes, patience=inventory.patience) as fleet,
+    ):
         try:
             with announced(inventory, store.path):
-                plan, cluster = _fit_cluster(plan, inventory, fleet, story, may_deploy=not no_deploy)
+                plan, cluster = _fit_cluster(
+                    plan, inventory, fleet, story, may_deploy=not no_deploy
+                )
                 if inventory.existing:
                     results = _as_guest(plan, cluster, store, story)
                 else:
@@ -92,7 +132,9 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
             raise
         for line in verdict_lines(results):
             story.say(line)
-        text = page(f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history))
+        text = page(
+            f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history)
+        )
         story.say(f"stored in {store.path}, report: {store.write(REPORT, text)}")
     context.exit(results.verdict.exit_status)
 
@@ -103,7 +145,7 @@ def _more(words: Sequence[str]) -> dict[str, object]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise Refused(f"--set {word}: not KEY=VALUE")
+            raise UsageError(f"--set {word}: not KEY=VALUE")
         found.update(read(f"{key}: {value}", f"--set {word}"))
     return found
 
@@ -116,15 +158,18 @@ def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
         try:
             document = read(path.read_text(encoding="utf-8"), source)
         except OSError as problem:
-            raise Refused(f"{path}: {problem.strerror}") from None
+            raise UsageError(f"{path}: {problem.strerror}") from None
     seed = {} if "seed" in document else {"seed": secrets.randbelow(2**31)}
     return resolve({**seed, **document, **overrides}, source, WORKLOADS.keys(), NEMESES.keys())
 
 
-def _as_guest(plan: Plan, cluster: Cluster, store: Store, story: Story) -> Results:
+def _as_guest(plan: Plan, cluster: Cluster, store: Store, story: RunProgress) -> Results:
     """Run on a cluster that is not ours, within a virtual host of our own."""
     store.write(PLAN, plan.to_yaml())
-    made, decided = guest.move_in(cluster.inventory, cluster.fleet, cluster.credentials, story.say), False
+    made, decided = (
+        guest.move_in(cluster.inventory, cluster.fleet, cluster.credentials, story.say),
+        False,
+    )
     store.begin()
     try:
         results = execute(plan, cluster, store, story.say, story.tell)
@@ -135,11 +180,11 @@ def _as_guest(plan: Plan, cluster: Cluster, store: Store, story: Story) -> Resul
 
 
 def _fit_cluster(
-    plan: Plan, inventory: Inventory, fleet: Fleet, story: Story, *, may_deploy: bool
+    plan: Plan, inventory: Inventory, fleet: Fleet, story: RunProgress, *, may_deploy: bool
 ) -> tuple[Plan, Cluster]:
     """Return the cluster as the plan needs it, deployed if it was not, or the plan as a cluster of others needs it.
 
-    Raises Refused when that cannot be.
+    Raises UsageError when that cannot be.
     """
     faults = [step.fault for step in schedule(plan, list(fleet.nodes))]
     preflight.suits(plan, faults)
@@ -153,8 +198,14 @@ def _fit_cluster(
         found = preflight.unlike(fleet, plan)
     if found:
         if not may_deploy:
-            raise Refused(f"the cluster is not as the plan needs it: {found[0]}", remedy="run without --no-deploy")
-        story.say(f"deploying, because {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))
+            raise UsageError(
+                f"the cluster is not as the plan needs it: {found[0]}",
+                remedy="run without --no-deploy",
+            )
+        story.say(
+            f"deploying, because {found[0]}"
+            + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+        )
         settings = {
             "rabbitmq_partition_handling": plan.partition_handling,
             "rabbitmq_net_ticktime": plan.net_ticktime,
@@ -163,7 +214,9 @@ def _fit_cluster(
         facts = preflight.hosts(fleet)
         found = preflight.unlike(fleet, plan)
         if found:
-            raise Refused(f"the cluster is not as the plan needs it even after deploying: {'; '.join(found)}")
+            raise UsageError(
+                f"the cluster is not as the plan needs it even after deploying: {'; '.join(found)}"
+            )
     version = preflight.version(fleet)
     preflight.possible(plan, version)
     preflight.fit_for_faults(fleet, facts)

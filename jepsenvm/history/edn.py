@@ -57,14 +57,18 @@ def elements(text: str) -> Iterator[tuple[Any, int]]:
     Raises NotEdn.
     """
     start = _skip_blank(text, 0)
-    closing = _CLOSES.get(text[start : start + 1]) if text[start : start + 1] in ("[", "(") else None
+    closing = (
+        _CLOSES.get(text[start : start + 1]) if text[start : start + 1] in ("[", "(") else None
+    )
     end = yield from _forms(text, start + 1 if closing else start)
     if closing:
         if text[end : end + 1] != closing:
             raise NotEdn("a vector is never closed", start)
         end = _skip_blank(text, end + 1)
     if end < len(text):
-        raise NotEdn("something stands after its end; give one vector of maps, or one map a line", end)
+        raise NotEdn(
+            "something stands after its end; give one vector of maps, or one map a line", end
+        )
 
 
 def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
@@ -100,7 +104,9 @@ _PLAIN_MAP: Final = re.compile(rf"(?:#jepsen\.history\.Op *)?\{{({_NESTED})\}}")
 _TOKEN: Final = re.compile(
     rf'[ \t\r\n,]*+({_PLAIN_STRING}(?=[ \t\r\n,\[\]{{}}()]|\Z)|#\{{|[\[\](){{}}]|[^ \t\r\n,\[\](){{}}"]+|")'
 )
-_PLAIN_KEYWORD: Final = re.compile(r":[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*(?:/[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*)?", re.ASCII)
+_PLAIN_KEYWORD: Final = re.compile(
+    r":[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*(?:/[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*)?", re.ASCII
+)
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _ESCAPE: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
@@ -154,10 +160,19 @@ _MANY: Final = 10_000
 
 def _atom(lexeme: str) -> Any:
     if lexeme[0] == '"' and len(lexeme) > 1:
-        return _ESCAPE.sub(lambda found: _ESCAPED[found[1]], lexeme[1:-1]) if "\\" in lexeme else lexeme[1:-1]
+        return (
+            _ESCAPE.sub(lambda found: _ESCAPED[found[1]], lexeme[1:-1])
+            if "\\" in lexeme
+            else lexeme[1:-1]
+        )
     digits = lexeme.removeprefix("-")
     # 007 is no integer in EDN, and what has more digits than a long may be too long for int().
-    if digits.isdigit() and digits.isascii() and len(digits) < 19 and (digits[0] != "0" or digits == "0"):
+    if (
+        digits.isdigit()
+        and digits.isascii()
+        and len(digits) < 19
+        and (digits[0] != "0" or digits == "0")
+    ):
         return int(lexeme)
     if not _PLAIN_KEYWORD.fullmatch(lexeme):
         raise ValueError(lexeme)
@@ -214,7 +229,9 @@ def _hashable(form: Any) -> Any:
     if isinstance(converted, list):
         return tuple(_hashable(element) for element in form)
     if isinstance(converted, dict):
-        return edn_format.ImmutableDict({_hashable(key): _hashable(value) for key, value in form.items()})
+        return edn_format.ImmutableDict(
+            {_hashable(key): _hashable(value) for key, value in form.items()}
+        )
     return converted
 
 

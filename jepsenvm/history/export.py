@@ -155,7 +155,9 @@ def _columns(chunk: Chunk, history: History, begin: int) -> Mapping[str, pa.Arra
     if history.labels is None:
         value = pa.array(chunk.value, mask=~chunk.has_value)
     else:
-        value = pa.array([edn.written(history.label(code)) for code in chunk.value.tolist()], pa.utf8())
+        value = pa.array(
+            [edn.written(history.label(code)) for code in chunk.value.tolist()], pa.utf8()
+        )
     data = chunk.read("data")
     return {
         "index": pa.array(np.arange(begin, begin + len(chunk.type))),
@@ -166,7 +168,9 @@ def _columns(chunk: Chunk, history: History, begin: int) -> Mapping[str, pa.Arra
         "value": value,
         "node": _named(chunk.node, history.nodes),
         "error": pa.array(chunk.read("error"), pa.utf8()),
-        "data": pa.array([None if each is None else json.dumps(_in_json(each)) for each in data], pa.utf8()),
+        "data": pa.array(
+            [None if each is None else json.dumps(_in_json(each)) for each in data], pa.utf8()
+        ),
         "offset": pa.array(chunk.offset, mask=chunk.offset < 0),
     }
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import History, from_ops, open_arrow
@@ -20,7 +20,7 @@ EDN_IN_JSON: Final = "jepsenvm/edn"
 def open_history(path: Path) -> History:
     """Return the history in a file, by its ending: .arrow (ours), .jsonl or .json (JSON lines), .edn (Jepsen's).
 
-    Raises Refused, naming the line, when it cannot be read.
+    Raises UsageError, naming the line, when it cannot be read.
     """
     readers: Mapping[str, Callable[[Path], History]] = {
         ".arrow": open_arrow,
@@ -29,7 +29,10 @@ def open_history(path: Path) -> History:
         ".edn": read_edn,
     }
     if path.suffix not in readers:
-        raise Refused(f"{path}: unknown kind of history", remedy=f"known endings: {', '.join(sorted(readers))}")
+        raise UsageError(
+            f"{path}: unknown kind of history",
+            remedy=f"known endings: {', '.join(sorted(readers))}",
+        )
     return readers[path.suffix](path)
 
 
@@ -51,13 +54,13 @@ def _jsonl_ops(path: Path, cut_short: list[int]) -> Iterator[Op]:
             if not line.endswith("\n"):
                 cut_short.append(number)  # its writer was cut off in the middle of this line
                 return
-            raise Refused(f"{path}:{number}: not JSON: {problem}") from None
+            raise UsageError(f"{path}:{number}: not JSON: {problem}") from None
         except edn.NotEdn as problem:
-            raise Refused(f"{path}:{number}: not EDN: {problem}") from None
+            raise UsageError(f"{path}:{number}: not EDN: {problem}") from None
         try:
             yield _op(entry)
-        except Refused as problem:
-            raise Refused(f"{path}:{number}: {problem.message}", remedy=problem.remedy) from None
+        except UsageError as problem:
+            raise UsageError(f"{path}:{number}: {problem.message}", remedy=problem.remedy) from None
 
 
 def _from_json(entry: dict[str, Any]) -> Any:
@@ -84,10 +87,12 @@ def _edn_ops(path: Path) -> Iterator[Op]:
         for form, position in edn.elements(text):
             try:
                 yield _op(_plain_keys(form))
-            except Refused as problem:
-                raise Refused(f"{place(position)}: {problem.message}", remedy=problem.remedy) from None
+            except UsageError as problem:
+                raise UsageError(
+                    f"{place(position)}: {problem.message}", remedy=problem.remedy
+                ) from None
     except edn.NotEdn as problem:
-        raise Refused(f"{place(problem.position)}: not EDN: {problem}") from None
+        raise UsageError(f"{place(problem.position)}: not EDN: {problem}") from None
 
 
 def _plain_keys(form: Any) -> Any:
@@ -103,12 +108,12 @@ def _key(key: Any) -> str:
 def _op(entry: Any) -> Op:
     """Return one entry as an op; only its type and f cannot be done without."""
     if not isinstance(entry, dict):
-        raise Refused(f"an op is a map, found {entry!r}")
+        raise UsageError(f"an op is a map, found {entry!r}")
     type_ = _name(entry.get("type"))
     if type_ not in TYPES:
-        raise Refused(f"the key 'type' must be one of {', '.join(TYPES)}, found {type_!r}")
+        raise UsageError(f"the key 'type' must be one of {', '.join(TYPES)}, found {type_!r}")
     if entry.get("f") is None:
-        raise Refused("the key 'f' is missing", remedy="give each op its :f, such as :enqueue")
+        raise UsageError("the key 'f' is missing", remedy="give each op its :f, such as :enqueue")
     process, time, offset = entry.get("process"), entry.get("time"), entry.get("offset")
     node, error = entry.get("node"), entry.get("error")
     return Op(
@@ -130,7 +135,7 @@ def _long(value: float, key: str) -> int:
             return whole
     except (ValueError, OverflowError):  # a float that is no number, or infinite
         pass
-    raise Refused(f"the key '{key}' must be a number of 64 bits")
+    raise UsageError(f"the key '{key}' must be a number of 64 bits")
 
 
 def _name(value: Any) -> str:
@@ -143,6 +148,6 @@ def _lines(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8", newline="\n") as file:
             yield from file
     except OSError as problem:
-        raise Refused(f"{path}: {problem.strerror}") from None
+        raise UsageError(f"{path}: {problem.strerror}") from None
     except UnicodeDecodeError as problem:
-        raise Refused(f"{path}: not UTF-8 text: {problem}") from None
+        raise UsageError(f"{path}: not UTF-8 text: {problem}") from None

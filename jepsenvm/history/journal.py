@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from jepsenvm.errors import Failed
+from jepsenvm.errors import RunError
 from jepsenvm.history.op import TYPES, Type
 
 _NAMES = pa.dictionary(pa.int32(), pa.utf8())
@@ -55,7 +55,7 @@ class Journal:
             self._file = path.open("xb", buffering=0)
             self._writer = pa.ipc.new_stream(self._file, SCHEMA)
         except OSError as problem:
-            raise Failed(f"cannot write the history {path}: {problem.strerror}") from problem
+            raise RunError(f"cannot write the history {path}: {problem.strerror}") from problem
         self._path = path
 
     def append(  # noqa: PLR0913 - one for each column of the history
@@ -71,7 +71,16 @@ class Journal:
         offset: int | None = None,
     ) -> None:
         """Record an op at this moment."""
-        row = (_CODES[type], process, f, value, offset, node, error, None if data is None else json.dumps(data))
+        row = (
+            _CODES[type],
+            process,
+            f,
+            value,
+            offset,
+            node,
+            error,
+            None if data is None else json.dumps(data),
+        )
         with self._lock:
             self._rows.append((self._clock(), *row))
 
@@ -80,7 +89,7 @@ class Journal:
         return self._clock()
 
     def flush(self) -> None:
-        """Hand everything appended so far to the kernel; raise Failed when the disk does not take it."""
+        """Hand everything appended so far to the kernel; raise RunError when the disk does not take it."""
         with self._lock:
             rows, self._rows = self._rows, []
             if not rows:
@@ -109,12 +118,15 @@ class Journal:
     def _encoded(self, column: str, names: tuple[str | None, ...]) -> pa.DictionaryArray:
         known = self._names[column]
         codes = [None if name is None else known.setdefault(name, len(known)) for name in names]
-        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(list(known), pa.utf8()))
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes, pa.int32()), pa.array(list(known), pa.utf8())
+        )
 
     def _guarded(self, write: Callable[[], object]) -> None:
         try:
             write()
         except OSError as problem:
-            raise Failed(
-                f"cannot write the history {self._path}: {problem}", remedy="free some disk space and run again"
+            raise RunError(
+                f"cannot write the history {self._path}: {problem}",
+                remedy="free some disk space and run again",
             ) from problem

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 
@@ -53,7 +53,10 @@ class Chunk:
     """
 
     def __init__(
-        self, read: Callable[[str], Any], data: Callable[[int], Any], error: Callable[[int], str | None]
+        self,
+        read: Callable[[str], Any],
+        data: Callable[[int], Any],
+        error: Callable[[int], str | None],
     ) -> None:
         self.read = read
         self.data = data
@@ -74,7 +77,11 @@ class Chunk:
 
     def but(self, **columns: Ints) -> Chunk:
         """Return the same rows with these columns in place of their own."""
-        return Chunk(lambda name: columns[name] if name in columns else self.read(name), self.data, self.error)
+        return Chunk(
+            lambda name: columns[name] if name in columns else self.read(name),
+            self.data,
+            self.error,
+        )
 
 
 @dataclass
@@ -127,7 +134,9 @@ class History:
         """Return when ops of this type and f were recorded, in nanoseconds since the run began."""
         return self._gather(type, f, lambda chunk: chunk.time, with_value=False)
 
-    def _gather(self, type: Type, f: str, column: Callable[[Chunk], Ints], *, with_value: bool) -> Ints:
+    def _gather(
+        self, type: Type, f: str, column: Callable[[Chunk], Ints], *, with_value: bool
+    ) -> Ints:
         parts = []
         for chunk in self:
             rows = self.mask(chunk, type, f)
@@ -137,19 +146,36 @@ class History:
     def ops(self, process: int | None = None) -> Iterator[Op]:
         """Yield the ops one by one, of one process if asked: for the few, not for the millions."""
         for chunk in self:
-            rows = np.arange(len(chunk.process)) if process is None else np.flatnonzero(chunk.process == process)
+            rows = (
+                np.arange(len(chunk.process))
+                if process is None
+                else np.flatnonzero(chunk.process == process)
+            )
             yield from self._ops(chunk, rows)
 
     def _ops(self, chunk: Chunk, rows: Ints) -> Iterator[Op]:
         if not len(rows):
             return  # and read no column for it
-        columns = (chunk.type, chunk.f, chunk.value, chunk.has_value, chunk.process, chunk.time, chunk.node)
+        columns = (
+            chunk.type,
+            chunk.f,
+            chunk.value,
+            chunk.has_value,
+            chunk.process,
+            chunk.time,
+            chunk.node,
+        )
         lists = [column[rows].tolist() for column in (*columns, chunk.offset)]
         if len(rows) == len(chunk.type):
             lists += [chunk.read("error"), chunk.read("data")]
         else:
-            lists += [[chunk.error(row) for row in rows.tolist()], [chunk.data(row) for row in rows.tolist()]]
-        for type_, f, value, has_value, process, time, node, offset, error, data in zip(*lists, strict=True):
+            lists += [
+                [chunk.error(row) for row in rows.tolist()],
+                [chunk.data(row) for row in rows.tolist()],
+            ]
+        for type_, f, value, has_value, process, time, node, offset, error, data in zip(
+            *lists, strict=True
+        ):
             yield Op(
                 type=TYPES[type_],
                 f=self.names[f],
@@ -168,15 +194,15 @@ class History:
 
 
 def open_arrow(path: Path) -> History:
-    """Return the history in a journal's file, read chunk by chunk; raise Refused if it is none."""
+    """Return the history in a journal's file, read chunk by chunk; raise UsageError if it is none."""
     try:
         # Mapped once for all passes: what they all read is then in memory once, and the kernel may take it back.
         mapped = pa.memory_map(str(path)).read_buffer()
         schema = pa.ipc.open_stream(mapped).schema
     except (OSError, pa.ArrowInvalid) as problem:
-        raise Refused(f"{path}: not a history of ours: {problem}") from None
+        raise UsageError(f"{path}: not a history of ours: {problem}") from None
     if b"jepsenvm" not in (schema.metadata or {}):
-        raise Refused(f"{path}: an Arrow stream, but not a history of ours")
+        raise UsageError(f"{path}: an Arrow stream, but not a history of ours")
     return History(partial(_arrow_chunks, mapped))
 
 
@@ -277,7 +303,9 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
             originals.append(value)
         return known
 
-    columns = {name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")}
+    columns = {
+        name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")
+    }
     add = [column.append for column in columns.values()]
     # Few ops have an error or data.
     errors: dict[int, str] = {}
@@ -299,12 +327,16 @@ def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
         if op.data is not None:
             datas[row] = op.data
     rows = len(columns["time"])
-    table: dict[str, npt.NDArray[Any]] = {name: np.frombuffer(column, np.int64) for name, column in columns.items()}
+    table: dict[str, npt.NDArray[Any]] = {
+        name: np.frombuffer(column, np.int64) for name, column in columns.items()
+    }
     table["has_value"] = np.ones(rows, dtype=bool)
     table["has_data"] = np.isin(np.arange(rows), list(datas))
     rare: Mapping[str, Callable[[int], Any]] = {"data": datas.get, "error": errors.get}
     chunk = Chunk(
-        lambda name: table[name] if name in table else list(map(rare[name], range(rows))), datas.get, errors.get
+        lambda name: table[name] if name in table else list(map(rare[name], range(rows))),
+        datas.get,
+        errors.get,
     )
     return History(lambda _: iter((chunk,)), list(names), list(nodes), originals, complete)
 
@@ -323,7 +355,15 @@ def _expanded(op: Op) -> Iterator[Op]:
 
 def drained(op: Op) -> list[Any] | None:
     """Return what a drain has for elements, or None if the op is no drain that was ok and tells them."""
-    if op.f != "drain" or op.type != "ok" or not isinstance(op.value, list | tuple | set | frozenset):
+    if (
+        op.f != "drain"
+        or op.type != "ok"
+        or not isinstance(op.value, list | tuple | set | frozenset)
+    ):
         return None
     # A set has no order of its own; the history is to be the same each time that it is read.
-    return sorted(op.value, key=edn.written) if isinstance(op.value, set | frozenset) else list(op.value)
+    return (
+        sorted(op.value, key=edn.written)
+        if isinstance(op.value, set | frozenset)
+        else list(op.value)
+    )

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
 
 T = TypeVar("T")
 
@@ -29,7 +29,9 @@ Promotion = Literal["when-synced", "always"]
 PartitionHandling = Literal["ignore", "autoheal", "pause_minority"]
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
-_DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?")
+_DURATION: Final = re.compile(
+    rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
+)
 _IN_SECONDS: Final = (3600, 60, 1, 0.001)
 
 
@@ -42,7 +44,14 @@ def seconds(text: str) -> float:
     if found is None or not any(found.groups()):
         raise ValueError("must be seconds, or a text like 20s, 1m30s or 500ms")
     # summed in milliseconds, so that 1s500ms is exactly 1.5
-    return sum(float(part) * unit * 1000 for part, unit in zip(found.groups(), _IN_SECONDS, strict=True) if part) / 1000
+    return (
+        sum(
+            float(part) * unit * 1000
+            for part, unit in zip(found.groups(), _IN_SECONDS, strict=True)
+            if part
+        )
+        / 1000
+    )
 
 
 def _parsed(value: object) -> object:
@@ -69,10 +78,12 @@ _TAGS: Final = frozenset({"one", "list"})
 """What the discriminator puts into the place of an error, and nobody wrote into the plan."""
 
 Span = Annotated[
-    Annotated[Seconds, Tag("one")] | Annotated[tuple[Seconds, Seconds], _Ascending, Tag("list")], _OneOrList
+    Annotated[Seconds, Tag("one")] | Annotated[tuple[Seconds, Seconds], _Ascending, Tag("list")],
+    _OneOrList,
 ]
 SpanOrNone = Annotated[
-    Annotated[SecondsOrNone, Tag("one")] | Annotated[tuple[SecondsOrNone, SecondsOrNone], _Ascending, Tag("list")],
+    Annotated[SecondsOrNone, Tag("one")]
+    | Annotated[tuple[SecondsOrNone, SecondsOrNone], _Ascending, Tag("list")],
     _OneOrList,
 ]
 
@@ -126,7 +137,8 @@ def _snake(key: str) -> str:
 NemesisName = Annotated[str, AfterValidator(_known_in("nemesis"))]
 FaultName = Annotated[NemesisName, AfterValidator(_some_fault)]
 NemesisNames = Annotated[
-    Annotated[NemesisName, Tag("one")] | Annotated[tuple[FaultName, ...], AfterValidator(_not_empty), Tag("list")],
+    Annotated[NemesisName, Tag("one")]
+    | Annotated[tuple[FaultName, ...], AfterValidator(_not_empty), Tag("list")],
     _OneOrList,
 ]
 
@@ -134,7 +146,9 @@ NemesisNames = Annotated[
 class PlannedFault(BaseModel):
     """One step of a schedule that a person wrote: when, how long, which nemesis, and what else they said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True
+    )
 
     at: SecondsOrNone
     lasts: Annotated[Seconds, Field(alias="for")]
@@ -153,7 +167,9 @@ class PlannedFault(BaseModel):
 class Plan(BaseModel):
     """What one run does; every key has a default, and the same plan with the same seed does the same again."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=True
+    )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "run"
     workload: Annotated[str, AfterValidator(_known_in("workload"))] = "queue"
@@ -212,7 +228,9 @@ class Plan(BaseModel):
     recover_within: Seconds | None = None
     """The cluster must have recovered by itself so soon after the last healing, or the run is invalid."""
     drain_deadline: Seconds = 600
-    log_patterns: Mapping[str, Annotated[str, AfterValidator(_expression)]] = Field(default_factory=dict)
+    log_patterns: Mapping[str, Annotated[str, AfterValidator(_expression)]] = Field(
+        default_factory=dict
+    )
     """Regular expressions by name: the lines of the brokers' logs that match are counted."""
     forbidden_log_patterns: tuple[str, ...] = ()
     """The names of those of which no line may match, or the run is invalid."""
@@ -235,7 +253,10 @@ class Plan(BaseModel):
 
     def patient(self, patience: float) -> Plan:
         """Return the same plan with every deadline so many times as long, for slow hosts."""
-        longer = {key: getattr(self, key) * patience for key in ("op_timeout", "recovery_deadline", "drain_deadline")}
+        longer = {
+            key: getattr(self, key) * patience
+            for key in ("op_timeout", "recovery_deadline", "drain_deadline")
+        }
         return self.model_copy(update=longer)
 
     def to_yaml(self) -> str:
@@ -246,7 +267,8 @@ class Plan(BaseModel):
         if self.schedule is not None:
             document = {key: value for key, value in document.items() if key not in _DRAWN_ONLY}
             document["schedule"] = [
-                step.model_dump(by_alias=True, mode="json", exclude_defaults=True) for step in self.schedule
+                step.model_dump(by_alias=True, mode="json", exclude_defaults=True)
+                for step in self.schedule
             ]
         return yaml.safe_dump(document, sort_keys=False)
 
@@ -287,20 +309,28 @@ def _workload_problems(plan: Plan) -> list[str]:
     types = QUEUE_TYPES.get(plan.workload, ())
     problems = []
     if types and plan.queue_type not in types:
-        problems.append(f"workload {plan.workload} is about queue-type {' or '.join(types)}, not {plan.queue_type}")
+        problems.append(
+            f"workload {plan.workload} is about queue-type {' or '.join(types)}, not {plan.queue_type}"
+        )
     problems += [
         f"{key} goes only with queue-type {type_}"
         for key, type_ in _OF_ONE_TYPE.items()
         if _snake(key) in plan.model_fields_set and plan.queue_type != type_
     ]
     if plan.queue_type == "stream" and plan.consumers:
-        problems.append("consumers must be 0 with queue-type stream: each of them would get all of it")
+        problems.append(
+            "consumers must be 0 with queue-type stream: each of them would get all of it"
+        )
     if plan.fenced and plan.queue_type != "quorum":
         problems.append("fenced goes only with queue-type quorum, which counts deliveries")
     if plan.confirm == "transactions" and plan.queue_type not in {"classic", "mirrored"}:
-        problems.append(f"transactions are not for queue-type {plan.queue_type}: use classic or mirrored")
+        problems.append(
+            f"transactions are not for queue-type {plan.queue_type}: use classic or mirrored"
+        )
     if plan.confirm == "transactions" and plan.window > 1:
-        problems.append("with transactions each publisher has one message under way: window must be 1")
+        problems.append(
+            "with transactions each publisher has one message under way: window must be 1"
+        )
     return problems
 
 
@@ -320,7 +350,11 @@ def _schedule_problems(plan: Plan) -> list[str]:
     if plan.schedule is None:
         return ["repeat-every goes only with schedule"] if plan.repeat_every is not None else []
     surplus = [key for key in _DRAWN_ONLY if _snake(key) in plan.model_fields_set]
-    problems = [f"schedule stands instead of {', '.join(surplus)}: give one or the other"] if surplus else []
+    problems = (
+        [f"schedule stands instead of {', '.join(surplus)}: give one or the other"]
+        if surplus
+        else []
+    )
     problems += [
         f"schedule item {number} ({step.fault}, at {step.at:g} s for {step.lasts:g} s) ends after "
         f"time-limit ({plan.time_limit:g} s)"
@@ -329,7 +363,9 @@ def _schedule_problems(plan: Plan) -> list[str]:
     ]
     takes = max(step.until for step in plan.schedule) - min(step.at for step in plan.schedule)
     if plan.repeat_every is not None and plan.repeat_every < takes:
-        problems.append(f"repeat-every ({plan.repeat_every:g} s) is shorter than the schedule takes ({takes:g} s)")
+        problems.append(
+            f"repeat-every ({plan.repeat_every:g} s) is shorter than the schedule takes ({takes:g} s)"
+        )
     return problems
 
 
@@ -356,39 +392,60 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
-    return {loader.construct_object(k): loader.construct_object(v, deep=True) for k, v in node.value}
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key '{key}' stands twice", node.start_mark
+            )
+    return {
+        loader.construct_object(k): loader.construct_object(v, deep=True) for k, v in node.value
+    }
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def read(text: str, source: str) -> Mapping[str, object]:
-    """Return a plan file's keys and values as they stand; raise Refused, naming the source, if it is no mapping."""
+    """Return a plan file's keys and values as they stand; raise UsageError, naming the source, if it is no mapping."""
     try:
         document = yaml.load(text, _UniqueKeys)  # noqa: S506 - _UniqueKeys is a SafeLoader
     except yaml.YAMLError as problem:
-        raise Refused(f"{source}: not readable as YAML: {problem}") from None
+        raise UsageError(f"{source}: not readable as YAML: {problem}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise Refused(f"{source}: a plan is a mapping of keys to values", remedy="write lines like 'time-limit: 60'")
+        raise UsageError(
+            f"{source}: a plan is a mapping of keys to values",
+            remedy="write lines like 'time-limit: 60'",
+        )
     return {str(key): value for key, value in document.items()}
 
 
-def resolve(document: Mapping[str, object], source: str, workloads: Collection[str], nemeses: Collection[str]) -> Plan:
-    """Return the plan that a document describes; raise Refused with every problem of it in one line."""
+def resolve(
+    document: Mapping[str, object],
+    source: str,
+    workloads: Collection[str],
+    nemeses: Collection[str],
+) -> Plan:
+    """Return the plan that a document describes; raise UsageError with every problem of it in one line."""
     defaults = DEFAULTS.get(str(document.get("workload", "queue")), {})
     try:
         return Plan.model_validate(
-            {**defaults, **document}, by_name=False, by_alias=True, context={"workload": workloads, "nemesis": nemeses}
+            {**defaults, **document},
+            by_name=False,
+            by_alias=True,
+            context={"workload": workloads, "nemesis": nemeses},
         )
     except ValidationError as problems:
-        raise Refused(f"{source}: " + "; ".join(_sentence(error) for error in problems.errors())) from None
+        raise UsageError(
+            f"{source}: " + "; ".join(_sentence(error) for error in problems.errors())
+        ) from None
 
 
 def _sentence(error: Any) -> str:
-    places = [f"item {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part not in _TAGS]
+    places = [
+        f"item {part + 1}" if isinstance(part, int) else str(part)
+        for part in error["loc"]
+        if part not in _TAGS
+    ]
     key = " ".join(places)
     if error["type"] == "extra_forbidden":
         model = PlannedFault if len(places) > 1 else Plan

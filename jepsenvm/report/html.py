@@ -56,17 +56,27 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
 </html>
 """
 
-DONE: Final = {"enqueue": "confirmed", "acquire": "acquired", "dequeue": "delivered", "read": "read"}
+DONE: Final = {
+    "enqueue": "confirmed",
+    "acquire": "acquired",
+    "dequeue": "delivered",
+    "read": "read",
+}
 """What has been done when an op of this f is ok, for those of which there are plots."""
 
 
 def page(title: str, plan: str, results: Results, history: History) -> str:
     """Return the page of one run."""
-    figures: Mapping[str, Mapping[str, Any]] = {name: result.figures for name, result in results.checkers.items()}
+    figures: Mapping[str, Mapping[str, Any]] = {
+        name: result.figures for name, result in results.checkers.items()
+    }
     plots = [violation(result.figures.get("violation")) for result in results.checkers.values()]
     for f, done in DONE.items():
         if history.count("ok", f):
-            plots += [rates(history, f, f"{done} in each second"), latencies(history, f, f"until it was {done}")]
+            plots += [
+                rates(history, f, f"{done} in each second"),
+                latencies(history, f, f"until it was {done}"),
+            ]
     plots.append(losses(history))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_PAGE).render(

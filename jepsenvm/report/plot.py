@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.latency import pairs
-from jepsenvm.checkers.windows import SECOND, windows
 from jepsenvm.history.table import TYPE_CODES, History, Ints
-
-MILLISECOND: Final = 1_000_000
+from jepsenvm.history.units import MILLISECOND, SECOND
 
 
 def rates(history: History, f: str, title: str) -> str:
@@ -28,7 +27,9 @@ def losses(history: History) -> str | None:
     missing = np.setdiff1d(history.values("ok", "enqueue"), came)
     if not len(missing):
         return None
-    return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, and never came back")
+    return _per_node(
+        history, _ok_times(history, "enqueue", missing), "confirmed, and never came back"
+    )
 
 
 def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
@@ -41,7 +42,12 @@ def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
     for place, op in enumerate(ops):
         # one in doubt may have happened at any time since
         end, colour = (last, "tab:orange") if op["to"] is None else (op["to"], "tab:blue")
-        axes.barh(place, max(end - op["from"], (last - ops[0]["from"]) / 500), left=op["from"], color=colour)
+        axes.barh(
+            place,
+            max(end - op["from"], (last - ops[0]["from"]) / 500),
+            left=op["from"],
+            color=colour,
+        )
     names = [f"process {op['process']} on {op['node']}: {op['f']} {op['type']}" for op in ops]
     axes.set_yticks(range(len(ops)), names)
     axes.invert_yaxis()
@@ -61,7 +67,14 @@ def latencies(history: History, f: str, title: str) -> str | None:
     for percent in (50, 99):
         # the smallest that so many percent did not exceed, as in the checker
         ranked = took[order][first + -(-count * percent // 100) - 1]
-        axes.plot(present, ranked / MILLISECOND, label=f"p{percent}", linewidth=1.2, marker=".", markersize=3)
+        axes.plot(
+            present,
+            ranked / MILLISECOND,
+            label=f"p{percent}",
+            linewidth=1.2,
+            marker=".",
+            markersize=3,
+        )
     _shade(axes, history)
     axes.set(title=title, xlabel="seconds since the run began", ylabel="ms", yscale="log")
     axes.legend(loc="upper right", ncols=6, fontsize="small")
@@ -112,10 +125,16 @@ def _per_second(times: Ints) -> tuple[Ints, Ints]:
 
 
 def _shade(axes: Axes, history: History) -> None:
-    for window in windows(history):
+    for window in fault_intervals(history):
         if window.healed is not None:
             label = f"fault {window.number}"
-            axes.axvspan(window.injected / SECOND, window.healed / SECOND, color="tab:red", alpha=0.12, label=label)
+            axes.axvspan(
+                window.injected / SECOND,
+                window.healed / SECOND,
+                color="tab:red",
+                alpha=0.12,
+                label=label,
+            )
 
 
 def _svg(figure: Figure) -> str:

@@ -38,9 +38,7 @@ def _queue(figures: Figures) -> str:
 
 
 def _order(figures: Figures) -> str:
-    return (
-        f"{_queue(figures)}, out of order {figures['out-of-order-count']:,}, two active {figures['two-active-count']:,}"
-    )
+    return f"{_queue(figures)}, out of order {figures['out-of-order-count']:,}, two active {figures['two-active-count']:,}"
 
 
 def _redelivery(figures: Figures) -> str:
@@ -48,7 +46,15 @@ def _redelivery(figures: Figures) -> str:
 
 
 def _stream(figures: Figures) -> str:
-    kinds = ("lost", "divergent", "nonmonotonic", "out-of-order", "unexpected", "duplicated", "recovered")
+    kinds = (
+        "lost",
+        "divergent",
+        "nonmonotonic",
+        "out-of-order",
+        "unexpected",
+        "duplicated",
+        "recovered",
+    )
     counted = ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
     return f"acknowledged {figures['acknowledged-count']:,}, {figures['record-count']:,} records, {counted}"
 
@@ -61,7 +67,9 @@ def _lock(figures: Figures) -> str:
 
 
 def _register(figures: Figures) -> str:
-    return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in ("read", "write", "cas", "in-doubt"))
+    return ", ".join(
+        f"{kind} {figures[f'{kind}-count']:,}" for kind in ("read", "write", "cas", "in-doubt")
+    )
 
 
 def _set(figures: Figures) -> str:

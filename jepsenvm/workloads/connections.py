@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from functools import partial
 from itertools import count
 
 import tenacity
 
-from jepsenvm.workloads.amqp import Address, Session, SessionLost, connect
+from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect
 from jepsenvm.workloads.workload import Context
 
 
@@ -20,26 +19,6 @@ def numbered(concurrency: int) -> list[Iterator[int]]:
     A process whose op is in doubt never acts again: its successor has another number.
     """
     return [count(first, concurrency) for first in range(concurrency)]
-
-
-@asynccontextmanager
-async def session(address: Address, timeout: float) -> AsyncIterator[Session]:
-    """Open a session within so many seconds, and close it in the end."""
-    async with asyncio.timeout(timeout):
-        opened = await connect(address)
-    try:
-        yield opened
-    finally:
-        await close(opened)
-
-
-async def close(opened: Session) -> None:
-    """Close a session in good order if that can be, and give it up if not."""
-    try:
-        async with asyncio.timeout(opened.address.connect_timeout):
-            await opened.close()
-    except TimeoutError:
-        opened.abandon("did not close in time")
 
 
 async def connect_patiently(

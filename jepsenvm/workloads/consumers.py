@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
-from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
-from jepsenvm.workloads.connections import close, connect_patiently, wait
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
+from jepsenvm.rabbitmq.connections import close
+from jepsenvm.workloads.connections import connect_patiently, wait
 from jepsenvm.workloads.workload import Context
 
 ACKNOWLEDGE_EVERY_S: Final = 0.1
@@ -46,7 +47,9 @@ class Reader:
             self._acknowledged = latest
 
 
-def record(context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False) -> None:
+def record(
+    context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False
+) -> None:
     """Record a delivery as a dequeue; ``returned`` says that it will not be acknowledged, but given back."""
     value, data = value_of(delivery), dict[str, Any]()
     if value == NOT_OURS:
@@ -56,7 +59,9 @@ def record(context: Context, session: Session, process: int, delivery: Delivery,
     if returned:
         data["returned"] = True
     context.journal.append("invoke", "dequeue", process=process, node=session.address.node)
-    context.journal.append("ok", "dequeue", value, process=process, node=session.address.node, data=data or None)
+    context.journal.append(
+        "ok", "dequeue", value, process=process, node=session.address.node, data=data or None
+    )
 
 
 def value_of(delivery: Delivery) -> int:
@@ -72,15 +77,25 @@ Way = Callable[[Context, Reader], Awaitable[None]]
 
 def consumers(context: Context, slots: Sequence[Iterator[int]]) -> list[Coroutine[Any, Any, None]]:
     """Return the plan's consumers, spread over the nodes: pushed to, polling, or every other one of each."""
-    ways = {"asynchronous": (_pushed,), "polling": (_polling,), "mixed": (_pushed, _polling)}[context.plan.consume]
+    ways = {"asynchronous": (_pushed,), "polling": (_polling,), "mixed": (_pushed, _polling)}[
+        context.plan.consume
+    ]
     return [
-        _consume(context, context.addresses[index % len(context.addresses)], slot, ways[index % len(ways)])
+        _consume(
+            context,
+            context.addresses[index % len(context.addresses)],
+            slot,
+            ways[index % len(ways)],
+        )
         for index, slot in enumerate(slots)
     ]
 
 
 async def reconnecting(
-    context: Context, address: Address, processes: Iterator[int], work: Callable[[Session, int], Awaitable[None]]
+    context: Context,
+    address: Address,
+    processes: Iterator[int],
+    work: Callable[[Session, int], Awaitable[None]],
 ) -> AsyncIterator[Session]:
     """Work on one connection after the other, each as another process, until the load ends; yield each at its end."""
     while not context.stop.is_set():

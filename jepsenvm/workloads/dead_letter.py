@@ -36,7 +36,9 @@ async def setup(context: Context, stale: Sequence[str]) -> None:
         "x-overflow": "reject-publish",
     }
     arriving = REFUSING if plan.dead_letter_target == "refusing" else arguments(plan)
-    await declare(context, stale, {target(context): arriving, context.queue: {**arguments(plan), **expiring}})
+    await declare(
+        context, stale, {target(context): arriving, context.queue: {**arguments(plan), **expiring}}
+    )
 
 
 def load(context: Context) -> list[Coroutine[Any, Any, None]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jepsenvm.plan.config import Plan, QueueType
-from jepsenvm.workloads.connections import session
+from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.workload import Context
 
 QUEUE_ARGUMENTS: Final[Mapping[QueueType, Mapping[str, str]]] = {
@@ -31,10 +31,15 @@ def arguments(plan: Plan) -> dict[str, Any]:
     return found
 
 
-async def declare(context: Context, stale: Sequence[str], queues: Mapping[str, Mapping[str, Any]]) -> None:
+async def declare(
+    context: Context, stale: Sequence[str], queues: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Delete the queues of earlier runs and declare this run's, with their arguments, through the first node."""
     first = context.addresses[0]
-    async with session(first, context.plan.op_timeout) as opened, asyncio.timeout(SETUP_S * first.patience):
+    async with (
+        session(first, context.plan.op_timeout) as opened,
+        asyncio.timeout(SETUP_S * first.patience),
+    ):
         for name in stale:
             await opened.delete(name)
         for name, wanted in queues.items():

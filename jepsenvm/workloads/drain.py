@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-from jepsenvm.workloads.amqp import SessionLost
-from jepsenvm.workloads.connections import session
+from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, Reader
 from jepsenvm.workloads.workload import AskBroker, Context, Leftover
 
@@ -25,7 +25,9 @@ async def drain(context: Context, ask_broker: AskBroker) -> None:
     await drain_queues(context, ask_broker, context.queue, [context.queue])
 
 
-async def drain_queues(context: Context, ask_broker: AskBroker, source: str, watched: Sequence[str]) -> None:
+async def drain_queues(
+    context: Context, ask_broker: AskBroker, source: str, watched: Sequence[str]
+) -> None:
     """Read everything from a queue through every node until the broker says that nothing is left in the watched ones.
 
     Recorded as one drain op, ok only when they are proven empty; the deliveries are dequeues of their own.
@@ -43,7 +45,9 @@ async def drain_queues(context: Context, ask_broker: AskBroker, source: str, wat
                 if left.text != told:
                     told = left.text
                     context.say(f"drain: {received:,} received, the broker says {told}")
-        journal.append("ok", "drain", process=DRAINER, data={"received": received, "broker": left.text})
+        journal.append(
+            "ok", "drain", process=DRAINER, data={"received": received, "broker": left.text}
+        )
         context.say(f"drain: {received:,} received, the broker says {left.text}")
     except TimeoutError:
         error = f"not empty after {context.plan.drain_deadline:g} s"
@@ -70,10 +74,15 @@ async def _left_in(context: Context, ask_broker: AskBroker, queue: str) -> Lefto
         return left
     try:
         first = context.addresses[0]
-        async with session(first, first.connect_timeout) as asking, asyncio.timeout(first.connect_timeout):
+        async with (
+            session(first, first.connect_timeout) as asking,
+            asyncio.timeout(first.connect_timeout),
+        ):
             ready = await asking.ready(queue)
     except (SessionLost, TimeoutError) as problem:
-        return Leftover(1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}")
+        return Leftover(
+            1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}"
+        )
     if ready is None and left.messages == 0:
         return Leftover(1, "by its listing that the queue is there, and by AMQP that it is not")
     return Leftover(ready, f"ready {ready}") if ready else left
@@ -91,7 +100,9 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 readers.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
-                context.say_once(f"drain: not through {address.node}: {problem or 'no answer in time'}")
+                context.say_once(
+                    f"drain: not through {address.node}: {problem or 'no answer in time'}"
+                )
         await _until_idle([reader for reader, _ in readers], IDLE_S * context.addresses[0].patience)
         for reader, tag in readers:
             try:
@@ -99,7 +110,9 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     await reader.session.cancel(tag)
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
-                context.say(f"drain: lost {reader.session.address.node}: {problem or 'no answer in time'}")
+                context.say(
+                    f"drain: lost {reader.session.address.node}: {problem or 'no answer in time'}"
+                )
     return sum(reader.received for reader, _ in readers)
 
 

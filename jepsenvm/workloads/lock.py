@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.errors import Failed
+from jepsenvm.errors import RunError
 from jepsenvm.plan.config import Plan, bounds
-from jepsenvm.workloads.amqp import Address, Delivery, Outcome, Session, SessionLost
-from jepsenvm.workloads.connections import close, connect_patiently, numbered, session, wait
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, Session, SessionLost
+from jepsenvm.rabbitmq.connections import close, session
+from jepsenvm.workloads.connections import connect_patiently, numbered, wait
 from jepsenvm.workloads.declare import arguments, declare
 from jepsenvm.workloads.drain import DRAINER
 from jepsenvm.workloads.publishers import publishing
@@ -44,7 +45,7 @@ async def setup(context: Context, stale: Sequence[str]) -> None:
         asyncio.timeout(context.addresses[0].connect_timeout),
     ):
         if await opened.publish(context.queue, b"lock") is not Outcome.CONFIRMED:
-            raise Failed("the lock's message was not taken")
+            raise RunError("the lock's message was not taken")
 
 
 def load(context: Context) -> list[Coroutine[Any, Any, None]]:
@@ -57,7 +58,9 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
     ]
 
 
-async def _client(context: Context, address: Address, processes: Iterator[int], random: Random) -> None:
+async def _client(
+    context: Context, address: Address, processes: Iterator[int], random: Random
+) -> None:
     """Acquire and release again and again, under a new process number whenever an op was in doubt."""
     tally = context.tallies.setdefault(address.node, Tally())
     while not context.stop.is_set():
@@ -97,7 +100,9 @@ async def acquire(context: Context, opened: Session, process: int, tally: Tally)
     return delivery
 
 
-async def release(context: Context, opened: Session, process: int, delivery: Delivery, tally: Tally) -> None:
+async def release(
+    context: Context, opened: Session, process: int, delivery: Delivery, tally: Tally
+) -> None:
     """Give the lock back as one op; a session in doubt is given up."""
     journal, node = context.journal, opened.address.node
     journal.append("invoke", "release", process=process, node=node)
@@ -110,7 +115,9 @@ async def release(context: Context, opened: Session, process: int, delivery: Del
     journal.append("ok", "release", process=process, node=node)
 
 
-def _doubt(context: Context, opened: Session, process: int, f: str, problem: Exception, tally: Tally) -> None:
+def _doubt(
+    context: Context, opened: Session, process: int, f: str, problem: Exception, tally: Tally
+) -> None:
     """Record that nobody knows what became of an op, and give its session up."""
     error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
     context.journal.append("info", f, process=process, node=opened.address.node, error=error)
@@ -152,7 +159,9 @@ async def _settled(context: Context, ask_broker: AskBroker) -> tuple[int, Leftov
                 if found or not left.messages:
                     return found, left
         except (SessionLost, TimeoutError) as problem:
-            left = Leftover(1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}")
+            left = Leftover(
+                1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}"
+            )
         if left.text != told:
             told = left.text
             context.say(f"drain: the broker says {told}")

@@ -14,8 +14,9 @@ from typing import Any
 
 from jepsenvm.history.op import Type
 from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.amqp import Address, Outcome, Session, SessionLost
-from jepsenvm.workloads.connections import close, connect_patiently, wait
+from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
+from jepsenvm.rabbitmq.connections import close
+from jepsenvm.workloads.connections import connect_patiently, wait
 from jepsenvm.workloads.workload import Context, Tally
 
 
@@ -35,15 +36,30 @@ def publishers(context: Context, slots: Sequence[Iterator[int]]) -> list[Corouti
     work = []
     for index, address in enumerate(addresses):
         own = slots[index * plan.window : (index + 1) * plan.window]
-        name = address.node if plan.publishers == 1 else f"{address.node}.{index % plan.publishers + 1}"
+        name = (
+            address.node
+            if plan.publishers == 1
+            else f"{address.node}.{index % plan.publishers + 1}"
+        )
         context.tallies[name] = Tally()
         pace = _Pace(len(addresses) / plan.rate if plan.rate else 0.0, context.stop)
-        work.append(_publish(context, address, own, _values(plan, index, len(addresses)), context.tallies[name], pace))
+        work.append(
+            _publish(
+                context,
+                address,
+                own,
+                _values(plan, index, len(addresses)),
+                context.tallies[name],
+                pace,
+            )
+        )
     return work
 
 
 def _values(plan: Plan, index: int, publishers: int) -> Iterator[int]:
-    return iter(range(index, plan.messages, publishers) if plan.messages else count(index, publishers))
+    return iter(
+        range(index, plan.messages, publishers) if plan.messages else count(index, publishers)
+    )
 
 
 class _Pace:
@@ -74,12 +90,16 @@ async def _publish(
     processes = [next(slot) for slot in slots]
     todo = _Todo(values)
     while not context.stop.is_set() and not todo.exhausted:
-        session = await connect_patiently(context, address, transactions=context.plan.confirm == "transactions")
+        session = await connect_patiently(
+            context, address, transactions=context.plan.confirm == "transactions"
+        )
         if session is None:
             return
         async with asyncio.TaskGroup() as window:
             for slot, process in enumerate(processes):
-                window.create_task(_one_at_a_time(context, session, process, todo, tally, pace), name=str(slot))
+                window.create_task(
+                    _one_at_a_time(context, session, process, todo, tally, pace), name=str(slot)
+                )
         if session.lost is not None:
             context.say(f"{address.node}: connection lost: {session.lost}")
             # Every slot may have had an op in flight: nobody goes on under its old number.
@@ -125,7 +145,9 @@ async def publish_one(context: Context, session: Session, process: int, value: i
     return type_
 
 
-async def _attempt(session: Session, queue: str, value: int, timeout: float) -> tuple[Type, str | None]:
+async def _attempt(
+    session: Session, queue: str, value: int, timeout: float
+) -> tuple[Type, str | None]:
     try:
         async with asyncio.timeout(timeout):
             outcome = await session.publish(queue, str(value).encode())

@@ -16,7 +16,7 @@ from typing import Any, Final
 from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.amqp import Address, Delivery, Session
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Session
 from jepsenvm.workloads.connections import numbered, wait
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, reconnecting, record, value_of
 from jepsenvm.workloads.declare import setup
@@ -35,14 +35,19 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
     slots = numbered(publishing + context.plan.consumers)
     consuming = [
         _consume(
-            context, context.addresses[index % len(context.addresses)], slot, Random(f"{context.plan.seed} {index}")
+            context,
+            context.addresses[index % len(context.addresses)],
+            slot,
+            Random(f"{context.plan.seed} {index}"),
         )
         for index, slot in enumerate(slots[publishing:])
     ]
     return [*publishers(context, slots[:publishing]), *consuming]
 
 
-async def _consume(context: Context, address: Address, processes: Iterator[int], random: Random) -> None:
+async def _consume(
+    context: Context, address: Address, processes: Iterator[int], random: Random
+) -> None:
     async for _ in reconnecting(context, address, processes, partial(_work, context, random)):
         # A crash of its own is soon over; a broker that is away may take longer.
         await wait(context.stop, 0.2)
@@ -65,7 +70,11 @@ async def _work(context: Context, random: Random, session: Session, process: int
 
 
 def settle(
-    context: Context, session: Session, process: int, waiting: list[Delivery], crash: Callable[[], bool]
+    context: Context,
+    session: Session,
+    process: int,
+    waiting: list[Delivery],
+    crash: Callable[[], bool],
 ) -> bool:
     """Record and settle what waits; return whether the consumer crashes, which gives back the rest of it."""
     crashed = False

@@ -14,8 +14,9 @@ from typing import Any, Final
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.amqp import Address, Delivery, Session, SessionLost
-from jepsenvm.workloads.connections import numbered, session
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
+from jepsenvm.rabbitmq.connections import session
+from jepsenvm.workloads.connections import numbered
 from jepsenvm.workloads.consumers import NOT_OURS, record, value_of
 from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import DRAINER
@@ -37,7 +38,9 @@ def load(context: Context) -> list[Coroutine[Any, Any, None]]:
 async def drain(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG001 - a stream is never empty
     """End the stream with a record of our own, and read all of it through every node."""
     await _end(context)
-    reading = [_read(context, address, DRAINER + index) for index, address in enumerate(context.addresses)]
+    reading = [
+        _read(context, address, DRAINER + index) for index, address in enumerate(context.addresses)
+    ]
     read = await asyncio.gather(*reading)
     context.say(f"drain: {', '.join(f'{records:,}' for records in read)} records read")
 
@@ -60,7 +63,9 @@ async def drain_once(context: Context, ask_broker: AskBroker) -> None:  # noqa: 
                             offset, received = offset_of(delivery) + 1, received + 1
                     break
                 except (SessionLost, TimeoutError) as problem:
-                    context.say_once(f"drain: not through {address.node}: {problem or 'no answer in time'}")
+                    context.say_once(
+                        f"drain: not through {address.node}: {problem or 'no answer in time'}"
+                    )
                     await asyncio.sleep(AGAIN_S)
         journal.append("ok", "drain", process=DRAINER, data={"received": received})
         context.say(f"drain: {received:,} records read, to the stream's end")
@@ -75,7 +80,9 @@ async def _end(context: Context) -> None:
     readers = len(context.addresses)
     try:
         async with asyncio.timeout(context.plan.drain_deadline):
-            for process, address in zip(count(DRAINER + readers + 1), cycle(context.addresses), strict=False):
+            for process, address in zip(
+                count(DRAINER + readers + 1), cycle(context.addresses), strict=False
+            ):
                 if await _ended(context, address, process):
                     break
                 await asyncio.sleep(AGAIN_S)
@@ -88,7 +95,9 @@ async def _ended(context: Context, address: Address, process: int) -> bool:
         async with session(address, address.connect_timeout) as opened:
             return await publish_one(context, opened, process, END) == "ok"
     except (SessionLost, TimeoutError) as problem:
-        context.say_once(f"drain: no last record through {address.node}: {problem or 'no answer in time'}")
+        context.say_once(
+            f"drain: no last record through {address.node}: {problem or 'no answer in time'}"
+        )
         return False
 
 
@@ -98,10 +107,15 @@ async def _read(context: Context, address: Address, process: int) -> int:
     journal.append("invoke", "end", process=process, node=node)
     records, offset = 0, -1
     try:
-        async with asyncio.timeout(context.plan.drain_deadline), session(address, address.connect_timeout) as opened:
+        async with (
+            asyncio.timeout(context.plan.drain_deadline),
+            session(address, address.connect_timeout) as opened,
+        ):
             async for delivery in _to_the_end(context, opened, 0):
                 offset = offset_of(delivery)
-                journal.append("ok", "read", value_of(delivery), process=process, node=node, offset=offset)
+                journal.append(
+                    "ok", "read", value_of(delivery), process=process, node=node, offset=offset
+                )
                 records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
     except (SessionLost, TimeoutError) as problem:
@@ -114,7 +128,9 @@ async def _read(context: Context, address: Address, process: int) -> int:
 async def _to_the_end(context: Context, opened: Session, start: int) -> AsyncIterator[Delivery]:
     """Yield the records of a stream from an offset on, up to the one that ends it."""
     came: asyncio.Queue[Delivery] = asyncio.Queue()
-    await opened.consume(context.queue, PREFETCH, came.put_nowait, {"x-stream-offset": start or "first"})
+    await opened.consume(
+        context.queue, PREFETCH, came.put_nowait, {"x-stream-offset": start or "first"}
+    )
     value = NOT_OURS
     while value != END:
         delivery = await opened.unless_lost(came.get())

@@ -10,7 +10,7 @@ from typing import Any
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.amqp import Address
+from jepsenvm.rabbitmq.amqp import Address
 
 
 @dataclass
@@ -24,7 +24,9 @@ class Tally:
     def line(self, node: str) -> str:
         """Return the tally as people read it."""
         total = self.sent + self.failed + self.unknown
-        return f"{node} sent {self.sent}, failed {self.failed}, unknown {self.unknown}, total {total}"
+        return (
+            f"{node} sent {self.sent}, failed {self.failed}, unknown {self.unknown}, total {total}"
+        )
 
 
 @dataclass

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from jepsenvm import lab
-from jepsenvm.cluster.inventory import Inventory, load
-from jepsenvm.cluster.ssh import Fleet
+from jepsenvm.experiment import preflight
+from jepsenvm.machines import lab
+from jepsenvm.machines.inventory import Inventory, load
+from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.config import Plan
-from jepsenvm.run import preflight
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
@@ -47,11 +47,17 @@ def cluster(lab_inventory: Path) -> Inventory:
     return inventory
 
 
-def jepsenvm(*words: str, expect: int | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+def jepsenvm(
+    *words: str, expect: int | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does."""
-    done = subprocess.run([JEPSENVM, *words], capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        [JEPSENVM, *words], capture_output=True, text=True, timeout=timeout, check=False
+    )
     if expect is not None:
-        assert done.returncode == expect, f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == expect, (
+            f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
     return done
 
 

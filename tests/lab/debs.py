@@ -21,8 +21,12 @@ def archive(deb: Path, folder: Path) -> Path:
     _run("dpkg-deb", "-x", deb, unpacked)
     (root,) = (unpacked / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*")
     defaults = root / "sbin/rabbitmq-defaults"
-    defaults.write_text(defaults.read_text().replace("\nSYS_PREFIX=\n", "\nSYS_PREFIX=${RABBITMQ_HOME}\n"))
-    file = folder / f"rabbitmq-server-generic-unix-{root.name.removeprefix('rabbitmq_server-')}.tar.gz"
+    defaults.write_text(
+        defaults.read_text().replace("\nSYS_PREFIX=\n", "\nSYS_PREFIX=${RABBITMQ_HOME}\n")
+    )
+    file = (
+        folder / f"rabbitmq-server-generic-unix-{root.name.removeprefix('rabbitmq_server-')}.tar.gz"
+    )
     _run("tar", "-C", root.parent, "-czf", file, root.name)
     return file
 
@@ -33,7 +37,9 @@ def newer(deb: Path, folder: Path) -> Path:
     _run("dpkg-deb", "-R", deb, unpacked)
     control = unpacked / "DEBIAN/control"
     lines = control.read_text().splitlines(keepends=True)
-    control.write_text("".join(f"Version: {NEWER}\n" if line.startswith("Version:") else line for line in lines))
+    control.write_text(
+        "".join(f"Version: {NEWER}\n" if line.startswith("Version:") else line for line in lines)
+    )
     file = folder / f"rabbitmq-server_{NEWER}_all.deb"
     _run("dpkg-deb", "-Zgzip", "-b", unpacked, file)
     return file
@@ -64,15 +70,32 @@ def signing_key(home: Path, file: Path) -> None:
 
 def _entry(deb: Path, folder: Path) -> str:
     pooled = folder / "pool" / deb.name.replace("%3a", ".")
-    os.link(deb, pooled) if deb.stat().st_dev == pooled.parent.stat().st_dev else pooled.write_bytes(deb.read_bytes())
+    os.link(
+        deb, pooled
+    ) if deb.stat().st_dev == pooled.parent.stat().st_dev else pooled.write_bytes(deb.read_bytes())
     control = _run("dpkg-deb", "-f", deb).rstrip("\n")
-    place = f"Filename: {pooled.relative_to(folder)}\nSize: {deb.stat().st_size}\nSHA256: {sha256(deb)}"
+    place = (
+        f"Filename: {pooled.relative_to(folder)}\nSize: {deb.stat().st_size}\nSHA256: {sha256(deb)}"
+    )
     return f"{control}\n{place}\n"
 
 
 def _gpg(home: Path, *words: str | Path) -> None:
-    _run("gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "", *words)
+    _run(
+        "gpg",
+        "--homedir",
+        home,
+        "--batch",
+        "--quiet",
+        "--pinentry-mode",
+        "loopback",
+        "--passphrase",
+        "",
+        *words,
+    )
 
 
 def _run(*argv: str | Path) -> str:
-    return subprocess.run([str(word) for word in argv], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [str(word) for word in argv], check=True, capture_output=True, text=True
+    ).stdout

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm import lab
-from jepsenvm.errors import Refused
-from jepsenvm.lab import base
+from jepsenvm.errors import UsageError
+from jepsenvm.machines import lab
+from jepsenvm.machines.lab import base
 
 NODES = 3
 
 UP = f"from jepsenvm import lab; lab.up({NODES})"
 # another recipe than the cached base's, so that there is something to build
-UP_WITH_BUILD = f"from jepsenvm.lab import base; base.HOOKS += ('true',); {UP}"
+UP_WITH_BUILD = f"from jepsenvm.machines.lab import base; base.HOOKS += ('true',); {UP}"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def inventory() -> Iterator[Path]:
 
 
 def on(node: str, command: str) -> str:
-    done = subprocess.run(lab.ssh_argv(node, [command]), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        lab.ssh_argv(node, [command]), capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -39,9 +41,13 @@ def on(node: str, command: str) -> str:
 def leftovers() -> list[str]:
     """Everything of a lab that is on this machine, except the cached base."""
     found = [f"namespace {p}" for p in Path("/run/netns").glob("jepsenvm*")]
-    found += [f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("jepsenvm")]
+    found += [
+        f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("jepsenvm")
+    ]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    found += [f"mount {line}" for line in mounts if "jepsenvm" in line and "/var/cache/" not in line]
+    found += [
+        f"mount {line}" for line in mounts if "jepsenvm" in line and "/var/cache/" not in line
+    ]
     found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/jepsenvm-*/")]
     found += [f"trace {p}" for p in Path("/run/systemd/nspawn").glob("*/jepsenvm-*")]
     found += [f"half-built {p}" for p in Path("/var/cache/jepsenvm").glob("building-*")]
@@ -58,7 +64,9 @@ def processes() -> list[str]:
             dead = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:
             continue
-        if not dead and ("jepsenvm-n" in command or "jepsenvm-n" in cgroup or "mmdebstrap" in command):
+        if not dead and (
+            "jepsenvm-n" in command or "jepsenvm-n" in cgroup or "mmdebstrap" in command
+        ):
             found.append(f"{entry.name} {command} {cgroup}")
     return found
 
@@ -66,7 +74,9 @@ def processes() -> list[str]:
 def test_every_host_runs_and_answers(inventory: Path) -> None:
     assert inventory == lab.inventory_path()
     assert inventory.stat().st_mode & 0o777 == 0o600
-    assert [(h.name, h.running, h.ssh) for h in lab.status()] == [(f"n{n}", True, True) for n in (1, 2, 3)]
+    assert [(h.name, h.running, h.ssh) for h in lab.status()] == [
+        (f"n{n}", True, True) for n in (1, 2, 3)
+    ]
     assert lab.is_up()
 
 
@@ -79,7 +89,7 @@ def test_up_again_changes_nothing(inventory: Path) -> None:
 @pytest.mark.usefixtures("inventory")
 @pytest.mark.parametrize(("nodes", "suite"), [(NODES + 1, "bookworm"), (NODES, "trixie")])
 def test_another_lab_than_the_running_one_is_refused(nodes: int, suite: str) -> None:
-    with pytest.raises(Refused, match="take it down first with `jepsenvm lab down`"):
+    with pytest.raises(UsageError, match="take it down first with `jepsenvm lab down`"):
         lab.up(nodes, suite)
 
 
@@ -112,7 +122,9 @@ def test_timers_and_signals_work_in_a_host() -> None:
 def test_stopping_a_service_on_one_host_leaves_the_others_alone() -> None:
     for node in ("n1", "n2"):
         on(node, "sudo systemd-run --unit=sleeper sleep 600")
-    assert "failed" not in on("n1", "sudo timeout 20 systemctl kill --signal=KILL sleeper; sleep 0.5; echo done")
+    assert "failed" not in on(
+        "n1", "sudo timeout 20 systemctl kill --signal=KILL sleeper; sleep 0.5; echo done"
+    )
     assert on("n2", "systemctl is-active sleeper") == "active"
     assert on("n1", "systemctl is-active sleeper || true") in ("inactive", "failed")
 
@@ -120,7 +132,9 @@ def test_stopping_a_service_on_one_host_leaves_the_others_alone() -> None:
 @pytest.mark.usefixtures("inventory")
 @pytest.mark.parametrize("address", ["10.205.77.12", "fd77:6a65:7073::12"])
 def test_hosts_reach_each_other(address: str) -> None:
-    connect = f"import socket; print(socket.create_connection(({address!r}, 22), 3).recv(4).decode())"
+    connect = (
+        f"import socket; print(socket.create_connection(({address!r}, 22), 3).recv(4).decode())"
+    )
     assert on("n1", f'python3 -c "{connect}"') == "SSH-"
     assert on("n1", "ip route show default") == ""
 
@@ -152,7 +166,14 @@ def test_up_restores_a_lab_that_lost_its_network() -> None:
 
 @pytest.mark.usefixtures("inventory")
 def test_ssh_passes_on_the_commands_status() -> None:
-    command = [sys.executable, "-c", "from jepsenvm.cli.lab import group; group()", "ssh", "n1", "--"]
+    command = [
+        sys.executable,
+        "-c",
+        "from jepsenvm.cli.lab import group; group()",
+        "ssh",
+        "n1",
+        "--",
+    ]
     assert subprocess.run([*command, "exit", "7"], check=False, timeout=30).returncode == 7
     assert subprocess.run([*command, "ls", "-d", "/"], check=False, timeout=30).returncode == 0
 
@@ -164,7 +185,7 @@ def test_down_leaves_nothing_and_twice_is_fine() -> None:
     assert base.base_path("bookworm").is_dir()
     assert lab.status() == []
     assert not lab.is_up()
-    with pytest.raises(Refused, match="bring it up with `jepsenvm lab up`"):
+    with pytest.raises(UsageError, match="bring it up with `jepsenvm lab up`"):
         lab.ssh_argv("n1", [])
     lab.down()
     assert leftovers() == []

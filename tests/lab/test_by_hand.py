@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.machines.inventory import Inventory
 from tests.lab.conftest import JEPSENVM, jepsenvm, made_whole, on, results
 
 
@@ -22,10 +22,14 @@ def healed(cluster: Inventory) -> Iterator[None]:
 
 def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory, tmp_path: Path) -> None:
     where = ["-i", str(cluster.path)]
-    told = jepsenvm("fault", "start", "rate", "n2", "--set", "rate-kbit=800", *where, expect=0).stdout
+    told = jepsenvm(
+        "fault", "start", "rate", "n2", "--set", "rate-kbit=800", *where, expect=0
+    ).stdout
     assert "proven" in told
     status = jepsenvm("fault", "status", *where, expect=0).stdout
-    refused = jepsenvm("run", "--net-ticktime", "8", "--no-deploy", "--store", str(tmp_path), *where, expect=254)
+    refused = jepsenvm(
+        "run", "--net-ticktime", "8", "--no-deploy", "--store", str(tmp_path), *where, expect=254
+    )
     assert "a fault is in force before the run: rate; run `jepsenvm heal`" in refused.stderr
     assert status.count(" rate ") == 5, "both ends of each of its links are held"
     assert "CUT" not in status
@@ -37,11 +41,16 @@ def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory, tmp_path
 def test_a_fault_for_a_time_heals_itself_and_leaves_nothing(cluster: Inventory) -> None:
     where = ["-i", str(cluster.path)]
     # So short that no broker takes another for down: the cluster need not recover from it.
-    told = jepsenvm("fault", "start", "partition", "n1,n2", "n3,n4,n5", "--for", "1s", *where, expect=0).stdout
+    told = jepsenvm(
+        "fault", "start", "partition", "n1,n2", "n3,n4,n5", "--for", "1s", *where, expect=0
+    ).stdout
     assert "12 of 20 links cut, 8 open" in told
     assert "seen healed" in told
     assert all(not on(node.name, "iptables -w -S | grep JEPSENVM; true") for node in cluster.nodes)
-    assert all(not on(node.name, "systemctl list-units --plain --no-legend jepsenvm-*") for node in cluster.nodes)
+    assert all(
+        not on(node.name, "systemctl list-units --plain --no-legend jepsenvm-*")
+        for node in cluster.nodes
+    )
 
 
 def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
@@ -59,8 +68,19 @@ def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
 
 
 def test_a_run_has_what_is_done_by_hand_in_its_history(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--nemesis", "none", "--time-limit", "45", "--net-ticktime", "8", "--store", str(tmp_path)]
-    run = subprocess.Popen([JEPSENVM, "run", "-i", str(cluster.path), *words], stdout=subprocess.PIPE, text=True)
+    words = [
+        "--nemesis",
+        "none",
+        "--time-limit",
+        "45",
+        "--net-ticktime",
+        "8",
+        "--store",
+        str(tmp_path),
+    ]
+    run = subprocess.Popen(
+        [JEPSENVM, "run", "-i", str(cluster.path), *words], stdout=subprocess.PIPE, text=True
+    )
     assert run.stdout
     assert any("declared" in line for line in run.stdout)
     jepsenvm("fault", "start", "pause", "n3", "--for", "4s", "-i", str(cluster.path), expect=0)

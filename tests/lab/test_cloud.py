@@ -13,20 +13,34 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm import lab
-from jepsenvm.cluster.inventory import Inventory, load
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.lab.topology import SWITCH, Host
+from jepsenvm.machines import lab
+from jepsenvm.machines.inventory import Inventory, load
+from jepsenvm.machines.lab.topology import SWITCH, LabHost
+from jepsenvm.machines.ssh import Fleet
 from tests.lab.conftest import cut, jepsenvm, on, results
 
 USER, PORT = "admin", 2222
 PASSWORD = """p$HOME'w"d `id`; {{x}} \\n ü"""
 VAULT = "open sesame"
 LINK = "ens7"
-HOSTS = [Host(number) for number in (1, 2, 3)]
+HOSTS = [LabHost(number) for number in (1, 2, 3)]
 PRIVATE = {host.name: f"10.205.78.{10 + host.number}" for host in HOSTS}
-SHORT = ["--queue-type", "quorum", "--time-limit", "30", "--quiet-before", "5", "--fault-duration", "20", "--seed", "1"]
-SHORT += ["--set", "recovery-deadline=30"]  # 3.10.8 leaves a node stuck after pause_minority now and then
+SHORT = [
+    "--queue-type",
+    "quorum",
+    "--time-limit",
+    "30",
+    "--quiet-before",
+    "5",
+    "--fault-duration",
+    "20",
+    "--seed",
+    "1",
+]
+SHORT += [
+    "--set",
+    "recovery-deadline=30",
+]  # 3.10.8 leaves a node stuck after pause_minority now and then
 SET = ["--net-ticktime", "6", "--partition-handling", "pause_minority"]
 
 SSH_CONFIG = """
@@ -65,7 +79,20 @@ def private_network() -> None:
     ip("-n", SWITCH, "link", "set", "br1", "up")
     for host in HOSTS:
         plug = f"{host.name}-private"
-        ip("-n", SWITCH, "link", "add", plug, "type", "veth", "peer", "name", LINK, "netns", host.machine)
+        ip(
+            "-n",
+            SWITCH,
+            "link",
+            "add",
+            plug,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            LINK,
+            "netns",
+            host.machine,
+        )
         ip("-n", SWITCH, "link", "set", plug, "master", "br1", "up")
         ip("-n", host.machine, "address", "add", f"{PRIVATE[host.name]}/24", "dev", LINK)
         ip("-n", host.machine, "link", "set", LINK, "up")
@@ -78,7 +105,9 @@ def admin(public: str) -> None:
         given(host.name, "sudo chpasswd", f"{USER}:{PASSWORD}\n")
         given(host.name, f"sudo tee /etc/sudoers.d/{USER}", f"{USER} ALL=(ALL:ALL) ALL\n")
         home = f"/home/{USER}/.ssh"
-        given(host.name, f"sudo install -d -o {USER} {home}; sudo tee {home}/authorized_keys", public)
+        given(
+            host.name, f"sudo install -d -o {USER} {home}; sudo tee {home}/authorized_keys", public
+        )
         given(host.name, "sudo tee /etc/ssh/sshd_config.d/ports.conf", f"Port 22\nPort {PORT}\n")
         on(host.name, "systemctl restart ssh")
         if host.number > 1:
@@ -88,12 +117,16 @@ def admin(public: str) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The inventory's folder, with everything that belongs to it beside it."""
-    before = [host.name for host in HOSTS] if not lab.status() else [one.name for one in lab.status()]
+    before = (
+        [host.name for host in HOSTS] if not lab.status() else [one.name for one in lab.status()]
+    )
     was_up = lab.is_up()
     lab.down()
     lab.up(len(HOSTS))
     top = tmp_path_factory.mktemp("cloud")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(top / "key")], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(top / "key")], check=True
+    )
     private_network()
     admin((top / "key.pub").read_text())
     yield write_inventory(top)
@@ -106,14 +139,21 @@ def write_inventory(top: Path) -> Path:
     first, *others = HOSTS
     (top / "ssh_config").write_text(
         SSH_CONFIG.format(
-            gate=first.address, port=PORT, others=" ".join(h.address for h in others), user=USER, folder=top
+            gate=first.address,
+            port=PORT,
+            others=" ".join(h.address for h in others),
+            user=USER,
+            folder=top,
         )
     )
     (top / "vault").write_text(VAULT)
     inventory = top / "inventory"
     for name in ("group_vars/rabbitmq", "host_vars"):
         (inventory / name).mkdir(parents=True)
-    lines = [f"{host.name} ansible_host={host.address} cluster_address={PRIVATE[host.name]}" for host in HOSTS]
+    lines = [
+        f"{host.name} ansible_host={host.address} cluster_address={PRIVATE[host.name]}"
+        for host in HOSTS
+    ]
     (inventory / "hosts.ini").write_text("[rabbitmq]\n" + "\n".join(lines) + "\n")
     (inventory / "group_vars/rabbitmq/plain.yml").write_text(PLAIN.format(port=PORT))
     # The same way in another spelling.
@@ -124,7 +164,12 @@ def write_inventory(top: Path) -> Path:
 """
     )
     encrypted = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "--stdin-name", "sudo_password"],
+        [
+            str(Path(sys.executable).with_name("ansible-vault")),
+            "encrypt_string",
+            "--stdin-name",
+            "sudo_password",
+        ],
         input=PASSWORD,
         env={**os.environ, "ANSIBLE_VAULT_PASSWORD_FILE": str(top / "vault")},
         capture_output=True,
@@ -147,24 +192,32 @@ def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     return load(folder)
 
 
-def test_an_unknown_host_key_is_refused_until_it_is_accepted_on_purpose(cloud: list[str], folder: Path) -> None:
+def test_an_unknown_host_key_is_refused_until_it_is_accepted_on_purpose(
+    cloud: list[str], folder: Path
+) -> None:
     plain = folder / "group_vars/rabbitmq/plain.yml"
     written = plain.read_text()
     plain.write_text(written.replace("accept-new", "yes"))
     refused = jepsenvm("fault", "status", *cloud, expect=254).stderr
     plain.write_text(written)
-    assert "shows a host key that is not known; add it to known_hosts, or accept new ones" in refused
+    assert (
+        "shows a host key that is not known; add it to known_hosts, or accept new ones" in refused
+    )
 
 
 def test_every_host_is_reached_through_the_gate_and_root_by_its_password(loaded: Inventory) -> None:
     with Fleet(loaded.nodes) as fleet:
         for _ in range(2):  # sudo may remember, and not ask again
-            assert {node: fleet.run(node, "id -u; cat", stdin="given").stdout for node in fleet.nodes} == {
+            assert {
+                node: fleet.run(node, "id -u; cat", stdin="given").stdout for node in fleet.nodes
+            } == {
                 "n1": "0\ngiven",
                 "n2": "0\ngiven",
                 "n3": "0\ngiven",
             }
-        came = {node: fleet.plain(node, "echo $SSH_CONNECTION").stdout.split() for node in fleet.nodes}
+        came = {
+            node: fleet.plain(node, "echo $SSH_CONNECTION").stdout.split() for node in fleet.nodes
+        }
     assert {node: (words[0], words[3]) for node, words in came.items()} == {
         "n1": ("10.205.77.1", str(PORT)),
         "n2": (HOSTS[0].address, str(PORT)),
@@ -176,12 +229,23 @@ def test_a_foreign_rabbitmq_is_refused(cloud: list[str]) -> None:
     on("n3", "mkdir -p /var/lib/rabbitmq/mnesia/theirs")
     refused = jepsenvm("deploy", *cloud, expect=254).stderr
     on("n3", "rm -r /var/lib/rabbitmq")
-    assert refused.startswith("jepsenvm: n3: a RabbitMQ that jepsenvm did not install is on it; use another host")
+    assert refused.startswith(
+        "jepsenvm: n3: a RabbitMQ that jepsenvm did not install is on it; use another host"
+    )
     assert "rabbitmq-server" not in on("n1", "dpkg --get-selections")
 
 
 def test_a_run_deploys_there_and_gives_its_verdict(cloud: list[str], tmp_path: Path) -> None:
-    words = ["run", *cloud, "--nemesis", "partition-random-node", *SHORT, *SET, "--store", str(tmp_path)]
+    words = [
+        "run",
+        *cloud,
+        "--nemesis",
+        "partition-random-node",
+        *SHORT,
+        *SET,
+        "--store",
+        str(tmp_path),
+    ]
     told = jepsenvm(*words, expect=0).stdout
     assert "4 of 6 links cut, 2 open" in told
     found = results((tmp_path / "latest").resolve())
@@ -213,7 +277,9 @@ def theirs(folder: Path) -> Path:
     plain = PLAIN.format(port=PORT).replace("{{ inventory_dir }}/..", str(folder.parent))
     more = "jepsenvm_existing: true\nallowed_faults: [partition, restart]\njepsenvm_broker_user: tester\n"
     (other / "group_vars/rabbitmq.yml").write_text(plain + more)
-    (other / "group_vars/all.yml").write_text((folder / "group_vars/rabbitmq/secret.yml").read_text())
+    (other / "group_vars/all.yml").write_text(
+        (folder / "group_vars/rabbitmq/secret.yml").read_text()
+    )
     return other
 
 
@@ -246,4 +312,8 @@ def test_a_cluster_of_others_is_tested_and_left_as_it_was(
 def definitions() -> list[str]:
     """What the cluster has by way of users, virtual hosts, permissions, policies and queues."""
     kinds = ("users", "vhosts", "permissions", "policies", "queues")
-    return [line for kind in kinds for line in sorted(on("n1", f"rabbitmqctl --quiet list_{kind}").splitlines())]
+    return [
+        line
+        for kind in kinds
+        for line in sorted(on("n1", f"rabbitmqctl --quiet list_{kind}").splitlines())
+    ]

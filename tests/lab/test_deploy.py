@@ -10,24 +10,31 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jepsenvm import lab
-from jepsenvm.cluster import ansible, secrets
-from jepsenvm.cluster.inventory import Inventory, load
-from jepsenvm.errors import JepsenvmError, Refused
+from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.machines import ansible, lab
+from jepsenvm.machines.inventory import Inventory, load
+from jepsenvm.rabbitmq import credentials as secrets
 
 MARKER = "/etc/rabbitmq/.jepsenvm"
 
 
 def on(node: str, command: str, stdin: str | None = None) -> str:
     done = subprocess.run(
-        lab.ssh_argv(node, [command]), input=stdin, capture_output=True, text=True, timeout=120, check=False
+        lab.ssh_argv(node, [command]),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def status(node: str) -> dict[str, list[str]]:
-    answer: dict[str, list[str]] = json.loads(on(node, "sudo rabbitmqctl -q cluster_status --formatter json"))
+    answer: dict[str, list[str]] = json.loads(
+        on(node, "sudo rabbitmqctl -q cluster_status --formatter json")
+    )
     return answer
 
 
@@ -38,7 +45,9 @@ def whole(inventory: Inventory) -> bool:
 
 
 def partition_handling(node: str) -> str:
-    return on(node, "sudo rabbitmqctl eval 'application:get_env(rabbit, cluster_partition_handling).'").strip()
+    return on(
+        node, "sudo rabbitmqctl eval 'application:get_env(rabbit, cluster_partition_handling).'"
+    ).strip()
 
 
 def started(node: str) -> str:
@@ -82,7 +91,9 @@ def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventor
 def test_a_second_deployment_changes_nothing(deployed: Inventory, log: Path) -> None:
     said: list[str] = []
     recap = ansible.play("site.yml", deployed, {}, said.append, log)
-    assert {node: counts.changed for node, counts in recap.nodes.items()} == {n.name: 0 for n in deployed.nodes}
+    assert {node: counts.changed for node, counts in recap.nodes.items()} == {
+        n.name: 0 for n in deployed.nodes
+    }
     assert not [line for line in said if "changed" in line]
     assert recap.told["rabbitmq_version"].count(".") == 2
 
@@ -92,12 +103,17 @@ def test_every_node_sees_all_the_others(deployed: Inventory) -> None:
 
 
 def test_there_is_our_user_and_no_guest(deployed: Inventory) -> None:
-    users = json.loads(on(deployed.nodes[-1].name, "sudo rabbitmqctl -q list_users --formatter json"))
+    users = json.loads(
+        on(deployed.nodes[-1].name, "sudo rabbitmqctl -q list_users --formatter json")
+    )
     assert [user["user"] for user in users] == [secrets.USER]
 
 
 def test_the_nodes_count_ticks_as_told(deployed: Inventory) -> None:
-    assert on(deployed.nodes[0].name, "sudo rabbitmqctl eval 'net_kernel:get_net_ticktime().'").strip() == "15"
+    assert (
+        on(deployed.nodes[0].name, "sudo rabbitmqctl eval 'net_kernel:get_net_ticktime().'").strip()
+        == "15"
+    )
 
 
 def test_secrets_are_for_their_owners_only(deployed: Inventory) -> None:
@@ -105,7 +121,9 @@ def test_secrets_are_for_their_owners_only(deployed: Inventory) -> None:
     assert files == {"erlang_cookie": "0o600", "rabbitmq_password": "0o600"}
     assert deployed.secrets_dir.stat().st_mode & 0o777 == 0o700
     for node in deployed.nodes:
-        modes = "sudo stat -c '%a %U' /var/lib/rabbitmq/.erlang.cookie /etc/rabbitmq/definitions.json"
+        modes = (
+            "sudo stat -c '%a %U' /var/lib/rabbitmq/.erlang.cookie /etc/rabbitmq/definitions.json"
+        )
         assert on(node.name, modes).splitlines() == ["400 rabbitmq", "640 root"]
 
 
@@ -115,7 +133,9 @@ def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
     # The patterns come by standard input: as arguments, sudo would write them to the journal itself.
     search = "sudo grep --recursive --files-with-matches --fixed-strings --file=- --exclude=erl_crash.dump"
     for node in deployed.nodes:
-        found = on(node.name, f"{search} /etc /run /var/log || true", "\n".join(hidden)).splitlines()
+        found = on(
+            node.name, f"{search} /etc /run /var/log || true", "\n".join(hidden)
+        ).splitlines()
         assert found == ["/etc/rabbitmq/definitions.json"]
         # 3.10.8 crashes now and then as nodes start together (feature flags); Erlang's dump of its memory is its own.
         assert not on(node.name, "sudo find /var/log/rabbitmq -name erl_crash.dump -perm /o=rwx")
@@ -154,7 +174,10 @@ def test_other_policies_need_no_restart(deployed: Inventory) -> None:
 
 def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory) -> None:
     last = deployed.nodes[-1].name
-    on(last, f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}")
+    on(
+        last,
+        f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}",
+    )
     ansible.play("site.yml", deployed, {}, print)
     assert whole(deployed)
     assert partition_handling(last) == "{ok,autoheal}"
@@ -162,7 +185,9 @@ def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory)
 
 def test_an_unreachable_host_is_refused(deployed: Inventory, tmp_path: Path) -> None:
     nowhere = variant(deployed, tmp_path, ansible_port=9)
-    with pytest.raises(Refused, match=r"^n1: ssh: connect to host \S+ port 9: Connection refused .*; check that"):
+    with pytest.raises(
+        UsageError, match=r"^n1: ssh: connect to host \S+ port 9: Connection refused .*; check that"
+    ):
         ansible.play("site.yml", nowhere, {}, print)
 
 
@@ -170,12 +195,17 @@ def test_a_wrong_key_is_refused(deployed: Inventory, tmp_path: Path) -> None:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     wrong = variant(deployed, tmp_path, ansible_ssh_private_key_file=str(key))
-    with pytest.raises(Refused, match=r"^n1: .*Permission denied .*; check ansible_user and ansible_ssh_private_key"):
+    with pytest.raises(
+        UsageError,
+        match=r"^n1: .*Permission denied .*; check ansible_user and ansible_ssh_private_key",
+    ):
         ansible.play("site.yml", wrong, {}, print)
 
 
 def test_a_host_without_sudo_is_refused(deployed: Inventory, tmp_path: Path, nosudo: str) -> None:
-    with pytest.raises(Refused, match=r"^n1: Missing sudo password .*; let the user sudo without a password"):
+    with pytest.raises(
+        UsageError, match=r"^n1: Missing sudo password .*; let the user sudo without a password"
+    ):
         ansible.play("site.yml", variant(deployed, tmp_path, ansible_user=nosudo), {}, print)
 
 
@@ -183,14 +213,20 @@ def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
     on(first, f"sudo mv {MARKER} {MARKER}.away")
     try:
-        with pytest.raises(Refused, match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host"):
+        with pytest.raises(
+            UsageError,
+            match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host",
+        ):
             ansible.play("site.yml", deployed, {}, print)
     finally:
         on(first, f"sudo mv {MARKER}.away {MARKER}")
 
 
 def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
-    with pytest.raises(Refused, match="rabbitmq_partition_handling must be one of: ignore, autoheal, pause_minority"):
+    with pytest.raises(
+        UsageError,
+        match="rabbitmq_partition_handling must be one of: ignore, autoheal, pause_minority",
+    ):
         ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"}, print)
 
 
@@ -208,7 +244,9 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
     on(last, "sudo tee /etc/rabbitmq/advanced.config", too_much)
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
-        with pytest.raises(JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset") as error:
+        with pytest.raises(
+            JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset"
+        ) as error:
             ansible.play("site.yml", deployed, {"cluster_polls": 2}, print)
         assert "\n" not in str(error.value)
     finally:

@@ -15,21 +15,21 @@ from random import Random
 
 import pytest
 
-from jepsenvm.checkers.windows import windows
-from jepsenvm.cluster import broker
-from jepsenvm.cluster.hosts import Facts, facts
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.errors import Refused
+from jepsenvm.checkers.fault_intervals import fault_intervals
+from jepsenvm.errors import UsageError
+from jepsenvm.experiment import preflight
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
-from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import cut_pairs
-from jepsenvm.plan.nemesis import NEMESES, Ask, stages
-from jepsenvm.run import preflight
-from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.note import journaled
-from jepsenvm.run.power import power_at, power_of
+from jepsenvm.machines.facts import Facts, facts
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.power import power_at, power_of
+from jepsenvm.machines.reachability import cut_pairs
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.engine import Nemesis
+from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.records import journaled
+from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
+from jepsenvm.rabbitmq import ctl as broker
 from tests.lab.conftest import cut, made_whole, on
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -64,7 +64,14 @@ OF_THE_BROKER = [
 ]
 OF_A_KILLED_CONTROLLER = {
     # What asks a broker comes before what keeps brokers from answering.
-    "broker": ["clients-drop n4", "memory-alarm n4", "disk-full n5", "stop-app n3", "kill n1", "pause n2"],
+    "broker": [
+        "clients-drop n4",
+        "memory-alarm n4",
+        "disk-full n5",
+        "stop-app n3",
+        "kill n1",
+        "pause n2",
+    ],
     "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
 }
 NOT_HERE = {
@@ -87,7 +94,9 @@ def users_rule(cluster: Inventory) -> Iterator[None]:
     for node in cluster.nodes:
         # A power cut takes rules with it, as it takes every rule that nobody has made permanent.
         if node.name not in _powered_off:
-            assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), node.name
+            assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), (
+                node.name
+            )
             on(node.name, f"iptables -w -D {USERS_RULE}")
 
 
@@ -113,9 +122,9 @@ def queue(cluster: Inventory, fleet: Fleet) -> str:
     script = f"""
 import asyncio, sys
 from pathlib import Path
-from jepsenvm.cluster.inventory import load
-from jepsenvm.cluster.secrets import credentials
-from jepsenvm.workloads.amqp import connect
+from jepsenvm.machines.inventory import load
+from jepsenvm.rabbitmq.credentials import credentials
+from jepsenvm.rabbitmq.amqp import connect
 async def main():
     inventory = load(Path({str(cluster.path)!r}))
     session = await connect(credentials(inventory).at(inventory.nodes[0]))
@@ -134,14 +143,16 @@ def stopped(cluster: Inventory, fleet: Fleet) -> None:
 
 
 @pytest.fixture
-def nemesis(cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path) -> Iterator[Nemesis]:
+def nemesis(
+    cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
+) -> Iterator[Nemesis]:
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
     one = Nemesis(fleet, known, journaled(journal), print, 60, QUEUE, power_of(cluster))
     one.prepare()
     yield one
     assert one.end() == []
     journal.close()
-    (window,) = windows(open_history(tmp_path / "history.arrow"))
+    (window,) = fault_intervals(open_history(tmp_path / "history.arrow"))
     assert window.proven, window.problems
     assert leftovers() == []
 
@@ -178,8 +189,10 @@ def come_back(cluster: Inventory, fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("name", PARTITIONS)
-def test_a_partition_cuts_exactly_its_pairs(name: str, cluster: Inventory, stopped: None, nemesis: Nemesis) -> None:
-    (stage,) = stages(name, Ask(NODES, Random(7)))
+def test_a_partition_cuts_exactly_its_pairs(
+    name: str, cluster: Inventory, stopped: None, nemesis: Nemesis
+) -> None:
+    (stage,) = stages(name, FaultRequest(NODES, Random(7)))
     addresses = {node.name: node.cluster_address for node in cluster.nodes}
     pairs = list(itertools.permutations(NODES, 2))
     nemesis.inject(1, stage.fault)
@@ -190,7 +203,7 @@ def test_a_partition_cuts_exactly_its_pairs(name: str, cluster: Inventory, stopp
 
 @pytest.mark.parametrize("name", OF_PACKETS)
 def test_a_fault_of_packets_bites_and_heals(name: str, stopped: None, nemesis: Nemesis) -> None:
-    (stage,) = stages(name, Ask(NODES, Random(3)))
+    (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     nemesis.inject(1, stage.fault)
     nemesis.heal(1)
 
@@ -200,18 +213,20 @@ def test_the_network_outlives_a_killed_controller(cluster: Inventory, stopped: N
     assert until(lambda: leftovers() == [], 150), leftovers()
 
 
-def unproven(fleet: Fleet, known: dict[str, Facts], folder: Path, between: Callable[[Nemesis, Fault], None]) -> str:
+def unproven(
+    fleet: Fleet, known: dict[str, Facts], folder: Path, between: Callable[[Nemesis, Fault], None]
+) -> str:
     """Return what the history says of a partition to which something else is done."""
     journal = Journal(folder / "history.arrow", time.monotonic_ns)
     nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
     nemesis.prepare()
-    (stage,) = stages("partition-halves", Ask(NODES, Random(1)))
+    (stage,) = stages("partition-halves", FaultRequest(NODES, Random(1)))
     try:
         between(nemesis, stage.fault)
     finally:
         assert nemesis.end() == []
         journal.close()
-    (window,) = windows(open_history(folder / "history.arrow"))
+    (window,) = fault_intervals(open_history(folder / "history.arrow"))
     assert not window.proven
     return window.problems[0]
 
@@ -223,7 +238,9 @@ def test_a_fault_whose_rules_vanish_is_not_proven(
 
     def between(nemesis: Nemesis, fault: Fault) -> None:
         nemesis.inject(1, fault)
-        fleet.each(lambda node: fleet.run(node, "iptables -w -F JEPSENVM; ip6tables -w -F JEPSENVM"))
+        fleet.each(
+            lambda node: fleet.run(node, "iptables -w -F JEPSENVM; ip6tables -w -F JEPSENVM")
+        )
         nemesis.heal(1)
 
     assert "it did not last: n1 still reaches n3" in unproven(fleet, known, tmp_path, between)
@@ -251,7 +268,7 @@ def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
     nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
     nemesis.prepare()
-    first, second, third = stages("partition-rolling-stale", Ask(NODES, Random(7)))
+    first, second, third = stages("partition-rolling-stale", FaultRequest(NODES, Random(7)))
     nemesis.inject(1, first.fault)
     nemesis.inject(2, second.fault)
     nemesis.heal(1)
@@ -260,7 +277,7 @@ def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
     nemesis.heal(3)
     assert nemesis.end() == []
     journal.close()
-    found = windows(open_history(tmp_path / "history.arrow"))
+    found = fault_intervals(open_history(tmp_path / "history.arrow"))
     assert [window.problems for window in found] == [(), (), ()]
 
 
@@ -269,7 +286,7 @@ def test_a_fault_of_the_broker_bites_and_heals(
     name: str, cluster: Inventory, fleet: Fleet, queue: str, nemesis: Nemesis
 ) -> None:
     come_back(cluster, fleet)
-    (stage,) = stages(name, Ask(NODES, Random(3)))
+    (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     armed = "systemctl is-active jepsenvm-heal-*.timer"
     if name == "power-cut":
         _powered_off.update(stage.fault.nodes)
@@ -277,7 +294,9 @@ def test_a_fault_of_the_broker_bites_and_heals(
     try:
         nemesis.inject(1, stage.fault)
         if name != "power-cut":
-            assert all(on(node, armed).split() == ["active"] for node in NODES), "no fault takes its timer with it"
+            assert all(on(node, armed).split() == ["active"] for node in NODES), (
+                "no fault takes its timer with it"
+            )
         nemesis.heal(1)
     finally:
         client.kill()
@@ -286,15 +305,24 @@ def test_a_fault_of_the_broker_bites_and_heals(
 
 @pytest.mark.parametrize("name", sorted(NOT_HERE))
 def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
-    (stage,) = stages(name, Ask(NODES, Random(3)))
-    with pytest.raises(Refused, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
+    (stage,) = stages(name, FaultRequest(NODES, Random(3)))
+    with pytest.raises(UsageError, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
         preflight.able(fleet, cluster, [stage.fault])
 
 
 def test_no_fault_is_left_out() -> None:
     tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *NOT_HERE}
-    same = {name for name in NEMESES if name.startswith("partition")}  # other ways to draw the same kind of grudge
-    staged = {"rolling-restart", "kill-all", "mixed", "partitions", "processes", "none"}  # made of the others
+    same = {
+        name for name in NEMESES if name.startswith("partition")
+    }  # other ways to draw the same kind of grudge
+    staged = {
+        "rolling-restart",
+        "kill-all",
+        "mixed",
+        "partitions",
+        "processes",
+        "none",
+    }  # made of the others
     assert set(NEMESES) - tried - same - staged == set()
 
 
@@ -307,19 +335,24 @@ def test_faults_on_the_same_nodes_compose(
     nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
     nemesis.prepare()
     for number, name in enumerate(["partition-pair", "clients-reject", "rate"], 1):
-        (stage,) = stages(name, Ask(NODES, Random(1), victims=() if name == "partition-pair" else ("n1",)))
+        (stage,) = stages(
+            name,
+            FaultRequest(NODES, Random(1), victims=() if name == "partition-pair" else ("n1",)),
+        )
         nemesis.inject(number, stage.fault)
     for number in (1, 2, 3):
         nemesis.heal(number)
     assert nemesis.end() == []
     journal.close()
-    found = windows(open_history(tmp_path / "history.arrow"))
+    found = fault_intervals(open_history(tmp_path / "history.arrow"))
     assert [window.problems for window in found] == [(), (), ()]
     assert leftovers() == []
 
 
 @pytest.mark.parametrize("batch", OF_A_KILLED_CONTROLLER)
-def test_brokers_outlive_a_killed_controller(batch: str, cluster: Inventory, fleet: Fleet, queue: str) -> None:
+def test_brokers_outlive_a_killed_controller(
+    batch: str, cluster: Inventory, fleet: Fleet, queue: str
+) -> None:
     come_back(cluster, fleet)
     kill_a_controller(cluster, OF_A_KILLED_CONTROLLER[batch], queue)
     if batch == "members":
@@ -333,12 +366,12 @@ CONTROLLER = """
 import json, sys, time
 from pathlib import Path
 from random import Random
-from jepsenvm.cluster.hosts import facts
-from jepsenvm.cluster.inventory import load
-from jepsenvm.cluster.ssh import Fleet
-from jepsenvm.plan.nemesis import Ask, stages
-from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.power import power_at
+from jepsenvm.machines.facts import facts
+from jepsenvm.machines.inventory import load
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.specs import Ask, stages
+from jepsenvm.nemesis.engine import Nemesis
+from jepsenvm.machines.power import power_at
 order = json.load(sys.stdin)
 inventory = load(Path(order["inventory"]))
 fleet = Fleet(inventory.nodes)
@@ -369,7 +402,11 @@ def kill_a_controller(cluster: Inventory, faults: list[str], queue: str | None =
     try:
         controller.stdin.write(json.dumps(order))
         controller.stdin.close()
-        said = [json.loads(line) for line in iter(controller.stdout.readline, '{"phase": "all"}\n') if line]
+        said = [
+            json.loads(line)
+            for line in iter(controller.stdout.readline, '{"phase": "all"}\n')
+            if line
+        ]
         forced = [note for note in said if note["phase"] == "in-force"]
         assert [note["error"] for note in forced] == [None] * len(faults), forced
     finally:
@@ -383,9 +420,9 @@ def _client(cluster: Inventory, node: str) -> subprocess.Popen[bytes]:
     script = f"""
 import asyncio
 from pathlib import Path
-from jepsenvm.cluster.inventory import load
-from jepsenvm.cluster.secrets import credentials
-from jepsenvm.workloads.amqp import connect
+from jepsenvm.machines.inventory import load
+from jepsenvm.rabbitmq.credentials import credentials
+from jepsenvm.rabbitmq.amqp import connect
 async def main():
     inventory = load(Path({str(cluster.path)!r}))
     where = next(one for one in inventory.nodes if one.name == {node!r})
@@ -394,7 +431,9 @@ async def main():
     await asyncio.sleep(300)
 asyncio.run(main())
 """
-    client = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    client = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert client.stdout
     client.stdout.readline()
     return client

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import testinfra
 
-from jepsenvm.cluster import ansible
-from jepsenvm.cluster.inventory import Inventory
+from jepsenvm.machines import ansible
+from jepsenvm.machines.inventory import Inventory
 from tests.lab.conftest import jepsenvm, on
 
 EVERYWHERE = ("tcp://0.0.0.0", "tcp://:::", "tcp://[::]")
@@ -18,7 +18,9 @@ EVERYWHERE = ("tcp://0.0.0.0", "tcp://:::", "tcp://[::]")
 
 @pytest.fixture(scope="module", params=["n1", "n5"])
 def host(request: pytest.FixtureRequest, cluster: Inventory) -> Any:
-    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={cluster.path}", sudo=True)
+    return testinfra.get_host(
+        f"ansible://{request.param}?ansible_inventory={cluster.path}", sudo=True
+    )
 
 
 def test_rabbitmq_is_installed_enabled_and_running(host: Any) -> None:
@@ -33,7 +35,9 @@ def test_what_the_faults_need_is_installed(host: Any, package: str) -> None:
     assert host.package(package).is_installed
 
 
-@pytest.mark.parametrize("name", ["rabbitmq.conf", "rabbitmq-env.conf", "enabled_plugins", "definitions.json"])
+@pytest.mark.parametrize(
+    "name", ["rabbitmq.conf", "rabbitmq-env.conf", "enabled_plugins", "definitions.json"]
+)
 def test_its_configuration_is_for_it_alone(host: Any, name: str) -> None:
     file = host.file(f"/etc/rabbitmq/{name}")
     assert (file.user, file.group, file.mode) == ("root", "rabbitmq", 0o640)
@@ -85,7 +89,9 @@ def test_the_playbook_heals_what_was_broken(cluster: Inventory) -> None:
 
 def test_the_playbook_collects_logs_and_answers(cluster: Inventory, tmp_path: Path) -> None:
     ansible.play("collect.yml", cluster, {"collect_folder": str(tmp_path)}, print)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [node.name for node in cluster.nodes]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [
+        node.name for node in cluster.nodes
+    ]
     assert "Starting RabbitMQ" in (tmp_path / "n1/rabbit@n1.log").read_text()
     assert "rabbit@n5" in (tmp_path / "n1/cluster_status.txt").read_text()
     assert "active (running)" in (tmp_path / "n5/unit.txt").read_text()

@@ -21,7 +21,7 @@ esac
 
 CONTROLLER = """
 import sys, time
-from jepsenvm.run.power import power_at
+from jepsenvm.machines.power import power_at
 power = power_at("vagrant", sys.argv[1])
 power.cut("n1", 2)
 print(power.is_off("n1"), flush=True)
@@ -36,7 +36,10 @@ def test_a_vm_comes_back_when_its_controller_was_killed(tmp_path: Path) -> None:
     state.write_text("running\n", encoding="utf-8")
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen(
-        [sys.executable, "-c", CONTROLLER, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CONTROLLER, str(tmp_path)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as controller:
         assert controller.stdout is not None
         assert controller.stdout.readline() == "True\n"

@@ -14,15 +14,26 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.secrets import credentials
 from jepsenvm.history.foreign import open_history
-from jepsenvm.workloads.amqp import Outcome, connect
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.rabbitmq.amqp import Outcome, connect
+from jepsenvm.rabbitmq.credentials import credentials
 from tests.lab.conftest import JEPSENVM, cut, jepsenvm, made_whole, on, results
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 PAIRS = list(itertools.permutations(NODES, 2))
-SMALL = ["--net-ticktime", "8", "--time-limit", "45", "--quiet-before", "6", "--fault-duration", "32", "--seed", "1"]
+SMALL = [
+    "--net-ticktime",
+    "8",
+    "--time-limit",
+    "45",
+    "--quiet-before",
+    "6",
+    "--fault-duration",
+    "32",
+    "--seed",
+    "1",
+]
 USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
 
 
@@ -73,7 +84,9 @@ def test_doctor_finds_nothing_that_is_needed_missing(cluster: Inventory) -> None
     assert "n5: RabbitMQ sees the whole cluster" in told
 
 
-def test_mirrored_queue_with_autoheal_loses_confirmed_messages(cluster: Inventory, tmp_path: Path) -> None:
+def test_mirrored_queue_with_autoheal_loses_confirmed_messages(
+    cluster: Inventory, tmp_path: Path
+) -> None:
     folder, told = run(tmp_path, "--queue-type", "mirrored", *SMALL, expect=1)
     found = results(folder)
     queue = found["checkers"]["total-queue"]
@@ -86,7 +99,9 @@ def test_mirrored_queue_with_autoheal_loses_confirmed_messages(cluster: Inventor
     assert "during fault 1 (partition-random-halves" in told
     assert (folder / "nodes/n1/rabbit@n1.log").stat().st_size > 0
     password = credentials(cluster).password.encode()
-    assert not [path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()]
+    assert not [
+        path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()
+    ]
     # The policy that the run set for its own queue is no deviation from what is deployed.
     jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
     # The same again from disk.
@@ -105,15 +120,37 @@ def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:
 
 def test_every_fault_of_several_is_proven(cluster: Inventory, tmp_path: Path) -> None:
     """Short faults that spare the queue's leader: a new one would not be elected in time, and nothing acknowledged."""
-    words = ["--quiet-before", "4", "--fault-duration", "6", "--time-limit", "30", "--nemesis", "partition-followers"]
+    words = [
+        "--quiet-before",
+        "4",
+        "--fault-duration",
+        "6",
+        "--time-limit",
+        "30",
+        "--nemesis",
+        "partition-followers",
+    ]
     folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
     found = results(folder)["checkers"]["faults"]["windows"]
     assert [window["window"] for window in found] == [1, 2, 3]
     assert all(window["proven"] for window in found)
 
 
-def test_consumers_and_a_window_and_a_rate_without_faults(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--nemesis", "none", "--time-limit", "8", "--consumers", "3", "--window", "20", "--rate", "300"]
+def test_consumers_and_a_window_and_a_rate_without_faults(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = [
+        "--nemesis",
+        "none",
+        "--time-limit",
+        "8",
+        "--consumers",
+        "3",
+        "--window",
+        "20",
+        "--rate",
+        "300",
+    ]
     folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
     queue = results(folder)["checkers"]["total-queue"]
     assert 500 < queue["acknowledged-count"] <= 2500
@@ -121,7 +158,16 @@ def test_consumers_and_a_window_and_a_rate_without_faults(cluster: Inventory, tm
 
 
 def test_a_number_of_messages_ends_the_load(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--nemesis", "none", "--time-limit", "60", "--messages", "101", "--queue-type", "classic"]
+    words = [
+        "--nemesis",
+        "none",
+        "--time-limit",
+        "60",
+        "--messages",
+        "101",
+        "--queue-type",
+        "classic",
+    ]
     folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
     history = open_history(folder / "history.arrow")
     assert sorted(history.values("ok", "enqueue")) == list(range(101))
@@ -139,10 +185,24 @@ def test_an_unroutable_message_failed_for_certain(cluster: Inventory) -> None:
     assert asyncio.run(publish()) is Outcome.RETURNED
 
 
-def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--quiet-before", "1", "--fault-duration", "15", "--time-limit", "60", "--net-ticktime", "8"]
+def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = [
+        "--quiet-before",
+        "1",
+        "--fault-duration",
+        "15",
+        "--time-limit",
+        "60",
+        "--net-ticktime",
+        "8",
+    ]
     controller = subprocess.Popen(
-        [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [JEPSENVM, "run", "--store", str(tmp_path), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert controller.stdout
     groups = next(line for line in controller.stdout if "in force" in line)
@@ -166,7 +226,16 @@ def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(cluster:
 
 
 def test_sigterm_heals_and_still_gives_a_verdict(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--quiet-before", "1", "--fault-duration", "50", "--time-limit", "60", "--net-ticktime", "8"]
+    words = [
+        "--quiet-before",
+        "1",
+        "--fault-duration",
+        "50",
+        "--time-limit",
+        "60",
+        "--net-ticktime",
+        "8",
+    ]
     controller = subprocess.Popen(
         [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True
     )
@@ -182,7 +251,10 @@ def test_sigterm_heals_and_still_gives_a_verdict(cluster: Inventory, tmp_path: P
 
 
 def test_heal_by_hand_says_what_it_removed(cluster: Inventory) -> None:
-    on("n2", "iptables -w -N JEPSENVM; iptables -w -A JEPSENVM -s 192.0.2.1 -j DROP; iptables -w -A INPUT -j JEPSENVM")
+    on(
+        "n2",
+        "iptables -w -N JEPSENVM; iptables -w -A JEPSENVM -s 192.0.2.1 -j DROP; iptables -w -A INPUT -j JEPSENVM",
+    )
     told = jepsenvm("heal", "-i", str(cluster.path), expect=0).stdout
     assert "n2: removed from iptables: -s 192.0.2.1/32 -j DROP" in told
     assert "n1: nothing to heal" in told
@@ -192,7 +264,9 @@ def test_heal_by_hand_says_what_it_removed(cluster: Inventory) -> None:
 def test_a_broker_that_is_down_is_named(cluster: Inventory, tmp_path: Path) -> None:
     on("n3", "systemctl stop rabbitmq-server")
     try:
-        done = jepsenvm("run", "--no-deploy", "--net-ticktime", "8", "--store", str(tmp_path), expect=254)
+        done = jepsenvm(
+            "run", "--no-deploy", "--net-ticktime", "8", "--store", str(tmp_path), expect=254
+        )
         assert "n3: RabbitMQ is not up" in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert not list(tmp_path.rglob("plan.yml")), "a refused run leaves nothing"
@@ -204,14 +278,19 @@ def test_a_broker_that_is_down_is_named(cluster: Inventory, tmp_path: Path) -> N
 def test_a_cluster_that_is_not_as_the_plan_needs_it_is_deployed_only_if_allowed(
     cluster: Inventory, tmp_path: Path
 ) -> None:
-    done = jepsenvm("run", "--no-deploy", "--net-ticktime", "9", "--store", str(tmp_path), expect=254)
+    done = jepsenvm(
+        "run", "--no-deploy", "--net-ticktime", "9", "--store", str(tmp_path), expect=254
+    )
     assert "net_ticktime is 8, the plan says 9" in done.stderr
 
 
 @contextmanager
 def disk(folder: Path, megabytes: int) -> Iterator[Path]:
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "jepsenvm-test", str(folder)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "jepsenvm-test", str(folder)],
+        check=True,
+    )
     try:
         yield folder
     finally:
@@ -220,12 +299,25 @@ def disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def test_a_full_disk_is_refused(cluster: Inventory, tmp_path: Path) -> None:
     with disk(tmp_path / "full", 1) as full:
-        done = jepsenvm("run", "--no-deploy", "--net-ticktime", "8", "--store", str(full), expect=254)
+        done = jepsenvm(
+            "run", "--no-deploy", "--net-ticktime", "8", "--store", str(full), expect=254
+        )
     assert "MB free" in done.stderr
 
 
-def test_a_disk_that_fills_up_midway_ends_the_run_healed(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--quiet-before", "1", "--fault-duration", "50", "--time-limit", "60", "--net-ticktime", "8"]
+def test_a_disk_that_fills_up_midway_ends_the_run_healed(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = [
+        "--quiet-before",
+        "1",
+        "--fault-duration",
+        "50",
+        "--time-limit",
+        "60",
+        "--net-ticktime",
+        "8",
+    ]
     with disk(tmp_path / "small", 230) as small:
         controller = subprocess.Popen(
             [JEPSENVM, "run", "--store", str(small), *words],

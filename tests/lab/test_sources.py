@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jepsenvm import lab
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.lab.base import base_path
+from jepsenvm.machines import lab
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.lab.base import base_path
 from tests.lab import debs
 from tests.lab.conftest import jepsenvm, on
 
@@ -42,12 +42,18 @@ def things(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> Path
     with subprocess.Popen(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE) as packed:
         unpack = "sudo mkdir -p /srv/things && sudo tar -C /srv/things -x && sudo chmod -R a+rX /srv/things"
         subprocess.run(lab.ssh_argv("n1", [unpack]), stdin=packed.stdout, check=True, timeout=60)
-    on("n1", "systemd-run --unit=things python3 -m http.server --bind 127.0.0.1 --directory /srv/things 8000")
+    on(
+        "n1",
+        "systemd-run --unit=things python3 -m http.server --bind 127.0.0.1 --directory /srv/things 8000",
+    )
     return folder
 
 
 def inventory_of(
-    nodes: list[str], cluster: Inventory, tmp_path_factory: pytest.TempPathFactory, **changes: object
+    nodes: list[str],
+    cluster: Inventory,
+    tmp_path_factory: pytest.TempPathFactory,
+    **changes: object,
 ) -> str:
     content = yaml.safe_load(cluster.path.read_text())
     group = content["all"]["children"]["rabbitmq"]
@@ -65,7 +71,11 @@ def two(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def one(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> str:
-    web = {"server": "repository_url", "erlang": "repository_erlang_url", "key.asc": "repository_key"}
+    web = {
+        "server": "repository_url",
+        "erlang": "repository_erlang_url",
+        "key.asc": "repository_key",
+    }
     repositories = {f"rabbitmq_{variable}": f"{WEB}/{name}" for name, variable in web.items()}
     return inventory_of(["n1"], cluster, tmp_path_factory, **repositories)
 
@@ -114,20 +124,36 @@ def test_a_package_by_url(one: str, things: Path) -> None:
     package = ("--source", "package", "--file", f"{WEB}/{file.name}", "--sha256", debs.sha256(file))
     deployed("-i", one, *package, "--reset")
     assert on("n1", "dpkg-query -W -f \\${Version} rabbitmq-server").startswith("3.10.8-")
-    assert on("n1", "ls -d /opt/jepsenvm/rabbitmq /usr/local/sbin/rabbitmqctl 2>/dev/null", check=False) == ""
+    assert (
+        on(
+            "n1",
+            "ls -d /opt/jepsenvm/rabbitmq /usr/local/sbin/rabbitmqctl 2>/dev/null",
+            check=False,
+        )
+        == ""
+    )
 
 
 def test_somebody_elses_is_adopted_and_given_back(one: str) -> None:
     """A RabbitMQ without what marks it as ours is somebody else's."""
     on("n1", "mv /opt/jepsenvm /srv/record; mv /etc/rabbitmq/.jepsenvm /srv/marker")
-    on("n1", "rabbitmqctl -q add_user theirs secret; echo heartbeat = 77 >> /etc/rabbitmq/rabbitmq.conf")
-    assert "a RabbitMQ that jepsenvm did not install is on it; use another host, take it over" in refused("-i", one)
+    on(
+        "n1",
+        "rabbitmqctl -q add_user theirs secret; echo heartbeat = 77 >> /etc/rabbitmq/rabbitmq.conf",
+    )
+    assert (
+        "a RabbitMQ that jepsenvm did not install is on it; use another host, take it over"
+        in refused("-i", one)
+    )
     jepsenvm("deploy", "-i", one, "--adopt", expect=0)
     assert "theirs" not in on("n1", "rabbitmqctl -q list_users; cat /etc/rabbitmq/rabbitmq.conf")
     jepsenvm("remove", "-i", one, expect=0)
     assert "theirs" in on("n1", "rabbitmqctl -q list_users")
     assert "heartbeat = 77\n" in on("n1", "cat /etc/rabbitmq/rabbitmq.conf")
-    assert on("n1", "ls -d /opt/jepsenvm /etc/rabbitmq.* /var/lib/rabbitmq/*.before*", check=False) == ""
+    assert (
+        on("n1", "ls -d /opt/jepsenvm /etc/rabbitmq.* /var/lib/rabbitmq/*.before*", check=False)
+        == ""
+    )
     jepsenvm("remove", "-i", one, expect=254)
     on("n1", "mv /srv/record /opt/jepsenvm; mv /srv/marker /etc/rabbitmq/.jepsenvm")
 
@@ -138,7 +164,9 @@ def test_a_repository_with_its_erlang(one: str) -> None:
     assert f"     {debs.NEWER} " in policy
     assert "Installed: 3.10.8-" in policy
     assert f"{WEB}/erlang" in policy
-    assert "newer than the wanted 3.9.0; install it anew, without its data" in refused("-i", one, "--version", "3.9.0")
+    assert "newer than the wanted 3.9.0; install it anew, without its data" in refused(
+        "-i", one, "--version", "3.9.0"
+    )
 
 
 def test_a_removal_leaves_nothing(two: str) -> None:

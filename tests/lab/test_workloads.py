@@ -12,18 +12,18 @@ import pytest
 
 from jepsenvm.checkers.lock import lock as check_lock
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.cluster.hosts import facts
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.cluster.secrets import credentials
-from jepsenvm.cluster.ssh import Fleet
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.machines.facts import facts
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.engine import Nemesis
+from jepsenvm.nemesis.records import journaled
+from jepsenvm.nemesis.specs import FaultRequest, stages
 from jepsenvm.plan.config import Plan
-from jepsenvm.plan.nemesis import Ask, stages
-from jepsenvm.run.nemesis import Nemesis
-from jepsenvm.run.note import journaled
+from jepsenvm.rabbitmq.amqp import connect
+from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.workloads import lock
-from jepsenvm.workloads.amqp import connect
 from jepsenvm.workloads.workload import Context, Tally
 from tests.lab.conftest import jepsenvm, made_whole, results
 
@@ -45,42 +45,90 @@ def run(store: Path, *words: str, expect: int) -> dict[str, Any]:
     ("workload", "words"),
     [
         ("order", ["--consumers", "5", "--rate", "300"]),
-        ("order", ["--queue-type", "classic", "--set", "single-active=false", "--set", "consume=mixed"]),
+        (
+            "order",
+            ["--queue-type", "classic", "--set", "single-active=false", "--set", "consume=mixed"],
+        ),
         ("dead-letter", ["--set", "message-ttl=0.2"]),
         ("stream", ["--window", "20", "--consumers", "0"]),
         ("queue", ["--queue-type", "stream", "--window", "20", "--consumers", "0"]),
         ("redelivery", ["--rate", "300"]),
         ("lock", ["--set", "hold=[0, 0.1]"]),
         ("lock", ["--set", "hold=[0, 0.1]", "--set", "fenced=true"]),
-        ("queue", ["--queue-type", "classic", "--set", "confirm=transactions", "--set", "consume=polling"]),
+        (
+            "queue",
+            [
+                "--queue-type",
+                "classic",
+                "--set",
+                "confirm=transactions",
+                "--set",
+                "consume=polling",
+            ],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_workload_is_valid_without_faults(
     workload: str, words: list[str], cluster: Inventory, tmp_path: Path
 ) -> None:
-    found = run(tmp_path, "--workload", workload, "--time-limit", "6", "--consumers", "3", *words, expect=0)
+    found = run(
+        tmp_path, "--workload", workload, "--time-limit", "6", "--consumers", "3", *words, expect=0
+    )
     judged = found["total-queue" if workload == "queue" else workload]
     assert judged["verdict"] == "valid"
     assert judged["acquire-count" if workload == "lock" else "acknowledged-count"] > 10
 
 
 def test_what_is_given_back_too_often_is_dropped(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--workload", "redelivery", "--set", "delivery-limit=3", "--rate", "300", "--time-limit", "8"]
+    words = [
+        "--workload",
+        "redelivery",
+        "--set",
+        "delivery-limit=3",
+        "--rate",
+        "300",
+        "--time-limit",
+        "8",
+    ]
     found = run(tmp_path, *words, expect=1)["redelivery"]
     assert found["dropped-count"] > 0
     assert all(value % 100 == 0 for value in found["dropped"]), "only what was always given back"
 
 
-def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
-    words = ["--workload", "dead-letter", "--rate", "200", "--time-limit", "6", "--set", "dead-letter-target=refusing"]
-    found = run(tmp_path, *words, "--set", "dead-letter-strategy=at-most-once", expect=1)["dead-letter"]
+def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = [
+        "--workload",
+        "dead-letter",
+        "--rate",
+        "200",
+        "--time-limit",
+        "6",
+        "--set",
+        "dead-letter-target=refusing",
+    ]
+    found = run(tmp_path, *words, "--set", "dead-letter-strategy=at-most-once", expect=1)[
+        "dead-letter"
+    ]
     assert found["lost-count"] > 0
 
 
-def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(cluster: Inventory, tmp_path: Path) -> None:
+def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(
+    cluster: Inventory, tmp_path: Path
+) -> None:
     """RabbitMQ tries again after three minutes, which this does not wait for: what it keeps must not pass for lost."""
-    words = ["--workload", "dead-letter", "--rate", "200", "--time-limit", "6", "--set", "dead-letter-target=refusing"]
+    words = [
+        "--workload",
+        "dead-letter",
+        "--rate",
+        "200",
+        "--time-limit",
+        "6",
+        "--set",
+        "dead-letter-target=refusing",
+    ]
     found = run(tmp_path, *words, "--set", "drain-deadline=15", expect=2)["dead-letter"]
     assert found["lost-count"] == 0
     assert found["undecided-count"] > 0
@@ -92,7 +140,9 @@ def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path
     plan = Plan(workload="lock", op_timeout=5)
     secret = credentials(cluster)
     addresses = [secret.at(node) for node in cluster.nodes]
-    (stage,) = stages("partition", Ask(NODES, Random(1), groups=(("n1", "n2"), ("n3", "n4", "n5"))))
+    (stage,) = stages(
+        "partition", FaultRequest(NODES, Random(1), groups=(("n1", "n2"), ("n3", "n4", "n5")))
+    )
 
     async def hold_and_cut(nemesis: Nemesis) -> None:
         context = Context(plan, addresses, "jepsenvm.quorum.lock", journal, print, asyncio.Event())

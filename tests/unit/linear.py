@@ -19,12 +19,17 @@ def by_definition(calls: Sequence[Call], model: Model) -> bool:
     doubts = [call for call in calls if call.type == "info"]
     choices = chain.from_iterable(combinations(doubts, size) for size in range(len(doubts) + 1))
     return any(
-        _in_time(order) and _legal(order, model) for choice in choices for order in permutations([*certain, *choice])
+        _in_time(order) and _legal(order, model)
+        for choice in choices
+        for order in permutations([*certain, *choice])
     )
 
 
 def _in_time(order: Sequence[Call]) -> bool:
-    return all(later.returned is None or later.returned > sooner.invoked for sooner, later in combinations(order, 2))
+    return all(
+        later.returned is None or later.returned > sooner.invoked
+        for sooner, later in combinations(order, 2)
+    )
 
 
 def _legal(order: Sequence[Call], model: Model) -> bool:
@@ -37,16 +42,26 @@ def _legal(order: Sequence[Call], model: Model) -> bool:
 
 
 def ops(process: int, f: str, value: Any = None, *types: Type, at: int = 0) -> list[Op]:
-    return [Op(type_, f, value, process, at + number) for number, type_ in enumerate(types or ("invoke", "ok"))]
+    return [
+        Op(type_, f, value, process, at + number)
+        for number, type_ in enumerate(types or ("invoke", "ok"))
+    ]
 
 
-def seconds(process: int, type_: Type, f: str, second: float, value: Any = None, node: str | None = None) -> Op:
+def seconds(
+    process: int, type_: Type, f: str, second: float, value: Any = None, node: str | None = None
+) -> Op:
     return Op(type_, f, value, process, int(second * 1e9), node)
 
 
 @st.composite
 def histories(
-    draw: st.DrawFn, asked: Sequence[tuple[str, Any]], read: Sequence[Any], *, retire: bool, most: int = 6
+    draw: st.DrawFn,
+    asked: Sequence[tuple[str, Any]],
+    read: Sequence[Any],
+    *,
+    retire: bool,
+    most: int = 6,
 ) -> list[Op]:
     """Draw a history of three processes and a few ops; ``asked`` is what they ask, ``read`` what a read may answer."""
     waiting: dict[int, tuple[str, Any]] = {}
@@ -61,7 +76,14 @@ def histories(
             type_: Type = draw(st.sampled_from(("ok", "ok", "ok", "info", "fail")))
             if type_ == "info" and retire:
                 retired.add(process)
-            found.append(Op(type_, f, draw(st.sampled_from(read)) if f == "read" and type_ == "ok" else value, process))
+            found.append(
+                Op(
+                    type_,
+                    f,
+                    draw(st.sampled_from(read)) if f == "read" and type_ == "ok" else value,
+                    process,
+                )
+            )
         elif invoked < most:
             invoked += 1
             waiting[process] = draw(st.sampled_from(asked))

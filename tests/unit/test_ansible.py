@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.cluster.ansible import Counts, Story, playbooks
-from jepsenvm.errors import Failed, Refused
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.machines.ansible import Counts, PlaybookProgress, playbooks
 
 REACH = 'Task failed: Data could not be sent to remote host "10.0.0.9". Make sure this host can be reached over ssh: '
-HIDDEN = {"censored": "the output has been hidden due to the fact that 'no_log: true' was specified for this result"}
+HIDDEN = {
+    "censored": "the output has been hidden due to the fact that 'no_log: true' was specified for this result"
+}
 
 
 def event(kind: str, host: str = "n1", task: str = "Learn", **res: Any) -> dict[str, Any]:
@@ -20,9 +22,9 @@ def event(kind: str, host: str = "n1", task: str = "Learn", **res: Any) -> dict[
     }
 
 
-def story(*events: dict[str, Any]) -> tuple[Story, list[str]]:
+def story(*events: dict[str, Any]) -> tuple[PlaybookProgress, list[str]]:
     said: list[str] = []
-    heard = Story("deploy", said.append, lambda _text: None)
+    heard = PlaybookProgress("deploy", said.append, lambda _text: None)
     for each in events:
         assert heard.hear(each) is False  # no file is kept of it
     heard.end_task()
@@ -73,7 +75,9 @@ def test_recap_is_ansibles_own() -> None:
         ),
         (
             "runner_on_unreachable",
-            {"msg": "Task failed: Failed to connect to the host via ssh: Host key verification failed."},
+            {
+                "msg": "Task failed: Failed to connect to the host via ssh: Host key verification failed."
+            },
             "n1: Host key verification failed. (task 'Learn'); check the host's key",
         ),
         (
@@ -88,7 +92,10 @@ def test_recap_is_ansibles_own() -> None:
         ),
         (
             "runner_on_failed",
-            {"msg": "non-zero return code", "stderr": "working\nls: cannot access '/none': No such file\n"},
+            {
+                "msg": "non-zero return code",
+                "stderr": "working\nls: cannot access '/none': No such file\n",
+            },
             "n1: ls: cannot access '/none': No such file (task 'Learn')",
         ),
         (
@@ -115,14 +122,15 @@ def test_a_failure_is_one_line_with_a_remedy(kind: str, res: dict[str, Any], say
 
 def test_it_is_refused_until_something_was_changed_and_failed_from_then_on() -> None:
     trouble = event("runner_on_failed", msg="no")
-    assert isinstance(story(event("runner_on_ok", changed=False), trouble)[0].error(2), Refused)
-    assert isinstance(story(event("runner_on_ok", changed=True), trouble)[0].error(2), Failed)
-    assert isinstance(story(event("runner_on_ok", **HIDDEN), trouble)[0].error(2), Failed)
+    assert isinstance(story(event("runner_on_ok", changed=False), trouble)[0].error(2), UsageError)
+    assert isinstance(story(event("runner_on_ok", changed=True), trouble)[0].error(2), RunError)
+    assert isinstance(story(event("runner_on_ok", **HIDDEN), trouble)[0].error(2), RunError)
 
 
 def test_nodes_with_the_same_trouble_share_a_line() -> None:
     denied = [
-        event("runner_on_unreachable", f"n{i}", msg=f"{REACH}a@10.0.0.{i}: Permission denied (x)") for i in (10, 2)
+        event("runner_on_unreachable", f"n{i}", msg=f"{REACH}a@10.0.0.{i}: Permission denied (x)")
+        for i in (10, 2)
     ]
     error = story(*denied, event("runner_on_failed", "n3", msg="other"))[0].error(4)
     assert str(error).startswith("n2, n10: a@10.0.0.10: Permission denied")
@@ -137,7 +145,10 @@ def test_an_ignored_failure_is_no_trouble() -> None:
 
 def test_ansibles_own_complaint_when_no_task_failed() -> None:
     heard, _ = story(
-        {"event": "verbose", "stdout": "[ERROR]: 'taskz' is not a valid attribute for a Play\r\nOrigin: x"}
+        {
+            "event": "verbose",
+            "stdout": "[ERROR]: 'taskz' is not a valid attribute for a Play\r\nOrigin: x",
+        }
     )
     assert "'taskz' is not a valid attribute for a Play" in str(heard.error(4))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT
+from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 
@@ -20,19 +20,31 @@ PROCESSES = {"n1": 1, "n2": 2, "n3": 3}
 
 def op(node: str, began: float, ended: float, type_: Any = "ok", f: str = "enqueue") -> list[Op]:
     process, begin, end = PROCESSES[node], int(began * SECOND), int(ended * SECOND)
-    return [Op("invoke", f, process=process, node=node, time=begin), Op(type_, f, process=process, node=node, time=end)]
+    return [
+        Op("invoke", f, process=process, node=node, time=begin),
+        Op(type_, f, process=process, node=node, time=end),
+    ]
 
 
 def fault(number: int = 1, injected: int = 10, healed: int = 20) -> list[Op]:
     """Return the ops of a fault that was in force 1 s after its injection, and undone 2 s before that was seen."""
-    phases = [(INJECT, injected, None), (IN_FORCE, injected + 2, injected + 1), (HEAL, healed - 4, None)]
+    phases = [
+        (INJECT, injected, None),
+        (IN_FORCE, injected + 2, injected + 1),
+        (HEAL, healed - 4, None),
+    ]
     return [
         Op(
             "info",
             "x",
             process=NEMESIS,
             time=at * SECOND,
-            data={"phase": phase, "window": number, "fault": {}, "fired": {"n1": fired * SECOND} if fired else {}},
+            data={
+                "phase": phase,
+                "window": number,
+                "fault": {},
+                "fired": {"n1": fired * SECOND} if fired else {},
+            },
         )
         for phase, at, fired in [*phases, (HEALED, healed, healed - 2)]
     ]
@@ -64,10 +76,16 @@ def test_a_node_that_is_silent_for_a_while() -> None:
     assert result.verdict is Verdict.VALID
 
 
-@given(st.lists(st.tuples(st.sampled_from(["n1", "n2"]), st.integers(0, 40), st.booleans()), min_size=1))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["n1", "n2"]), st.integers(0, 40), st.booleans()), min_size=1
+    )
+)
 def test_silences_are_those_of_a_plain_loop(ops: list[tuple[str, int, bool]]) -> None:
     ops = sorted(ops, key=lambda one: one[1])
-    found = judged(*(op(node, at / 2, at / 2, "ok" if ok else "fail") for node, at, ok in ops)).figures["nodes"]
+    found = judged(
+        *(op(node, at / 2, at / 2, "ok" if ok else "fail") for node, at, ok in ops)
+    ).figures["nodes"]
     begin, end = ops[0][1] / 2, ops[-1][1] / 2
     for node in {node for node, _, _ in ops}:
         longest, silent, last = 0.0, 0.0, begin
@@ -80,14 +98,25 @@ def test_silences_are_those_of_a_plain_loop(ops: list[tuple[str, int, bool]]) ->
 
 def test_what_the_broker_sends_unasked_or_after_the_load_is_no_sign_of_life() -> None:
     load = [op("n1", 0, 1), op("n2", 0, 1), op("n2", 19, 20)]
-    more = [op("n1", 10, 10, f="dequeue"), op("n1", 30, 60, f="drain"), op("n1", 31, 31, f="dequeue")]
+    more = [
+        op("n1", 10, 10, f="dequeue"),
+        op("n1", 30, 60, f="drain"),
+        op("n1", 31, 31, f="dequeue"),
+    ]
     assert judged(*load, *more).figures == judged(*load).figures
     assert judged(*load).figures["nodes"]["n1"]["longest-gap-seconds"] == 19.0
 
 
 def test_first_oks_are_of_ops_begun_since() -> None:
     # The fault is in force from 11 on and undone at 18; what was in flight at 11 and came back at 12 shows nothing.
-    ops = [op("n1", 10, 12), op("n1", 13, 14), op("n1", 18, 18.5), op("n2", 11, 19), op("n2", 19, 21), op("n3", 1, 2)]
+    ops = [
+        op("n1", 10, 12),
+        op("n1", 13, 14),
+        op("n1", 18, 18.5),
+        op("n2", 11, 19),
+        op("n2", 19, 21),
+        op("n3", 1, 2),
+    ]
     (window,) = judged(*ops, fault()).figures["windows"]
     assert window["nodes"] == {
         "n1": {"in-force-to-ok-seconds": 3.0, "heal-to-ok-seconds": 0.5},
@@ -99,29 +128,59 @@ def test_first_oks_are_of_ops_begun_since() -> None:
 
 def test_recovery_is_told_of_the_last_healing() -> None:
     result = judged(fault(1, 10, 20), fault(2, 30, 40), recover(50, 5))
-    assert [window["heal-to-recovered-seconds"] for window in result.figures["windows"]] == [None, 12.0]
+    assert [window["heal-to-recovered-seconds"] for window in result.figures["windows"]] == [
+        None,
+        12.0,
+    ]
     result = judged(fault(1, 10, 40), fault(2, 20, 30), recover(50, 5))
-    assert [window["heal-to-recovered-seconds"] for window in result.figures["windows"]] == [12.0, None]
+    assert [window["heal-to-recovered-seconds"] for window in result.figures["windows"]] == [
+        12.0,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
     ("parts", "verdict", "says"),
     [
         ([fault(), recover(28, 5)], Verdict.VALID, ""),
-        ([fault(), recover(28.1, 5)], Verdict.UNKNOWN, "not known: the last look at it was 10.1 s after it"),
+        (
+            [fault(), recover(28.1, 5)],
+            Verdict.UNKNOWN,
+            "not known: the last look at it was 10.1 s after it",
+        ),
         # Looked at from 20 on, it was in trouble until 26, or until 30: 8 s and 12 s after the healing.
         ([fault(), recover(31, 11, **{"trouble-seconds": 6.0})], Verdict.UNKNOWN, "is not known"),
-        ([fault(), recover(31, 11, **{"trouble-seconds": 10.0})], Verdict.INVALID, "still in trouble after 12.0 s"),
+        (
+            [fault(), recover(31, 11, **{"trouble-seconds": 10.0})],
+            Verdict.INVALID,
+            "still in trouble after 12.0 s",
+        ),
         # Nobody looked before 97, and nothing was wrong then.
-        ([fault(), recover(100, 3, **{"trouble-seconds": None})], Verdict.UNKNOWN, "was 82.0 s after it"),
+        (
+            [fault(), recover(100, 3, **{"trouble-seconds": None})],
+            Verdict.UNKNOWN,
+            "was 82.0 s after it",
+        ),
         # Nobody looked before 97, and something was.
-        ([fault(), recover(100, 3, **{"trouble-seconds": 0.0})], Verdict.INVALID, "still in trouble after 79.0 s"),
+        (
+            [fault(), recover(100, 3, **{"trouble-seconds": 0.0})],
+            Verdict.INVALID,
+            "still in trouble after 79.0 s",
+        ),
         ([fault(), recover(140, 121, restarted=["n2"])], Verdict.INVALID, "n2 had to be restarted"),
         ([fault(), recover(21, 1, restarted=["n2"])], Verdict.INVALID, "n2 had to be restarted"),
-        ([fault(), recover(140, 121, troubles={"n2": "is down"})], Verdict.INVALID, "still in trouble after 122.0 s"),
+        (
+            [fault(), recover(140, 121, troubles={"n2": "is down"})],
+            Verdict.INVALID,
+            "still in trouble after 122.0 s",
+        ),
         ([fault(), recover(21, 1, troubles={"n2": "is down"})], Verdict.UNKNOWN, "is not known"),
         ([fault()], Verdict.UNKNOWN, "the run ended before"),
-        ([fault(1), fault(2, 30, 40)[:3], recover(50, 1)], Verdict.UNKNOWN, "not every fault was healed"),
+        (
+            [fault(1), fault(2, 30, 40)[:3], recover(50, 1)],
+            Verdict.UNKNOWN,
+            "not every fault was healed",
+        ),
         ([recover(50, 1)], Verdict.VALID, ""),
         ([], Verdict.VALID, ""),
     ],

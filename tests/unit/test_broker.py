@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jepsenvm.cluster.broker import Queue, Replicas, View, _queue, _replicas
+from jepsenvm.rabbitmq.ctl import Queue, Replicas, View, _queue, _replicas
 
 
 def host(name: str) -> str:
@@ -14,14 +14,20 @@ def host(name: str) -> str:
 @pytest.mark.parametrize(
     ("line", "queue"),
     [
-        ("q\trunning\t\t<rabbit@n5.1795476522.1418.0>\t3\t4\t9", Queue("q", "running", "n5", 3, 4, 9)),
+        (
+            "q\trunning\t\t<rabbit@n5.1795476522.1418.0>\t3\t4\t9",
+            Queue("q", "running", "n5", 3, 4, 9),
+        ),
         ("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t0", Queue("q", "running", "n2", 0, 0, 0)),
         (
             "q\trunning\t\t<rabbit@n1.example.org.1795476522.1418.0>\t0\t0\t0",
             Queue("q", "running", "n1.example.org", 0, 0, 0),
         ),
         ("q\trunning\tother@ip-10-0-0-7\t\t0\t0\t0", Queue("q", "running", "n7", 0, 0, 0)),
-        ("q\trunning\t\t<'other@ip-10-0-0-7'.1.2.3>\t0\t0\t0", Queue("q", "running", "n7", 0, 0, 0)),
+        (
+            "q\trunning\t\t<'other@ip-10-0-0-7'.1.2.3>\t0\t0\t0",
+            Queue("q", "running", "n7", 0, 0, 0),
+        ),
         ("q\tdown\t\t\t\t", Queue("q", "down", None, -1, -1, -1)),
         ("q", Queue("q", "unknown", None, -1, -1, -1)),
     ],
@@ -61,4 +67,8 @@ def test_alarms_as_texts() -> None:
         {"node": "rabbit@n1", "type": "file_descriptor_limit"},
         "odd",
     ]
-    assert View(frozenset(), {}, alarms).alarm_texts() == ["n1 file_descriptor_limit", "n2 memory", "odd"]
+    assert View(frozenset(), {}, alarms).alarm_texts() == [
+        "n1 file_descriptor_limit",
+        "n2 memory",
+        "odd",
+    ]

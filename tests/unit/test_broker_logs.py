@@ -10,9 +10,9 @@ import pytest
 
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.experiment.analysis import read_logs
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
-from jepsenvm.run.judge import read_logs
 
 AT = "2026-11-24 07:22:54.170059+00:00"
 QUIET = f"{AT} [info] <0.9475.0> accepting AMQP connection <0.10026.0> (10.0.0.1:44490 -> 10.0.0.2:5672)"
@@ -28,7 +28,10 @@ def judged(logs: Mapping[str, list[str]], nodes: tuple[str, ...] = (), **more: A
     [
         (f"{AT} [error] <0.5.0> ** Node rabbit@n5 not responding **", ["errors"]),
         (f"{AT} [error] <0.5.0>   crasher:", ["crash-reports", "errors"]),
-        (f"{AT} [error] <0.5.0> CRASH REPORT Process <0.5.0> with 1 neighbours crashed", ["crash-reports", "errors"]),
+        (
+            f"{AT} [error] <0.5.0> CRASH REPORT Process <0.5.0> with 1 neighbours crashed",
+            ["crash-reports", "errors"],
+        ),
         (f"{AT} [error] <0.5.0> ** Reason for termination ==", ["crash-reports", "errors"]),
         ("** Reason for termination ==", ["crash-reports"]),
         (
@@ -38,7 +41,10 @@ def judged(logs: Mapping[str, list[str]], nodes: tuple[str, ...] = (), **more: A
         ),
         (f"{AT} [error] <0.5.0> Partial partition detected:", ["errors", "partitions"]),
         (f"{AT} [info] <0.5.0> Autoheal request sent to rabbit@n1", ["autoheal"]),
-        (f"{AT} [warning] <0.5.0> Cluster minority/secondary status detected - awaiting recovery", ["pauses"]),
+        (
+            f"{AT} [warning] <0.5.0> Cluster minority/secondary status detected - awaiting recovery",
+            ["pauses"],
+        ),
         (f"{AT} [error] <0.5.0>  * pause_minority mode enabled", ["errors", "pauses"]),
         (f"{AT} [warning] <0.5.0> memory resource limit alarm set on node rabbit@n1.", ["alarms"]),
         (f"{AT} [warning] <0.5.0> memory resource limit alarm cleared on node rabbit@n1", []),
@@ -70,7 +76,12 @@ def test_a_pattern_of_the_plan_is_counted_and_judges_nothing() -> None:
 
 
 def test_a_forbidden_pattern_makes_a_run_invalid() -> None:
-    result = judged({"n1": [QUIET, "out of memory"], "n2": [QUIET]}, ("n1", "n2"), patterns=OOM, forbidden=["oom"])
+    result = judged(
+        {"n1": [QUIET, "out of memory"], "n2": [QUIET]},
+        ("n1", "n2"),
+        patterns=OOM,
+        forbidden=["oom"],
+    )
     assert result.verdict is Verdict.INVALID
     assert result.reasons == ("n1's log has 1 lines of oom, which the plan forbids: out of memory",)
 
@@ -98,7 +109,11 @@ def test_a_run_without_logs_and_history() -> None:
 
 
 def test_logs_are_read_from_a_runs_folder(tmp_path: Path) -> None:
-    for node, name, content in (("n1", "a.log", b"[error] \xff\nx\n"), ("n1", "b.log", b"y"), ("n2", "a.txt", b"no")):
+    for node, name, content in (
+        ("n1", "a.log", b"[error] \xff\nx\n"),
+        ("n1", "b.log", b"y"),
+        ("n2", "a.txt", b"no"),
+    ):
         (tmp_path / node).mkdir(exist_ok=True)
         (tmp_path / node / name).write_bytes(content)
     result = broker_logs(from_ops([]), logs=read_logs(tmp_path))

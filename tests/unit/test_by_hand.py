@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.checkers.windows import windows
-from jepsenvm.cluster.inventory import Inventory
-from jepsenvm.errors import Refused
+from jepsenvm.checkers.fault_intervals import fault_intervals
+from jepsenvm.errors import UsageError
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
-from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import complete_grudge
-from jepsenvm.run.by_hand import SPOOL, Spool, announced, running, sign, spooled
-from jepsenvm.run.note import Note, journaled
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.nemesis.grudge import complete_grudge
+from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.manual import SPOOL, Spool, announced, running, sign, spooled
+from jepsenvm.nemesis.records import FaultRecord, journaled
 
 FAULT = Fault("partition", "partition", "n1 | n2", ("n1", "n2"), complete_grudge([["n1"], ["n2"]]))
-NOTE = Note("start", "in-force", 100_001, FAULT.as_data(), {"before": {}}, None, {"n1": 10.0, "n2": 10.004})
+NOTE = FaultRecord(
+    "start", "in-force", 100_001, FAULT.as_data(), {"before": {}}, None, {"n1": 10.0, "n2": 10.004}
+)
 
 
 def test_notes_are_read_once_and_only_when_whole(tmp_path: Path) -> None:
@@ -44,7 +46,10 @@ def test_a_run_is_going_on_as_long_as_its_process_lives(tmp_path: Path) -> None:
     assert running(inventory) is None
     with announced(inventory, tmp_path):
         assert running(inventory) == tmp_path
-        with pytest.raises(Refused, match="another run is going on"), announced(inventory, tmp_path):
+        with (
+            pytest.raises(UsageError, match="another run is going on"),
+            announced(inventory, tmp_path),
+        ):
             pass
     assert running(inventory) is None
     sign(inventory).write_text('{"pid": 999999999, "folder": "/"}')
@@ -57,6 +62,6 @@ def test_skew_and_times_in_the_history(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "history.arrow", lambda: 5_000_000_000)
     journaled(journal)(NOTE)
     journal.close()
-    (window,) = windows(open_history(tmp_path / "history.arrow"))
+    (window,) = fault_intervals(open_history(tmp_path / "history.arrow"))
     assert window.skew_ms == pytest.approx(4.0, abs=0.1)
     assert window.number == 100_001

@@ -16,7 +16,9 @@ DRAIN = [Op("invoke", "drain", process=99), Op("ok", "drain", process=99)]
 
 
 def published(*values: int) -> list[Op]:
-    return [Op(type_, "enqueue", value, node="n1") for value in values for type_ in ("invoke", "ok")]
+    return [
+        Op(type_, "enqueue", value, node="n1") for value in values for type_ in ("invoke", "ok")
+    ]
 
 
 def arrived(*values: int) -> list[Op]:
@@ -33,7 +35,11 @@ def test_all_that_arrived_is_valid() -> None:
 
 def test_what_never_arrived_is_lost() -> None:
     result = judged(published(1, 2, 3), arrived(2), DRAIN)
-    assert (result.verdict, result.figures["lost"], result.figures["promised"]) == (Verdict.INVALID, [1, 3], True)
+    assert (result.verdict, result.figures["lost"], result.figures["promised"]) == (
+        Verdict.INVALID,
+        [1, 3],
+        True,
+    )
     where = "confirmed by n1 between 0.0 s and 0.0 s, 2 without any fault"
     assert result.reasons == (f"2 never arrived in the dead-letter queue: {where}",)
 
@@ -61,7 +67,12 @@ def test_without_a_finished_drain_it_is_undecided(drain: list[Op]) -> None:
 
 @given(
     st.lists(
-        st.builds(Op, st.sampled_from(["invoke", "ok"]), st.sampled_from(["enqueue", "dequeue"]), st.integers(0, 4))
+        st.builds(
+            Op,
+            st.sampled_from(["invoke", "ok"]),
+            st.sampled_from(["enqueue", "dequeue"]),
+            st.integers(0, 4),
+        )
     )
 )
 def test_its_verdict_is_total_queues(ops: list[Op]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hcl2
 
-from jepsenvm.cluster.inventory import load
+from jepsenvm.machines.inventory import load
 
 TOP = Path(__file__).resolve().parents[2]
 TERRAFORM = TOP / "examples/terraform/main.tf"
@@ -15,7 +15,10 @@ TERRAFORM = TOP / "examples/terraform/main.tf"
 
 def test_the_example_of_an_inventory_is_one() -> None:
     three = load(TOP / "inventory/cloud.example.yml")
-    assert (three.nodes[0].ssh_host, three.nodes[0].cluster_address) == ("198.51.100.11", "192.0.2.11")
+    assert (three.nodes[0].ssh_host, three.nodes[0].cluster_address) == (
+        "198.51.100.11",
+        "192.0.2.11",
+    )
     assert not three.existing
     assert three.allowed_faults is None
 
@@ -36,7 +39,12 @@ def test_the_terraform_example_parses_and_refers_to_nothing_that_it_has_not() ->
     text = TERRAFORM.read_text()
     with TERRAFORM.open(encoding="utf-8") as file:
         tree = hcl2.load(file)
-    names = [(kind.strip('"'), name.strip('"')) for one in tree["resource"] for kind, of in one.items() for name in of]
+    names = [
+        (kind.strip('"'), name.strip('"'))
+        for one in tree["resource"]
+        for kind, of in one.items()
+        for name in of
+    ]
     used = set(re.findall(r"\b(hcloud_\w+)\.(\w+)", text))
     assert used <= set(names)
     variables = {name.strip('"') for one in tree["variable"] for name in one}

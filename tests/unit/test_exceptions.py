@@ -17,7 +17,13 @@ from jepsenvm.history.table import from_ops
 SECOND = 1_000_000_000
 
 
-def op(error: str | None, node: str | None = "n1", f: str = "enqueue", type_: Type = "info", at: int = 1) -> Op:
+def op(
+    error: str | None,
+    node: str | None = "n1",
+    f: str = "enqueue",
+    type_: Type = "info",
+    at: int = 1,
+) -> Op:
     return Op(type_, f, process=1, node=node, error=error, time=at * SECOND)
 
 
@@ -28,9 +34,17 @@ def figures(*ops: Op) -> Any:
 
 
 def test_texts_that_differ_in_numbers_are_one_error() -> None:
-    found = figures(op("port 5672: reset by 10.0.0.1", at=7), op("port 5672: reset by 10.0.0.22", "n2", at=3))
+    found = figures(
+        op("port 5672: reset by 10.0.0.1", at=7), op("port 5672: reset by 10.0.0.22", "n2", at=3)
+    )
     assert found["errors"] == [
-        {"f": "enqueue", "error": "port 5672: reset by 10.0.0.N", "count": 2, "first": 3.0, "nodes": {"n1": 1, "n2": 1}}
+        {
+            "f": "enqueue",
+            "error": "port 5672: reset by 10.0.0.N",
+            "count": 2,
+            "first": 3.0,
+            "nodes": {"n1": 1, "n2": 1},
+        }
     ]
     assert (found["error-count"], found["different-count"]) == (2, 1)
 
@@ -41,7 +55,9 @@ def test_numbers_that_are_the_same_in_all_are_kept() -> None:
 
 
 def test_the_most_frequent_comes_first_and_an_f_stands_for_itself() -> None:
-    found = figures(op("nacked", f="dequeue"), op("nacked", type_="fail"), op("nacked", None))["errors"]
+    found = figures(op("nacked", f="dequeue"), op("nacked", type_="fail"), op("nacked", None))[
+        "errors"
+    ]
     assert [(row["f"], row["count"]) for row in found] == [("enqueue", 2), ("dequeue", 1)]
     assert found[0]["nodes"] == {"-": 1, "n1": 1}
 

@@ -20,7 +20,7 @@ from pyarrow import csv, parquet
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict, check
 from jepsenvm.cli.export import command
-from jepsenvm.errors import Failed, Refused
+from jepsenvm.errors import RunError, UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.edn import Keyword
 from jepsenvm.history.export import FORMATS, write_csv, write_parquet
@@ -30,7 +30,9 @@ from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import History, from_ops
 
 LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
-TEXTS = st.text(max_size=8) | st.sampled_from([":a", '"', "\\n", "a\n{", "\u2028", "\ud800", "}", ";", "\x7f", "#_"])
+TEXTS = st.text(max_size=8) | st.sampled_from(
+    [":a", '"', "\\n", "a\n{", "\u2028", "\ud800", "}", ";", "\x7f", "#_"]
+)
 KEYWORDS = st.sampled_from([":a", ":a/b", ":jepsen.history/foo"]).map(Keyword)
 FLOATS = st.floats(allow_nan=False)
 JSON_ABLE = st.recursive(
@@ -52,7 +54,9 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.frozensets(SCALARS, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.frozensets(SCALARS, max_size=3)
+        | st.dictionaries(SCALARS, inner, max_size=3)
     ),
     max_leaves=5,
 )
@@ -83,7 +87,9 @@ def read_back(history: History, format_: str, folder: Path) -> History:
 
 
 @pytest.mark.parametrize("format_", ["edn", "jsonl"])
-def test_what_is_written_reads_back_as_the_same_history(format_: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_written_reads_back_as_the_same_history(
+    format_: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("export")
 
     @settings(max_examples=40, deadline=None)
@@ -104,7 +110,9 @@ def recorded(path: Path, *, close: bool = True) -> History:
     journal.append("invoke", "dequeue", process=2)
     journal.flush()
     journal.append("ok", "dequeue", 7, process=2, data={"redelivered": True}, offset=3)
-    journal.append("info", "inject", process=NEMESIS, data={"window": 1, "fault": {"groups": [["n1"], ["n2"]]}})
+    journal.append(
+        "info", "inject", process=NEMESIS, data={"window": 1, "fault": {"groups": [["n1"], ["n2"]]}}
+    )
     journal.append("ok", "drain", process=3)
     if close:
         journal.close()
@@ -146,14 +154,22 @@ def test_values_are_read_by_edn_format_as_they_were_meant(value: Any) -> None:
 
 
 def test_json_says_which_values_are_not_its_own() -> None:
-    history = from_ops([Op("ok", "read", [Keyword(":a"), 1]), Op("ok", "read", [None, 1.5]), Op("ok", "read", (1,))])
+    history = from_ops(
+        [
+            Op("ok", "read", [Keyword(":a"), 1]),
+            Op("ok", "read", [None, 1.5]),
+            Op("ok", "read", (1,)),
+        ]
+    )
     values = [json.loads(line)["value"] for line in written(history, "jsonl").splitlines()]
     assert values == [{"jepsenvm/edn": "[:a 1]"}, [None, 1.5], {"jepsenvm/edn": "[1]"}]
 
 
 def test_a_drains_elements_are_written_once(tmp_path: Path) -> None:
     sent = [Op(type_, "enqueue", value) for value in (1, 2) for type_ in TYPES[:2]]
-    history = from_ops([*sent, Op("ok", "dequeue", 1), Op("ok", "drain", [1, 2]), Op("ok", "drain", [])])
+    history = from_ops(
+        [*sent, Op("ok", "dequeue", 1), Op("ok", "drain", [1, 2]), Op("ok", "drain", [])]
+    )
     for format_ in ("edn", "jsonl"):
         assert total_queue(read_back(history, format_, tmp_path)).figures["duplicated"] == [1]
 
@@ -182,7 +198,9 @@ def test_parquet_and_csv_have_a_row_for_each_op(tmp_path: Path) -> None:
     assert json.loads(table["data"][4])["window"] == 1
     options = csv.ConvertOptions(column_types={"error": "string"}, strings_can_be_null=True)
     parse = csv.ParseOptions(newlines_in_values=True)
-    read = csv.read_csv(tmp_path / "h.csv", convert_options=options, parse_options=parse).to_pydict()
+    read = csv.read_csv(
+        tmp_path / "h.csv", convert_options=options, parse_options=parse
+    ).to_pydict()
     assert {name: read[name] for name in ("value", "f", "node", "error")} == {
         name: table[name] for name in ("value", "f", "node", "error")
     }
@@ -190,8 +208,15 @@ def test_parquet_and_csv_have_a_row_for_each_op(tmp_path: Path) -> None:
 
 def test_foreign_values_stand_in_tables_as_edn() -> None:
     out = BytesIO()
-    write_parquet(from_ops([Op("ok", "read", value) for value in (Keyword(":a"), ":a", 1, None)]), out)
-    assert parquet.read_table(BytesIO(out.getvalue()))["value"].to_pylist() == [":a", '":a"', "1", "nil"]
+    write_parquet(
+        from_ops([Op("ok", "read", value) for value in (Keyword(":a"), ":a", 1, None)]), out
+    )
+    assert parquet.read_table(BytesIO(out.getvalue()))["value"].to_pylist() == [
+        ":a",
+        '":a"',
+        "1",
+        "nil",
+    ]
 
 
 @pytest.mark.parametrize("format_", list(FORMATS))
@@ -200,18 +225,22 @@ def test_an_empty_history_can_be_exported(format_: str) -> None:
 
 
 def export(*arguments: object) -> str:
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(
+        command, [str(argument) for argument in arguments], catch_exceptions=False
+    )
     return result.output
 
 
 @pytest.mark.parametrize("format_", list(FORMATS))
-def test_the_command_writes_beside_a_run_and_overwrites_only_by_force(format_: str, tmp_path: Path) -> None:
+def test_the_command_writes_beside_a_run_and_overwrites_only_by_force(
+    format_: str, tmp_path: Path
+) -> None:
     recorded(tmp_path / "history.arrow")
     target = tmp_path / f"history.{format_}"
     assert export(tmp_path, "--format", format_) == f"{target}\n"
     first = target.read_bytes()
     target.write_text("precious")
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         export(tmp_path / "history.arrow", "--format", format_)
     assert target.read_text() == "precious"
     export(tmp_path, "--format", format_, "--force")
@@ -241,12 +270,12 @@ def test_the_command_refuses_in_one_line(
     monkeypatch.chdir(tmp_path)
     Path("h.txt").write_text("")
     Path("h.edn").write_text("")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         export(*arguments)
     assert says in str(refused.value)
 
 
 def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     recorded(tmp_path / "history.arrow")
-    with pytest.raises(Failed, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         export(tmp_path, "--format", "edn", "-o", tmp_path / "no" / "such.edn")

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.faults import chain, deadman, everything, partition
-from jepsenvm.faults.abilities import ABILITIES
-from jepsenvm.faults.host import Host
-from jepsenvm.faults.kind import Action, Around, Sights, shell
-from jepsenvm.faults.registry import KINDS
-from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import complete_grudge, cut_pairs, one_way
+from jepsenvm.machines.action import Action, shell
+from jepsenvm.machines.host import Host
+from jepsenvm.machines.reachability import cut_pairs, pairs
+from jepsenvm.nemesis import heal_all as everything
+from jepsenvm.nemesis import heal_timer as deadman
+from jepsenvm.nemesis import iptables as chain
+from jepsenvm.nemesis.faults.registry import KINDS
+from jepsenvm.nemesis.grudge import complete_grudge, one_way
+from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence
+from jepsenvm.nemesis.requirements import ABILITIES
 
 HOSTS = {
     "n1": Host(("10.0.0.1", "fd00::1"), "10.0.0.254", 22, "rabbit@n1"),
@@ -24,7 +28,7 @@ HOSTS = {
 }
 GRUDGE = complete_grudge([["n1"], ["n2", "n3"]])
 CUT = Fault("partition", "partition", "n1 | n2 n3", ("n1", "n2", "n3"), GRUDGE)
-QUIET = Around()
+QUIET = ConcurrentFaults()
 
 
 def rules(actions: list[Action]) -> dict[str, list[str]]:
@@ -74,7 +78,9 @@ def test_a_node_without_grudge_does_nothing() -> None:
     assert acts(replace(CUT, grudge=complete_grudge([["n2"], ["n3"]])), "n1") == []
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"partition", "flapping", "loss", "packets", "leave"}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(KINDS) - {"partition", "flapping", "loss", "packets", "leave"})
+)
 def test_a_fault_leaves_other_nodes_alone(kind: str) -> None:
     fault = Fault(kind, kind, "n1", ("n1",), settings=SETTINGS.get(kind, {}))
     assert acts(fault, "n2") == []
@@ -104,20 +110,26 @@ SHELL_CHECKED = [
 
 @pytest.mark.parametrize("script", [*dict.fromkeys(SHELL_CHECKED), everything.heal_and_disarm()])
 def test_every_script_is_one_that_a_shell_understands(script: str) -> None:
-    done = subprocess.run(["/bin/sh", "-n"], input=script, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["/bin/sh", "-n"], input=script, capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
 
 
 def test_what_is_done_ahead_swallows_nothing_of_the_script_and_keeps_its_variables() -> None:
     action = shell("echo then $word", ahead="word=this\ncat")
-    done = subprocess.run(action.argv, input=action.stdin, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        action.argv, input=action.stdin, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "then this\n"
 
 
 @pytest.mark.parametrize("ahead", ["", "true\nfalse"])
 def test_a_failure_ahead_or_in_the_script_ends_the_action(ahead: str) -> None:
     action = shell("false\necho not reached", ahead=ahead)
-    done = subprocess.run(action.argv, input=action.stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        action.argv, input=action.stdin, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -135,14 +147,22 @@ def test_answers_to_the_controller_pass_where_it_or_its_way_is_on_a_node() -> No
 
 
 def test_healing_touches_our_chains_only() -> None:
-    lines = [line.strip() for line in everything.heal_and_disarm().splitlines() if "$table -w -D" in line]
+    lines = [
+        line.strip() for line in everything.heal_and_disarm().splitlines() if "$table -w -D" in line
+    ]
     assert lines == ["while $table -w -D INPUT -j JEPSENVM 2>/dev/null; do :; done"]
 
 
 def test_what_goes_wrong_with_one_kind_does_not_keep_the_others_from_being_healed() -> None:
     script = everything.heal().replace(KINDS["partition"].sweep, "false\necho not reached")
     done = subprocess.run(
-        ["/bin/sh", "-c", script.replace("rm -rf", "echo kept").replace("systemctl", "true").replace("tc ", "true ")],
+        [
+            "/bin/sh",
+            "-c",
+            script.replace("rm -rf", "echo kept")
+            .replace("systemctl", "true")
+            .replace("tc ", "true "),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -159,7 +179,9 @@ def test_a_new_timer_is_armed_before_the_old_ones_are_stopped() -> None:
 
 
 def test_a_timer_is_one_that_systemd_can_read_again() -> None:
-    (command,) = [line for line in deadman.arm(75, everything.heal()).splitlines() if "systemd-run" in line]
+    (command,) = [
+        line for line in deadman.arm(75, everything.heal()).splitlines() if "systemd-run" in line
+    ]
     assert "--description=" in command
 
 
@@ -175,11 +197,15 @@ OPEN: dict[str, Any] = {a: {b: True for b in HOSTS if b != a} for a in HOSTS}
 PARTED: dict[str, Any] = {a: {b: "n1" not in (a, b) for b in HOSTS if b != a} for a in HOSTS}
 
 
-def doubts(fault: Fault, before: Sights, during: Sights, around: Around = QUIET) -> list[str]:
+def doubts(
+    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults = QUIET
+) -> list[str]:
     return list(KINDS[fault.kind].doubts(fault, before, during, around))
 
 
-def leftovers(fault: Fault, before: Sights, after: Sights, around: Around = QUIET) -> list[str]:
+def leftovers(
+    fault: Fault, before: Evidence, after: Evidence, around: ConcurrentFaults = QUIET
+) -> list[str]:
     return list(KINDS[fault.kind].leftovers(fault, before, after, around))
 
 
@@ -196,7 +222,9 @@ def test_a_partition_is_proven_by_exactly_its_cut() -> None:
     ],
 )
 def test_any_other_link_is_a_doubt(change: dict[tuple[str, str], bool | None], doubt: str) -> None:
-    seen = {a: {b: change.get((a, b), flows) for b, flows in row.items()} for a, row in PARTED.items()}
+    seen = {
+        a: {b: change.get((a, b), flows) for b, flows in row.items()} for a, row in PARTED.items()
+    }
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}) == [doubt]
 
 
@@ -205,47 +233,62 @@ def test_rules_that_were_never_set_are_a_doubt_for_every_cut_pair() -> None:
 
 
 def test_a_network_that_was_broken_before_is_a_doubt() -> None:
-    assert "n1 could not reach n2 even before" in doubts(CUT, {"matrix": PARTED}, {"matrix": PARTED})
+    assert "n1 could not reach n2 even before" in doubts(
+        CUT, {"matrix": PARTED}, {"matrix": PARTED}
+    )
 
 
 def test_what_another_fault_cuts_is_no_doubt() -> None:
-    other = Around(cut=frozenset({("n2", "n3"), ("n3", "n2")}))
-    seen = {a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()} for a, row in PARTED.items()}
+    other = ConcurrentFaults(cut=frozenset({("n2", "n3"), ("n3", "n2")}))
+    seen = {
+        a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()}
+        for a, row in PARTED.items()
+    }
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}) != []
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": seen}, other) == []
 
 
 def test_a_partition_whose_every_link_another_fault_cuts_is_hidden() -> None:
     hidden = KINDS["partition"].hidden
-    assert hidden(CUT, Around(cut=cut_pairs(GRUDGE)))
-    assert hidden(CUT, Around(off=frozenset({"n1"})))
-    assert not hidden(CUT, Around(cut=cut_pairs(GRUDGE) - {("n1", "n2")}))
+    assert hidden(CUT, ConcurrentFaults(cut=cut_pairs(GRUDGE)))
+    assert hidden(CUT, ConcurrentFaults(off=frozenset({"n1"})))
+    assert not hidden(CUT, ConcurrentFaults(cut=cut_pairs(GRUDGE) - {("n1", "n2")}))
     assert not hidden(CUT, QUIET)
 
 
 def test_what_flows_where_a_partition_cuts_is_a_doubt_whatever_others_do() -> None:
-    assert len(doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, Around(cut=cut_pairs(GRUDGE)))) == 4
+    assert (
+        len(
+            doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, ConcurrentFaults(cut=cut_pairs(GRUDGE)))
+        )
+        == 4
+    )
 
 
 def test_what_was_cut_before_by_another_fault_that_was_healed_since_is_no_doubt() -> None:
-    before = {"matrix": PARTED, "around": Around(cut=cut_pairs(GRUDGE)).as_data()}
+    before = {"matrix": PARTED, "around": ConcurrentFaults(cut=cut_pairs(GRUDGE)).as_data()}
     assert doubts(CUT, before, {"matrix": PARTED}) == []
     assert len(doubts(CUT, {"matrix": PARTED}, {"matrix": PARTED})) == 4
 
 
 def test_what_other_faults_explain_is_stored_and_read_again() -> None:
-    around = Around(cut_pairs(GRUDGE), frozenset({("n2", "n3")}), frozenset({"n4"}), frozenset({"n5"}))
-    assert Around.of({"around": json.loads(json.dumps(around.as_data()))}) == around
-    assert Around.of({}) == QUIET
+    around = ConcurrentFaults(
+        cut_pairs(GRUDGE), frozenset({("n2", "n3")}), frozenset({"n4"}), frozenset({"n5"})
+    )
+    assert ConcurrentFaults.of({"around": json.loads(json.dumps(around.as_data()))}) == around
+    assert ConcurrentFaults.of({}) == QUIET
 
 
 def test_a_partition_is_seen_through_what_only_slows_its_links() -> None:
-    rough = Around(rough=cut_pairs(GRUDGE))
+    rough = ConcurrentFaults(rough=cut_pairs(GRUDGE))
     assert not KINDS["partition"].hidden(CUT, rough)
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": PARTED}, rough) == []
     assert len(doubts(CUT, {"matrix": OPEN}, {"matrix": OPEN}, rough)) == 4, "slow is not cut"
-    stray = {a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()} for a, row in PARTED.items()}
-    elsewhere = Around(rough=frozenset({("n2", "n3"), ("n3", "n2")}))
+    stray = {
+        a: {b: flows and {a, b} != {"n2", "n3"} for b, flows in row.items()}
+        for a, row in PARTED.items()
+    }
+    elsewhere = ConcurrentFaults(rough=frozenset({("n2", "n3"), ("n3", "n2")}))
     assert doubts(CUT, {"matrix": OPEN}, {"matrix": stray}, elsewhere) == []
 
 
@@ -263,7 +306,9 @@ def test_a_partition_is_seen_through_what_only_slows_its_links() -> None:
         ("kill", {}, False),
     ],
 )
-def test_what_may_leave_nothing_but_silence(kind: str, settings: dict[str, float], silent: bool) -> None:
+def test_what_may_leave_nothing_but_silence(
+    kind: str, settings: dict[str, float], silent: bool
+) -> None:
     assert KINDS[kind].silences(replace(CUT, kind=kind, settings=settings)) is silent
 
 
@@ -273,7 +318,7 @@ def test_what_cannot_be_told_from_other_faults_is_not_proven(kind: str) -> None:
     fault = replace(CUT, kind=kind, settings=SETTINGS.get(kind, {}))
     sights = {"matrix": PARTED, "datagrams": heard(), "burst": heard()}
     blind = {"matrix": OPEN, "datagrams": dict.fromkeys(HOSTS), "burst": dict.fromkeys(HOSTS)}
-    assert KINDS[kind].hidden(fault, Around(cut=cut_pairs(GRUDGE)))
+    assert KINDS[kind].hidden(fault, ConcurrentFaults(cut=cut_pairs(GRUDGE)))
     assert doubts(fault, {**sights, "matrix": OPEN}, blind)
 
 
@@ -288,7 +333,13 @@ def heard(**counts: int) -> dict[str, Any]:
         b: {
             "sent": 50,
             "heard": {
-                a: {"count": counts.get(f"{a}_{b}", 50), "copies": 0, "late": 0, "bytes": 9600, "seconds": 0.02}
+                a: {
+                    "count": counts.get(f"{a}_{b}", 50),
+                    "copies": 0,
+                    "late": 0,
+                    "bytes": 9600,
+                    "seconds": 0.02,
+                }
                 for a in HOSTS
                 if a != b
             },
@@ -306,9 +357,9 @@ def test_a_one_way_cut_needs_deaf_ones_and_heard_ones() -> None:
     assert doubts(fault, before, {"matrix": PARTED, "datagrams": heard(n2_n1=0, n3_n1=9)}) == [
         "n1 still hears n3, or could not be asked"
     ]
-    assert doubts(fault, before, {"matrix": PARTED, "datagrams": heard(n2_n1=0, n3_n1=0, n1_n2=0)}) == [
-        "n2 does not hear n1, which the partition leaves it"
-    ]
+    assert doubts(
+        fault, before, {"matrix": PARTED, "datagrams": heard(n2_n1=0, n3_n1=0, n1_n2=0)}
+    ) == ["n2 does not hear n1, which the partition leaves it"]
 
 
 def test_a_flapping_link_passes_some() -> None:
@@ -316,7 +367,10 @@ def test_a_flapping_link_passes_some() -> None:
     some = dict.fromkeys(("n1_n2", "n2_n1", "n1_n3", "n3_n1"), 35)
     assert doubts(fault, {"datagrams": heard()}, {"datagrams": heard(**some)}) == []
     assert len(doubts(fault, {"datagrams": heard()}, {"datagrams": heard()})) == 4
-    assert len(doubts(fault, {"datagrams": heard()}, {"datagrams": heard(**dict.fromkeys(some, 0))})) == 4
+    assert (
+        len(doubts(fault, {"datagrams": heard()}, {"datagrams": heard(**dict.fromkeys(some, 0))}))
+        == 4
+    )
     assert leftovers(fault, {}, {"datagrams": heard()}) == []
     assert len(leftovers(fault, {}, {"datagrams": heard(**some)})) == 4
 
@@ -349,7 +403,9 @@ def test_packets_show_what_was_asked_for() -> None:
             one["seconds"] = 0.1
     assert doubts(held, {"burst": heard()}, {"burst": trickle}) == []
     assert len(doubts(held, {"burst": heard()}, {"burst": heard()})) == 1
-    assert len(doubts(held, {"burst": trickle}, {"burst": trickle})) == 1, "it was as slow even before"
+    assert len(doubts(held, {"burst": trickle}, {"burst": trickle})) == 1, (
+        "it was as slow even before"
+    )
     assert len(leftovers(held, {"burst": heard()}, {"burst": trickle})) == 1
     double = replace(slow, settings={"duplicate-percent": 10})
     copied = heard()
@@ -358,7 +414,9 @@ def test_packets_show_what_was_asked_for() -> None:
     assert len(doubts(double, {"datagrams": heard()}, {"datagrams": heard()})) == 1
 
 
-def table(state: str = "S", started: int = 100, *, amqp: bool = True, sessions: tuple[str, ...] = ()) -> dict[str, Any]:
+def table(
+    state: str = "S", started: int = 100, *, amqp: bool = True, sessions: tuple[str, ...] = ()
+) -> dict[str, Any]:
     runtime = {"pid": 7, "state": state, "started": started} if state else None
     return {"processes": {"n1": {"runtime": runtime, "amqp": amqp, "sessions": list(sessions)}}}
 
@@ -376,7 +434,11 @@ UP, DOWN, LOST = table(), table("", amqp=False), {"processes": {"n1": None}}
     ],
 )
 def test_a_process_fault_is_proven_by_the_process_table(
-    kind: str, bites: list[Sights], does_not: list[Sights], healed: list[Sights], not_healed: list[Sights]
+    kind: str,
+    bites: list[Evidence],
+    does_not: list[Evidence],
+    healed: list[Evidence],
+    not_healed: list[Evidence],
 ) -> None:
     fault = Fault(kind, kind, "n1", ("n1",))
     assert [doubts(fault, UP, seen) for seen in bites] == [[]] * len(bites)
@@ -390,7 +452,9 @@ def test_killed_connections_are_those_from_before() -> None:
     fault = Fault("clients-kill", "clients-kill", "n1", ("n1",), settings={"way": "kill"})
     before = table(sessions=("10.0.0.254:40001", "10.0.0.254:40002"))
     assert doubts(fault, before, table(sessions=("10.0.0.254:50001",))) == []
-    assert doubts(fault, before, table(sessions=("10.0.0.254:40002",))) == ["1 of 2 AMQP connections of n1 live on"]
+    assert doubts(fault, before, table(sessions=("10.0.0.254:40002",))) == [
+        "1 of 2 AMQP connections of n1 live on"
+    ]
     assert doubts(fault, table(), table()) == ["n1 had no AMQP connection that could be killed"]
 
 
@@ -400,16 +464,25 @@ def test_a_client_cut_is_seen_from_the_controller(way: str, seen: str) -> None:
     before = {"clients": {"n1": "open", "n2": "open"}}
     assert doubts(fault, before, {"clients": {"n1": seen, "n2": "open"}}) == []
     assert len(doubts(fault, before, before)) == 1
-    assert len(doubts(fault, {"clients": {"n1": seen, "n2": "open"}}, {"clients": {"n1": seen, "n2": "open"}})) == 1
+    assert (
+        len(
+            doubts(
+                fault,
+                {"clients": {"n1": seen, "n2": "open"}},
+                {"clients": {"n1": seen, "n2": "open"}},
+            )
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(("kind", "resource"), [("memory-alarm", "memory"), ("disk-full", "disk")])
 def test_an_alarm_is_the_brokers_own_word(kind: str, resource: str) -> None:
     fault = Fault(kind, kind, "n1", ("n1",))
-    none: Sights = {"alarms": {"n1": [], "n2": []}}
-    raised: Sights = {"alarms": {"n1": [f"{resource} on n1"], "n2": [f"{resource} on n1"]}}
-    elsewhere: Sights = {"alarms": {"n1": [f"{resource} on n2"], "n2": [f"{resource} on n2"]}}
-    silent: Sights = {"alarms": {"n1": None, "n2": None}}
+    none: Evidence = {"alarms": {"n1": [], "n2": []}}
+    raised: Evidence = {"alarms": {"n1": [f"{resource} on n1"], "n2": [f"{resource} on n1"]}}
+    elsewhere: Evidence = {"alarms": {"n1": [f"{resource} on n2"], "n2": [f"{resource} on n2"]}}
+    silent: Evidence = {"alarms": {"n1": None, "n2": None}}
     assert doubts(fault, none, raised) == []
     assert all(doubts(fault, none, seen) for seen in (none, elsewhere, silent))
     assert doubts(fault, raised, raised)
@@ -418,7 +491,11 @@ def test_an_alarm_is_the_brokers_own_word(kind: str, resource: str) -> None:
 
 
 def members(*names: str) -> dict[str, Any]:
-    return {"members": {node: {"running": list(names), "members": list(names)} for node in ("n1", "n2", "n3")}}
+    return {
+        "members": {
+            node: {"running": list(names), "members": list(names)} for node in ("n1", "n2", "n3")
+        }
+    }
 
 
 def test_a_node_that_left_is_nobodys_member() -> None:
@@ -432,8 +509,14 @@ def test_a_node_that_left_is_nobodys_member() -> None:
 
 
 def test_replicas_and_leaders() -> None:
-    full, less = {"queue": {"leader": "n1", "members": ["n1", "n2"]}}, {"queue": {"leader": "n2", "members": ["n2"]}}
-    shrunk, moved = Fault("replica-shrink", "", "n1", ("n1",)), Fault("leader-transfer", "", "n1", ("n1",))
+    full, less = (
+        {"queue": {"leader": "n1", "members": ["n1", "n2"]}},
+        {"queue": {"leader": "n2", "members": ["n2"]}},
+    )
+    shrunk, moved = (
+        Fault("replica-shrink", "", "n1", ("n1",)),
+        Fault("leader-transfer", "", "n1", ("n1",)),
+    )
     for fault in (shrunk, moved):
         assert doubts(fault, full, less) == []
         assert doubts(fault, full, full)
@@ -462,4 +545,4 @@ def test_power() -> None:
 
 
 def test_pairs_skips_the_diagonal() -> None:
-    assert list(partition.pairs({"n1": {"n1": True, "n2": False}})) == [("n1", "n2", False)]
+    assert list(pairs({"n1": {"n1": True, "n2": False}})) == [("n1", "n2", False)]

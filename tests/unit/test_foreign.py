@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.edn import Keyword
 from jepsenvm.history.foreign import open_history
@@ -46,7 +46,9 @@ def value(tmp_path: Path, text: str) -> Any:
     return op.value
 
 
-@pytest.mark.parametrize("shape", ["{}", "[{}]", "({})\n", "; written by hand\n [ {}\n]\n", "{}\r\n"])
+@pytest.mark.parametrize(
+    "shape", ["{}", "[{}]", "({})\n", "; written by hand\n [ {}\n]\n", "{}\r\n"]
+)
 def test_a_history_of_jepsen_02(tmp_path: Path, shape: str) -> None:
     text = shape.replace("{}", JEPSEN_02.replace("\n", "\r\n") if "\r" in shape else JEPSEN_02)
     isolated = [Keyword(":isolated"), {"n1": frozenset({"n2", "n3"}), "n2": frozenset({"n1"})}]
@@ -97,15 +99,77 @@ def test_every_form_of_edn_is_a_value(tmp_path: Path, text: str, expected: Any) 
 
 PLAIN = st.one_of(
     st.sampled_from(
-        ["nil", "true", "false", ":a", ":a/b", ":a.b/c-d?", "-0", '"}"', '"{;"', r'"\""', r'"\\n"', '"\\n"']
+        [
+            "nil",
+            "true",
+            "false",
+            ":a",
+            ":a/b",
+            ":a.b/c-d?",
+            "-0",
+            '"}"',
+            '"{;"',
+            r'"\""',
+            r'"\\n"',
+            '"\\n"',
+        ]
     ),
     st.integers().map(str),
     st.text(max_size=5).map(edn.string),
 )
 TRICKY = st.one_of(
-    st.sampled_from(["nilx", "-", "007", "+5", "1N", "1.5", "2/3", "1e5", ":", "٣", "1" * 18, "1" * 19, "#x", "^"]),
-    st.sampled_from([":1a", ":a:b", "::a", ":é", ":a/b/c", ":+", r"\a", r"\{", r"\"", "a/b", '"', r'"\x41"', '"é"']),
-    st.sampled_from(['"a\u2028\x85"', '"a\nb"', '";"', "#_", "#{", "{", "}", "[", "]", "(", ")", "; x\n", "#inst"]),
+    st.sampled_from(
+        [
+            "nilx",
+            "-",
+            "007",
+            "+5",
+            "1N",
+            "1.5",
+            "2/3",
+            "1e5",
+            ":",
+            "٣",
+            "1" * 18,
+            "1" * 19,
+            "#x",
+            "^",
+        ]
+    ),
+    st.sampled_from(
+        [
+            ":1a",
+            ":a:b",
+            "::a",
+            ":é",
+            ":a/b/c",
+            ":+",
+            r"\a",
+            r"\{",
+            r"\"",
+            "a/b",
+            '"',
+            r'"\x41"',
+            '"é"',
+        ]
+    ),
+    st.sampled_from(
+        [
+            '"a\u2028\x85"',
+            '"a\nb"',
+            '";"',
+            "#_",
+            "#{",
+            "{",
+            "}",
+            "[",
+            "]",
+            "(",
+            ")",
+            "; x\n",
+            "#inst",
+        ]
+    ),
 )
 ATOM = st.one_of(PLAIN, PLAIN, PLAIN, TRICKY)
 NESTED = st.recursive(
@@ -135,7 +199,9 @@ def exact(form: Any) -> str:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(NESTED, max_size=6), st.sampled_from([" ", ", ", ""]))
-def test_the_quick_reader_agrees_with_edn_format_or_leaves_it_to_it(parts: list[str], space: str) -> None:
+def test_the_quick_reader_agrees_with_edn_format_or_leaves_it_to_it(
+    parts: list[str], space: str
+) -> None:
     inside = space.join(f":k{number} {part}" for number, part in enumerate(parts))
     quick = edn._plain_map(inside)
     if quick is not None:
@@ -157,10 +223,15 @@ def test_the_forms_of_a_text_are_those_of_edn_format(parts: list[str]) -> None:
         assert list(map(exact, found)) == list(map(exact, expected))
 
 
-def test_what_jepsen_writes_is_read_the_quick_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_jepsen_writes_is_read_the_quick_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(edn_format, "loads_all", lambda _: pytest.fail("left to edn_format"))
     assert len(list(opened(tmp_path, JEPSEN_02).ops())) == 4
-    assert value(tmp_path, '[[:append 1 #{2}] {:a "}"}]') == [[Keyword(":append"), 1, frozenset({2})], {":a": "}"}]
+    assert value(tmp_path, '[[:append 1 #{2}] {:a "}"}]') == [
+        [Keyword(":append"), 1, frozenset({2})],
+        {":a": "}"},
+    ]
 
 
 def test_braces_in_strings_and_comments_do_not_join_ops(tmp_path: Path) -> None:
@@ -169,7 +240,9 @@ def test_braces_in_strings_and_comments_do_not_join_ops(tmp_path: Path) -> None:
 
 
 def test_unicodes_own_line_ends_do_not_end_a_line_of_json(tmp_path: Path) -> None:
-    [op] = opened(tmp_path, '{"type": "ok", "f": "read", "value": "a\u2028\x85b"}\n', "h.jsonl").ops()
+    [op] = opened(
+        tmp_path, '{"type": "ok", "f": "read", "value": "a\u2028\x85b"}\n', "h.jsonl"
+    ).ops()
     assert op.value == "a\u2028\x85b"
 
 
@@ -210,12 +283,22 @@ def test_sets_and_maps_have_no_order() -> None:
         ("h.edn", "[{:type :ok :f :x}\n]\n{}", "h.edn:3: not EDN: something stands after its end"),
         ("h.edn", "{:type :ok :f :x}\n]", "h.edn:2: not EDN: something stands after its end"),
         ("h.edn", "[{:type :ok :f :x})", "h.edn:1: not EDN: a vector is never closed"),
-        ("h.edn", "{:type :ok :f :x}\n\n{:type :ok :f :x :time 9999999999999999999}", "h.edn:3: the key 'time'"),
+        (
+            "h.edn",
+            "{:type :ok :f :x}\n\n{:type :ok :f :x :time 9999999999999999999}",
+            "h.edn:3: the key 'time'",
+        ),
         ("h.edn", "{:type :ok :f :x}\n\n{:type :ok :f #nope 1}", "h.edn:3: not EDN"),
         ("h.jsonl", '{"type": "ok", "f": "x", "time": NaN}', "h.jsonl:1: the key 'time' must be"),
-        ("h.jsonl", '\n{"type": "ok", "f": "x", "value": {"jepsenvm/edn": "1 2"}}\n', "h.jsonl:2: not EDN"),
+        (
+            "h.jsonl",
+            '\n{"type": "ok", "f": "x", "value": {"jepsenvm/edn": "1 2"}}\n',
+            "h.jsonl:2: not EDN",
+        ),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
-    with pytest.raises(Refused, match=says.replace("[", r"\[")):
+def test_what_cannot_be_read_is_refused_with_its_line(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says.replace("[", r"\[")):
         opened(tmp_path, text, name)

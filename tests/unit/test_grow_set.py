@@ -28,10 +28,16 @@ def read(*values: Any) -> list[Op]:
 
 def test_what_was_added_and_read_is_valid() -> None:
     found = figures(
-        ops(1, "add", 1), ops(2, "add", 2, "invoke", "info"), ops(1, "add", 3, "invoke", "fail"), read(2, 1)
+        ops(1, "add", 1),
+        ops(2, "add", 2, "invoke", "info"),
+        ops(1, "add", 3, "invoke", "fail"),
+        read(2, 1),
     )
     assert found["verdict"] is Verdict.VALID
-    counts = [found[f"{name}-count"] for name in ("attempt", "acknowledged", "ok", "lost", "unexpected", "recovered")]
+    counts = [
+        found[f"{name}-count"]
+        for name in ("attempt", "acknowledged", "ok", "lost", "unexpected", "recovered")
+    ]
     assert counts == [3, 1, 2, 0, 0, 1]
     assert found["recovered"] == [2]
 
@@ -52,7 +58,13 @@ def test_only_the_last_ok_read_counts() -> None:
 
 @pytest.mark.parametrize(
     "reads",
-    [[], [Op("invoke", "read", None, 1)], ops(1, "read", None, "invoke", "fail"), ops(1, "read"), ops(1, "read", 5)],
+    [
+        [],
+        [Op("invoke", "read", None, 1)],
+        ops(1, "read", None, "invoke", "fail"),
+        ops(1, "read"),
+        ops(1, "read", 5),
+    ],
     ids=["none", "unfinished", "failed", "nil", "no collection"],
 )
 def test_a_set_that_was_never_read_is_unknown(reads: list[Op]) -> None:
@@ -81,7 +93,10 @@ TYPES: st.SearchStrategy[Type] = st.sampled_from(("invoke", "ok", "fail", "info"
 
 
 @settings(max_examples=50)
-@given(st.lists(st.builds(Op, TYPES, st.sampled_from(["add", "other"]), VALUES), max_size=20), st.lists(VALUES))
+@given(
+    st.lists(st.builds(Op, TYPES, st.sampled_from(["add", "other"]), VALUES), max_size=20),
+    st.lists(VALUES),
+)
 def test_it_agrees_with_jepsens_definition(adds: list[Op], values: list[Any]) -> None:
     attempts = {identity(op.value) for op in adds if (op.type, op.f) == ("invoke", "add")}
     added = {identity(op.value) for op in adds if (op.type, op.f) == ("ok", "add")}

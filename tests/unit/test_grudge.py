@@ -12,16 +12,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jepsenvm.errors import Refused
-from jepsenvm.plan.fault import Fault
-from jepsenvm.plan.grudge import (
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.reachability import components, cut_pairs, leaves_a_majority, majority
+from jepsenvm.nemesis.grudge import (
     bridge,
     complete_grudge,
-    components,
-    cut_pairs,
     isolate,
-    leaves_a_majority,
-    majority,
     one_way,
     random_groups,
     random_halves,
@@ -29,19 +25,30 @@ from jepsenvm.plan.grudge import (
     rolling_stale,
     with_rest,
 )
-from jepsenvm.plan.nemesis import NEMESES, PRESETS, Ask, Recipe, Stage, resolved, stages
+from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.specs import (
+    NEMESES,
+    PRESETS,
+    FaultRequest,
+    NemesisSpec,
+    Stage,
+    resolved,
+    stages,
+)
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SYMMETRIC = [name for name in PRESETS["partitions"] if name != "partition-one-way"]
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 SEEDS = st.integers(0, 2**32)
-RECIPES: Mapping[str, Recipe] = {name: recipe for name, recipe in NEMESES.items() if recipe is not None}
+RECIPES: Mapping[str, NemesisSpec] = {
+    name: recipe for name, recipe in NEMESES.items() if recipe is not None
+}
 DOCS = Path(__file__).parents[2] / "docs" / "plan.md"
 
 
 def cutting(name: str, nodes: list[str], seed: int) -> Fault:
-    (stage,) = stages(name, Ask(nodes, Random(seed)))
+    (stage,) = stages(name, FaultRequest(nodes, Random(seed)))
     return stage.fault
 
 
@@ -58,7 +65,9 @@ def test_random_halves_are_a_fair_cut_of_all_nodes(nodes: list[str], seed: int) 
 
 
 @given(NODES, st.integers())
-def test_a_complete_grudge_is_symmetric_and_cuts_nobody_from_itself(nodes: list[str], seed: int) -> None:
+def test_a_complete_grudge_is_symmetric_and_cuts_nobody_from_itself(
+    nodes: list[str], seed: int
+) -> None:
     groups = random_halves(nodes, Random(seed))
     grudge = complete_grudge(groups)
     assert set(grudge) == set(nodes)
@@ -92,7 +101,9 @@ def heard(nemesis: str, nodes: list[str], seed: int) -> dict[str, frozenset[str]
 
 
 @given(NODES, st.integers())
-def test_in_the_ring_every_node_hears_a_majority_and_no_two_the_same(nodes: list[str], seed: int) -> None:
+def test_in_the_ring_every_node_hears_a_majority_and_no_two_the_same(
+    nodes: list[str], seed: int
+) -> None:
     assume(len(nodes) >= 4)
     views = heard("partition-majorities-ring", nodes, seed)
     assert all(len(view) >= majority(len(nodes)) for view in views.values())
@@ -116,7 +127,9 @@ def test_one_node_is_alone(nodes: list[str], seed: int) -> None:
     assert sizes == [1] + [len(nodes) - 1] * (len(nodes) - 1)
 
 
-@given(st.sampled_from(["partition-same-majority", "partition-random-majority"]), NODES, st.integers())
+@given(
+    st.sampled_from(["partition-same-majority", "partition-random-majority"]), NODES, st.integers()
+)
 def test_there_is_one_majority(nemesis: str, nodes: list[str], seed: int) -> None:
     views = heard(nemesis, nodes, seed)
     large = {view for view in views.values() if len(view) >= majority(len(nodes))}
@@ -126,7 +139,9 @@ def test_there_is_one_majority(nemesis: str, nodes: list[str], seed: int) -> Non
 
 def test_the_same_majority_stays_the_same() -> None:
     nodes = ["n1", "n2", "n3", "n4", "n5"]
-    assert {cutting("partition-same-majority", nodes, seed).text for seed in range(9)} == {"n1 n2 n3 | n4 n5"}
+    assert {cutting("partition-same-majority", nodes, seed).text for seed in range(9)} == {
+        "n1 n2 n3 | n4 n5"
+    }
 
 
 @given(NODES, st.integers())
@@ -151,7 +166,9 @@ def test_of_two_random_halves_either_may_be_deaf() -> None:
 
 
 @given(NODES, st.integers())
-def test_the_victims_are_isolated_from_all_and_the_others_from_nobody_else(nodes: list[str], seed: int) -> None:
+def test_the_victims_are_isolated_from_all_and_the_others_from_nobody_else(
+    nodes: list[str], seed: int
+) -> None:
     victims = set(random_minority(nodes, Random(seed)))
     assert 1 <= len(victims) <= len(nodes) // 2
     grudge = isolate(sorted(victims), nodes)
@@ -160,7 +177,9 @@ def test_the_victims_are_isolated_from_all_and_the_others_from_nobody_else(nodes
 
 
 @given(NODES, st.integers())
-def test_the_rolling_scheme_moves_the_middle_part_from_one_side_to_the_other(nodes: list[str], seed: int) -> None:
+def test_the_rolling_scheme_moves_the_middle_part_from_one_side_to_the_other(
+    nodes: list[str], seed: int
+) -> None:
     first, second, third = rolling_stale(nodes, Random(seed))
     a, b, c = map(set, second)
     assert [set(group) for group in first] == [a | b, c]
@@ -172,8 +191,12 @@ def test_the_rolling_scheme_moves_the_middle_part_from_one_side_to_the_other(nod
 
 @given(NODES, st.integers())
 def test_every_stage_of_the_rolling_scheme_overlaps_the_next(nodes: list[str], seed: int) -> None:
-    drawn = stages("partition-rolling-stale", Ask(nodes, Random(seed)))
-    assert [(round(stage.begins, 2), round(stage.ends, 2)) for stage in drawn] == [(0, 0.4), (0.33, 0.74), (0.67, 1)]
+    drawn = stages("partition-rolling-stale", FaultRequest(nodes, Random(seed)))
+    assert [(round(stage.begins, 2), round(stage.ends, 2)) for stage in drawn] == [
+        (0, 0.4),
+        (0.33, 0.74),
+        (0.67, 1),
+    ]
     assert [len(stage.fault.text.split(" | ")) for stage in drawn] == [2, 3, 2]
     for stage in drawn:
         assert all(node not in dropped and dropped for node, dropped in stage.fault.grudge.items())
@@ -188,7 +211,7 @@ def test_nodes_of_no_group_stand_together() -> None:
 def draw(name: str, seed: int = 0, nodes: tuple[str, ...] = FIVE, **said: Any) -> tuple[Stage, ...]:
     if name == "partition":
         said = {"groups": (("n1", "n2"),), **said}
-    return stages(name, Ask(nodes, Random(seed), **said))
+    return stages(name, FaultRequest(nodes, Random(seed), **said))
 
 
 def one(name: str, seed: int = 0, **said: Any) -> Fault:
@@ -197,7 +220,9 @@ def one(name: str, seed: int = 0, **said: Any) -> Fault:
 
 
 @given(st.sampled_from(sorted(RECIPES)), st.integers(5, 9), SEEDS)
-def test_every_nemesis_draws_the_same_again_of_known_nodes(name: str, count: int, seed: int) -> None:
+def test_every_nemesis_draws_the_same_again_of_known_nodes(
+    name: str, count: int, seed: int
+) -> None:
     nodes = tuple(f"n{number}" for number in range(1, count + 1))
     drawn = draw(name, seed, nodes)
     assert drawn
@@ -206,7 +231,11 @@ def test_every_nemesis_draws_the_same_again_of_known_nodes(name: str, count: int
         fault = stage.fault
         assert 0 <= stage.begins < stage.ends <= 1
         assert fault.nodes
-        assert {*fault.nodes, *fault.grudge, *(node for drops in fault.grudge.values() for node in drops)} <= set(nodes)
+        assert {
+            *fault.nodes,
+            *fault.grudge,
+            *(node for drops in fault.grudge.values() for node in drops),
+        } <= set(nodes)
         assert all(node not in dropped for node, dropped in fault.grudge.items())
         assert fault.name in PRESETS.get(name, (name,))
         assert fault.text
@@ -217,9 +246,12 @@ def test_a_nemesis_does_with_the_fewest_nodes_and_refuses_fewer(name: str, seed:
     fewest = RECIPES[name].fewest
     nodes = tuple(f"n{number}" for number in range(1, fewest + 1))
     said: dict[str, Any] = {"groups": (("n1",),)} if name == "partition" else {}
-    assert stages(name, Ask(nodes, Random(seed), **said))
-    with pytest.raises(Refused, match=f"nemesis: {name} needs {fewest} nodes or more, and there are {fewest - 1}"):
-        stages(name, Ask(nodes[:-1], Random(seed)))
+    assert stages(name, FaultRequest(nodes, Random(seed), **said))
+    with pytest.raises(
+        UsageError,
+        match=f"nemesis: {name} needs {fewest} nodes or more, and there are {fewest - 1}",
+    ):
+        stages(name, FaultRequest(nodes[:-1], Random(seed)))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +300,10 @@ def test_every_symmetric_fault_of_packets_touches_all_links_of_its_victims() -> 
 
 def test_groups_that_were_named_are_cut_with_the_rest_together() -> None:
     assert one("partition", groups=(("n1",), ("n3", "n2"))).text == "n1 | n2 n3 | n4 n5"
-    assert one("partition-flapping", groups=(("n5",),)).text == "n5 | n1 n2 n3 n4, cut-ms 300, open-ms 700"
+    assert (
+        one("partition-flapping", groups=(("n5",),)).text
+        == "n5 | n1 n2 n3 n4, cut-ms 300, open-ms 700"
+    )
 
 
 def test_one_way_leaves_alone_whom_nobody_named() -> None:
@@ -279,7 +314,7 @@ def test_one_way_leaves_alone_whom_nobody_named() -> None:
 
 def test_a_grudge_is_taken_as_it_is() -> None:
     grudge = {"n1": frozenset({"n2", "n3"}), "n4": frozenset({"n1"})}
-    (stage,) = stages("partition", Ask(FIVE, Random(0), grudge=grudge))
+    (stage,) = stages("partition", FaultRequest(FIVE, Random(0), grudge=grudge))
     assert stage.fault.grudge == grudge
     assert stage.fault.text == "n1 drops n2 n3; n4 drops n1"
 
@@ -288,7 +323,9 @@ def test_a_rolling_restart_restarts_each_node_once_and_never_two() -> None:
     drawn = draw("rolling-restart", 3)
     assert sorted(stage.fault.nodes for stage in drawn) == [(node,) for node in FIVE]
     assert all(a.ends < b.begins for a, b in pairwise(drawn))
-    assert [stage.fault.nodes for stage in drawn] != [stage.fault.nodes for stage in draw("rolling-restart", 4)]
+    assert [stage.fault.nodes for stage in drawn] != [
+        stage.fault.nodes for stage in draw("rolling-restart", 4)
+    ]
 
 
 def test_all_are_killed() -> None:
@@ -300,7 +337,10 @@ def test_a_bump_is_never_none(seed: int) -> None:
     seconds = one("clock-bump", seed).settings["seconds"]
     assert isinstance(seconds, int)
     assert 1 <= abs(seconds) <= 300
-    assert one("clock-bump", seed, settings={"seconds": -7}).settings == {"way": "bump", "seconds": -7}
+    assert one("clock-bump", seed, settings={"seconds": -7}).settings == {
+        "way": "bump",
+        "seconds": -7,
+    }
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -321,26 +361,60 @@ def test_a_preset_draws_each_of_its_nemeses_for_which_there_are_nodes(preset: st
         ("kill", {"grudge": {"n1": frozenset({"n2"})}}, "kill takes no grudge"),
         ("kill", {"victims": ("n1", "n9")}, "kill: unknown nodes n9 (known: n1 n2 n3 n4 n5)"),
         ("kill", {"victims": ("n1", "n1")}, "kill: n1 is named twice"),
-        ("partition", {"groups": (("n1", "n2"), ("n2",))}, "partition: n2 stands twice in the groups"),
+        (
+            "partition",
+            {"groups": (("n1", "n2"), ("n2",))},
+            "partition: n2 stands twice in the groups",
+        ),
         ("partition", {"groups": (FIVE,)}, "partition: fewer than two groups"),
         ("partition", {"groups": (("n1",), ())}, "partition: a group is empty"),
         ("partition", {"groups": ()}, "partition needs either groups or a grudge"),
-        ("partition", {"groups": (), "grudge": {"n1": frozenset()}}, "partition needs either groups or a grudge"),
-        ("partition", {"grudge": {"n1": frozenset({"n2"})}}, "partition needs either groups or a grudge"),
-        ("partition", {"grudge": {"n1": frozenset({"n1"})}}, "partition: n1 cannot drop its own packets"),
+        (
+            "partition",
+            {"groups": (), "grudge": {"n1": frozenset()}},
+            "partition needs either groups or a grudge",
+        ),
+        (
+            "partition",
+            {"grudge": {"n1": frozenset({"n2"})}},
+            "partition needs either groups or a grudge",
+        ),
+        (
+            "partition",
+            {"grudge": {"n1": frozenset({"n1"})}},
+            "partition: n1 cannot drop its own packets",
+        ),
         ("partition", {"grudge": {"n8": frozenset({"n9"})}}, "partition: unknown nodes n8 n9"),
-        ("partition-one-way", {"groups": (("n1",), ("n2",), ("n3",))}, "partition-one-way takes two groups"),
-        ("loss", {"settings": {"percents": 3}}, "loss: unknown setting 'percents' (known: percent)"),
+        (
+            "partition-one-way",
+            {"groups": (("n1",), ("n2",), ("n3",))},
+            "partition-one-way takes two groups",
+        ),
+        (
+            "loss",
+            {"settings": {"percents": 3}},
+            "loss: unknown setting 'percents' (known: percent)",
+        ),
         ("kill", {"settings": {"percent": 3}}, "kill: unknown setting 'percent' (known: none)"),
         ("mixed", {"settings": {"percent": 3}}, "mixed: unknown setting 'percent' (known: none)"),
-        ("loss", {"settings": {"percent": 101}}, "loss: percent must be more than 0 and at most 100, not 101"),
+        (
+            "loss",
+            {"settings": {"percent": 101}},
+            "loss: percent must be more than 0 and at most 100, not 101",
+        ),
         ("delay", {"settings": {"delay-ms": 0}}, "delay: delay-ms must be more than 0, not 0"),
         ("delay", {"settings": {"jitter-ms": -1}}, "delay: jitter-ms must be 0 or more, not -1"),
-        ("clock-bump", {"settings": {"seconds": float("inf")}}, "clock-bump: seconds must be a finite number"),
+        (
+            "clock-bump",
+            {"settings": {"seconds": float("inf")}},
+            "clock-bump: seconds must be a finite number",
+        ),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_one_line(name: str, said: dict[str, Any], says: str) -> None:
-    with pytest.raises(Refused) as refused:
+def test_what_cannot_be_done_is_refused_in_one_line(
+    name: str, said: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
         draw(name, **said)
     line = str(refused.value)
     assert line.startswith("nemesis: ")
@@ -349,12 +423,14 @@ def test_what_cannot_be_done_is_refused_in_one_line(name: str, said: dict[str, A
 
 
 def test_all_problems_of_a_fault_are_told_at_once() -> None:
-    with pytest.raises(Refused, match=r"takes no groups.*unknown nodes n9.*unknown setting 'x'"):
+    with pytest.raises(UsageError, match=r"takes no groups.*unknown nodes n9.*unknown setting 'x'"):
         draw("kill", groups=(("n9",),), settings={"x": 1})
 
 
 @given(st.integers(3, 9), SEEDS, st.data())
-def test_the_leader_is_cut_from_all_others_once_it_is_known(count: int, seed: int, data: st.DataObject) -> None:
+def test_the_leader_is_cut_from_all_others_once_it_is_known(
+    count: int, seed: int, data: st.DataObject
+) -> None:
     nodes = tuple(f"n{number}" for number in range(1, count + 1))
     leader = data.draw(st.sampled_from(nodes))
     (stage,) = draw("partition-leader", seed, nodes)
@@ -367,7 +443,9 @@ def test_the_leader_is_cut_from_all_others_once_it_is_known(count: int, seed: in
 
 
 @given(st.integers(3, 9), SEEDS, st.data())
-def test_the_leader_keeps_a_majority_when_followers_are_cut_off(count: int, seed: int, data: st.DataObject) -> None:
+def test_the_leader_keeps_a_majority_when_followers_are_cut_off(
+    count: int, seed: int, data: st.DataObject
+) -> None:
     nodes = tuple(f"n{number}" for number in range(1, count + 1))
     leader = data.draw(st.sampled_from(nodes))
     (stage,) = draw("partition-followers", seed, nodes)
@@ -429,7 +507,9 @@ def test_the_documentation_tells_of_every_nemesis_and_its_settings(name: str) ->
 
 @given(NODES, st.integers())
 def test_a_cut_into_halves_leaves_a_majority_of_an_odd_number(nodes: list[str], seed: int) -> None:
-    assert leaves_a_majority(complete_grudge(random_halves(nodes, Random(seed))), nodes) is bool(len(nodes) % 2)
+    assert leaves_a_majority(complete_grudge(random_halves(nodes, Random(seed))), nodes) is bool(
+        len(nodes) % 2
+    )
     assert not leaves_a_majority(complete_grudge([[node] for node in nodes]), nodes)
     assert leaves_a_majority({}, nodes)
 
@@ -437,4 +517,7 @@ def test_a_cut_into_halves_leaves_a_majority_of_an_odd_number(nodes: list[str], 
 def test_who_hears_others_through_a_bridge_is_with_them() -> None:
     _, grudge = bridge(FIVE, Random(1))
     assert components(FIVE, cut_pairs(grudge)) == (FIVE,)
-    assert components(FIVE, cut_pairs(complete_grudge([FIVE[:2], FIVE[2:]]))) == (FIVE[:2], FIVE[2:])
+    assert components(FIVE, cut_pairs(complete_grudge([FIVE[:2], FIVE[2:]]))) == (
+        FIVE[:2],
+        FIVE[2:],
+    )

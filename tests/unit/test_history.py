@@ -10,7 +10,7 @@ import pytest
 
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict, check
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Op
@@ -39,7 +39,9 @@ def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     assert [op.f for op in history.nemesis_ops()] == ["start"]
 
 
-def test_a_journal_that_was_never_closed_has_what_was_flushed_and_is_not_whole(tmp_path: Path) -> None:
+def test_a_journal_that_was_never_closed_has_what_was_flushed_and_is_not_whole(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "history.arrow"
     written = journal(path)
     for value in range(100):
@@ -114,9 +116,13 @@ def test_valid_foreign_histories(tmp_path: Path, name: str, text: str) -> None:
     assert judged(tmp_path, name, text)["verdict"] == "valid"
 
 
-@pytest.mark.parametrize("value", ["7", "nil", "true", '"x"', ":k", "1.5", "2/3", "9007199254740993", r"\a", "-1"])
+@pytest.mark.parametrize(
+    "value", ["7", "nil", "true", '"x"', ":k", "1.5", "2/3", "9007199254740993", r"\a", "-1"]
+)
 def test_any_edn_scalar_can_be_lost(tmp_path: Path, value: str) -> None:
-    text = f"{{:type :invoke :f :enqueue :value {value}}}\n{{:type :ok :f :enqueue :value {value}}}\n"
+    text = (
+        f"{{:type :invoke :f :enqueue :value {value}}}\n{{:type :ok :f :enqueue :value {value}}}\n"
+    )
     found = judged(tmp_path, "h.edn", text)["checkers"]["total-queue"]
     assert (found["lost-count"], found["verdict"]) == (1, "invalid")
 
@@ -139,7 +145,9 @@ def test_an_edn_drain(tmp_path: Path) -> None:
 
 
 def test_json_lines_cut_off_in_the_last_line_are_unknown(tmp_path: Path) -> None:
-    assert judged(tmp_path, "h.jsonl", SANE_JSONL + '{"type": "ok", "f": "deq')["verdict"] == "unknown"
+    assert (
+        judged(tmp_path, "h.jsonl", SANE_JSONL + '{"type": "ok", "f": "deq')["verdict"] == "unknown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,9 +165,11 @@ def test_json_lines_cut_off_in_the_last_line_are_unknown(tmp_path: Path) -> None
         ("a.txt", "", "unknown kind of history"),
     ],
 )
-def test_unreadable_histories_are_refused_with_their_line(tmp_path: Path, name: str, text: str, says: str) -> None:
+def test_unreadable_histories_are_refused_with_their_line(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         check(open_history(tmp_path / name), {})
     assert says in str(refused.value)
     assert refused.value.exit_status == 254
@@ -170,4 +180,7 @@ def test_offsets_come_back_from_the_journal(tmp_path: Path) -> None:
     written.append("ok", "read", 7, process=1, offset=3)
     written.append("ok", "read", 8, process=1)
     written.close()
-    assert [(op.value, op.offset) for op in open_history(tmp_path / "history.arrow").ops()] == [(7, 3), (8, None)]
+    assert [(op.value, op.offset) for op in open_history(tmp_path / "history.arrow").ops()] == [
+        (7, 3),
+        (8, None),
+    ]

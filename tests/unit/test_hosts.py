@@ -4,33 +4,58 @@ from __future__ import annotations
 
 import pytest
 
-from jepsenvm.cluster.hosts import Facts, _Answer, _facts
-from jepsenvm.cluster.inventory import Node
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.facts import Facts, _Answer, _facts
+from jepsenvm.machines.inventory import Node
 
 SHARED = {"address": "172.17.0.1", "scope": "global"}  # that of a bridge which every host has
 
 
 def answer(number: int, controller: str, port: int = 22) -> _Answer:
-    own = [{"address": f"10.0.0.{number}", "scope": "global"}, {"address": f"fe80::{number}", "scope": "link"}]
+    own = [
+        {"address": f"10.0.0.{number}", "scope": "global"},
+        {"address": f"fe80::{number}", "scope": "link"},
+    ]
     return _Answer([*own, SHARED], [], controller, port, 0.0)
 
 
 def facts(name: str, cluster_address: str, answers: dict[str, _Answer]) -> Facts:
-    node = Node(name, "198.51.100.1", None, None, None, None, None, cluster_address, "x", 5672, broker=f"rabbit@{name}")
-    return _facts(node, answers, {"172.17.0.1": 2, **{f"10.0.0.{n}": 1 for n in (1, 2)}, "fe80::1": 1, "fe80::2": 1})
+    node = Node(
+        name,
+        "198.51.100.1",
+        None,
+        None,
+        None,
+        None,
+        None,
+        cluster_address,
+        "x",
+        5672,
+        broker=f"rabbit@{name}",
+    )
+    return _facts(
+        node,
+        answers,
+        {"172.17.0.1": 2, **{f"10.0.0.{n}": 1 for n in (1, 2)}, "fe80::1": 1, "fe80::2": 1},
+    )
 
 
 def test_a_node_that_is_the_way_to_another_lets_its_answers_in() -> None:
     answers = {"n1": answer(1, "198.51.100.7"), "n2": answer(2, "10.0.0.1", 2222)}
     gate, behind = facts("n1", "10.0.0.1", answers), facts("n2", "10.0.0.2", answers)
     assert (gate.host.controller, gate.host.answers) == ("198.51.100.7", (2222,))
-    assert (behind.host.controller, behind.host.ssh_port, behind.host.answers) == ("10.0.0.1", 2222, ())
+    assert (behind.host.controller, behind.host.ssh_port, behind.host.answers) == (
+        "10.0.0.1",
+        2222,
+        (),
+    )
     assert gate.host.addresses == ("10.0.0.1", "fe80::1")
     assert gate.global_addresses == ("10.0.0.1",)
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "172.17.0.1"])
 def test_a_cluster_address_that_is_not_the_nodes_own_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match=rf"^n1: its cluster address {address} is none .* such as 10\.0\.0\.1$"):
+    with pytest.raises(
+        UsageError, match=rf"^n1: its cluster address {address} is none .* such as 10\.0\.0\.1$"
+    ):
         facts("n1", address, {"n1": answer(1, "198.51.100.7")})

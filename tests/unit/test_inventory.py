@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.cluster import inventory, secrets
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
+from jepsenvm.machines import inventory
+from jepsenvm.rabbitmq import credentials as secrets
 
 FIVE = {f"n{i}": {"ansible_host": f"10.0.0.{i}"} for i in (10, 1, 3, 2)}
 
@@ -20,7 +21,11 @@ def loaded(
     **groups: Any,
 ) -> inventory.Inventory:
     """Load what Ansible would have listed, without starting Ansible."""
-    listing = {"_meta": {"hostvars": hostvars}, "all": {"children": ["ungrouped", *groups]}, **groups}
+    listing = {
+        "_meta": {"hostvars": hostvars},
+        "all": {"children": ["ungrouped", *groups]},
+        **groups,
+    }
     monkeypatch.setattr(inventory, "_ansible_inventory", lambda _path: json.dumps(listing))
     file = tmp_path / "five.yml"
     file.touch()
@@ -94,16 +99,18 @@ def test_ini_with_another_port_is_read_by_ansible(tmp_path: Path) -> None:
 def test_malformed_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.yml"
     file.write_text("all:\n  hosts:\n    n1: [\n")
-    with pytest.raises(Refused, match=r"bad\.yml is not an inventory: YAML parsing failed.*line \d+") as refused:
+    with pytest.raises(
+        UsageError, match=r"bad\.yml is not an inventory: YAML parsing failed.*line \d+"
+    ) as refused:
         inventory.load(file)
     assert "\n" not in str(refused.value)
 
 
 def test_missing_file_and_empty_directory_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"nowhere\.yml: No such file"):
+    with pytest.raises(UsageError, match=r"nowhere\.yml: No such file"):
         inventory.load(tmp_path / "nowhere.yml")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Refused, match=r"names no hosts|is not an inventory"):
+    with pytest.raises(UsageError, match=r"names no hosts|is not an inventory"):
         inventory.load(tmp_path / "empty")
 
 
@@ -116,8 +123,15 @@ layers: {i: [1, 2, 3]}
 def test_a_plug_in_and_a_program_are_inventories(tmp_path: Path) -> None:
     plugin, program = tmp_path / "three.config.yml", tmp_path / "two.py"
     plugin.write_text(PLUGIN % "i")
-    assert [node.cluster_address for node in inventory.load(plugin).nodes] == ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
-    listed = {"rabbitmq": {"hosts": ["n1"]}, "_meta": {"hostvars": {"n1": {"ansible_host": "10.0.0.1"}}}}
+    assert [node.cluster_address for node in inventory.load(plugin).nodes] == [
+        "10.1.0.1",
+        "10.1.0.2",
+        "10.1.0.3",
+    ]
+    listed = {
+        "rabbitmq": {"hosts": ["n1"]},
+        "_meta": {"hostvars": {"n1": {"ansible_host": "10.0.0.1"}}},
+    }
     program.write_text(f"#!{sys.executable}\nprint({json.dumps(listed)!r})\n")
     program.chmod(0o755)
     assert [node.ssh_host for node in inventory.load(program).nodes] == ["10.0.0.1"]
@@ -126,7 +140,7 @@ def test_a_plug_in_and_a_program_are_inventories(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_plug_ins_configuration_is_told(tmp_path: Path) -> None:
     file = tmp_path / "three.config.yml"
     file.write_text(PLUGIN % "nonsense")
-    with pytest.raises(Refused, match="'nonsense' is undefined"):
+    with pytest.raises(UsageError, match="'nonsense' is undefined"):
         inventory.load(file)
 
 
@@ -142,7 +156,9 @@ def vaulted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "inventory"
     for name in ("group_vars/rabbitmq", "host_vars"):
         (folder / name).mkdir(parents=True)
-    (folder / "hosts.ini").write_text("[rabbitmq]\nn1 ansible_host=192.0.2.1\nn2 ansible_host=192.0.2.2\n")
+    (folder / "hosts.ini").write_text(
+        "[rabbitmq]\nn1 ansible_host=192.0.2.1\nn2 ansible_host=192.0.2.2\n"
+    )
     (folder / "more.yml").write_text("rabbitmq: {hosts: {n3: {ansible_host: 192.0.2.3}}}\n")
     (folder / "group_vars/rabbitmq/plain.yml").write_text(
         "gate: jump.example.org\n"
@@ -176,7 +192,11 @@ def test_a_folder_with_templates_and_a_vault_is_resolved_by_ansible(vaulted: Pat
     assert {node.become_password for node in three.nodes} == {VAULTED}
     assert {node.ssh_args for node in three.nodes} == {("-o", "ProxyJump=jump.example.org")}
     assert {node.python for node in three.nodes} == {("/opt/python/bin/python3",)}
-    assert [(node.ssh_port, node.ssh_user) for node in three.nodes] == [(None, None), (2222, "admin"), (None, None)]
+    assert [(node.ssh_port, node.ssh_user) for node in three.nodes] == [
+        (None, None),
+        (2222, "admin"),
+        (None, None),
+    ]
     assert three.allowed_faults == frozenset({"partition", "loss"})
 
 
@@ -184,7 +204,9 @@ def test_a_vault_without_its_password_is_refused_with_the_option(
     vaulted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
-    with pytest.raises(Refused, match=r"encrypted in it cannot be read: .*--vault-password-file") as refused:
+    with pytest.raises(
+        UsageError, match=r"encrypted in it cannot be read: .*--vault-password-file"
+    ) as refused:
         inventory.load(vaulted)
     assert "\n" not in str(refused.value)
 
@@ -192,7 +214,9 @@ def test_a_vault_without_its_password_is_refused_with_the_option(
 def test_a_template_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "hosts.yml"
     file.write_text("all: {hosts: {n1: {ansible_host: '{{ address }}'}}}\n")
-    with pytest.raises(Refused, match=r"^n1: .*hosts\.yml: ansible_host cannot be resolved: .*'address'"):
+    with pytest.raises(
+        UsageError, match=r"^n1: .*hosts\.yml: ansible_host cannot be resolved: .*'address'"
+    ):
         inventory.load(file)
 
 
@@ -203,10 +227,18 @@ def test_a_template_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
         (False, {"n1": {"allowed_faults": ["kill"]}, "n2": {}}, False, {"kill"}),
         (True, {"n1": {}, "n2": {}}, True, set()),
         (True, {"n1": {"allowed_faults": ["kill"]}, "n2": {}}, True, set()),
-        (False, {n: {"jepsenvm_existing": True, "allowed_faults": ["kill"]} for n in ("n1", "n2")}, True, {"kill"}),
+        (
+            False,
+            {n: {"jepsenvm_existing": True, "allowed_faults": ["kill"]} for n in ("n1", "n2")},
+            True,
+            {"kill"},
+        ),
         (
             True,
-            {"n1": {"allowed_faults": ["kill", "loss"]}, "n2": {"allowed_faults": ["loss", "pause"]}},
+            {
+                "n1": {"allowed_faults": ["kill", "loss"]},
+                "n2": {"allowed_faults": ["loss", "pause"]},
+            },
             True,
             {"loss"},
         ),
@@ -220,17 +252,34 @@ def test_whose_cluster_it_is_and_what_may_be_done_to_it(
     existing: bool,
     allowed: set[str] | None,
 ) -> None:
-    addressed = {name: {**one, "ansible_host": f"10.0.0.{name[1:]}"} for name, one in hostvars.items()}
+    addressed = {
+        name: {**one, "ansible_host": f"10.0.0.{name[1:]}"} for name, one in hostvars.items()
+    }
     two = loaded(tmp_path, monkeypatch, addressed, existing=flag)
-    assert (two.existing, two.allowed_faults) == (existing, None if allowed is None else frozenset(allowed))
+    assert (two.existing, two.allowed_faults) == (
+        existing,
+        None if allowed is None else frozenset(allowed),
+    )
     assert {node.vhost for node in two.nodes} == ({"jepsenvm"} if existing else {"/"})
-    assert [node.broker for node in two.nodes] == ([None, None] if existing else ["rabbit@n1", "rabbit@n2"])
+    assert [node.broker for node in two.nodes] == (
+        [None, None] if existing else ["rabbit@n1", "rabbit@n2"]
+    )
 
 
-def test_the_user_of_a_cluster_that_is_not_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hostvars = {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_broker_user": "tester", "jepsenvm_vhost": "trial"}}
+def test_the_user_of_a_cluster_that_is_not_ours_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostvars = {
+        "n1": {
+            "ansible_host": "10.0.0.1",
+            "jepsenvm_broker_user": "tester",
+            "jepsenvm_vhost": "trial",
+        }
+    }
     one = loaded(tmp_path, monkeypatch, hostvars, existing=True)
-    with pytest.raises(Refused, match=r"jepsenvm_broker_password is not set.*JEPSENVM_BROKER_PASSWORD"):
+    with pytest.raises(
+        UsageError, match=r"jepsenvm_broker_password is not set.*JEPSENVM_BROKER_PASSWORD"
+    ):
         secrets.credentials(one)
     monkeypatch.setenv("JEPSENVM_BROKER_PASSWORD", "hush")
     address = secrets.credentials(one).at(one.nodes[0])
@@ -242,9 +291,14 @@ def test_nodes_are_in_natural_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [node.name for node in five.nodes] == ["n1", "n2", "n3", "n10"]
 
 
-def test_hosts_of_groups_within_the_group_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_of_groups_within_the_group_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     groups = {"rabbitmq": {"children": ["east"]}, "east": {"hosts": ["n1", "n2"]}}
-    assert [node.name for node in loaded(tmp_path, monkeypatch, FIVE, False, **groups).nodes] == ["n1", "n2"]
+    assert [node.name for node in loaded(tmp_path, monkeypatch, FIVE, False, **groups).nodes] == [
+        "n1",
+        "n2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -254,12 +308,30 @@ def test_hosts_of_groups_within_the_group_count(tmp_path: Path, monkeypatch: pyt
         ({"n1;reboot": {}}, "'n1;reboot' is not a host name"),
         ({"-n1": {}}, "'-n1' is not a host name"),
         ({"n1": {"ansible_host": "-oProxyCommand=x"}}, "ansible_host is '-oProxyCommand=x'"),
-        ({"n1": {"ansible_host": "10.0.0.1", "ansible_become_method": "su"}}, "ansible_become_method is 'su'"),
-        ({"n1": {"ansible_host": "10.0.0.1", "ansible_ssh_common_args": "-o 'A=b"}}, "ansible_ssh_common_args"),
-        ({"n1": {"ansible_host": "10.0.0.1", "allowed_faults": "kill"}}, "allowed_faults is 'kill'"),
-        ({"n1": {"ansible_host": "10.0.0.1", "jepsenvm_existing": "maybe"}}, "jepsenvm_existing is 'maybe'"),
         (
-            {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_existing": True, "jepsenvm_vhost": "a b"}},
+            {"n1": {"ansible_host": "10.0.0.1", "ansible_become_method": "su"}},
+            "ansible_become_method is 'su'",
+        ),
+        (
+            {"n1": {"ansible_host": "10.0.0.1", "ansible_ssh_common_args": "-o 'A=b"}},
+            "ansible_ssh_common_args",
+        ),
+        (
+            {"n1": {"ansible_host": "10.0.0.1", "allowed_faults": "kill"}},
+            "allowed_faults is 'kill'",
+        ),
+        (
+            {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_existing": "maybe"}},
+            "jepsenvm_existing is 'maybe'",
+        ),
+        (
+            {
+                "n1": {
+                    "ansible_host": "10.0.0.1",
+                    "jepsenvm_existing": True,
+                    "jepsenvm_vhost": "a b",
+                }
+            },
             "jepsenvm_vhost is 'a b'",
         ),
         ({"n1": {"ansible_host": "n1.example.org"}}, "set cluster_address to the IP address"),
@@ -269,22 +341,27 @@ def test_hosts_of_groups_within_the_group_count(tmp_path: Path, monkeypatch: pyt
             {"n1": {"ansible_host": "10.0.0.1"}, "n2": {"ansible_host": "10.0.0.1"}},
             "n1 and n2 have the same ansible_host",
         ),
-        ({"n1": {"ansible_host": "10.0.0.1", "jepsenvm_machines": "moon"}}, "jepsenvm_machines is 'moon'"),
+        (
+            {"n1": {"ansible_host": "10.0.0.1", "jepsenvm_machines": "moon"}},
+            "jepsenvm_machines is 'moon'",
+        ),
     ],
 )  # fmt: skip - a case a line
 def test_unfit_inventories_are_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostvars: dict[str, dict[str, Any]], says: str
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         loaded(tmp_path, monkeypatch, hostvars)
     assert says in str(refused.value)
     assert "five.yml" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_credentials_are_read_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_read_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     five = loaded(tmp_path, monkeypatch, FIVE)
-    with pytest.raises(Refused, match="jepsenvm deploy -i"):
+    with pytest.raises(UsageError, match="jepsenvm deploy -i"):
         secrets.credentials(five)
     five.secrets_dir.mkdir(parents=True)
     (five.secrets_dir / "rabbitmq_password").write_text("hush\n")

@@ -12,34 +12,46 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from jepsenvm import lab
-from jepsenvm.errors import CommandFailed, Failed, Refused
-from jepsenvm.lab import base, cgroups, container, inventory, keys, machine, suites, topology
-from jepsenvm.lab.command import last_line, run
-from jepsenvm.lab.mounts import mounts_under
-from jepsenvm.lab.topology import Host, host_named, hosts
+from jepsenvm.errors import CommandError, RunError, UsageError
+from jepsenvm.machines import lab
+from jepsenvm.machines.lab import (
+    base,
+    cgroups,
+    container,
+    inventory,
+    keys,
+    machine,
+    suites,
+    topology,
+)
+from jepsenvm.machines.lab.command import last_line, run
+from jepsenvm.machines.lab.mounts import mounts_under
+from jepsenvm.machines.lab.topology import LabHost, host_named, hosts
 
-N1 = Host(1)
+N1 = LabHost(1)
 
 
 def test_a_hosts_number_decides_everything_about_it() -> None:
     assert [h.name for h in hosts(3)] == ["n1", "n2", "n3"]
     assert (N1.address, N1.address6) == ("10.205.77.11", "fd77:6a65:7073::11")
-    assert (Host(9).address, Host(9).address6) == ("10.205.77.19", "fd77:6a65:7073::19")
+    assert (LabHost(9).address, LabHost(9).address6) == ("10.205.77.19", "fd77:6a65:7073::19")
     assert N1.machine == "jepsenvm-n1"
     assert N1.root == Path("/var/lib/jepsenvm/lab/n1/merged")
 
 
 def test_a_host_that_is_not_there_is_refused_with_those_that_are() -> None:
-    assert host_named("n2", hosts(2)) == Host(2)
-    with pytest.raises(Refused, match=r"no host 'n3;reboot' in the lab; its hosts are n1, n2"):
+    assert host_named("n2", hosts(2)) == LabHost(2)
+    with pytest.raises(UsageError, match=r"no host 'n3;reboot' in the lab; its hosts are n1, n2"):
         host_named("n3;reboot", hosts(2))
 
 
 def test_the_inventory_is_what_the_rest_reads() -> None:
     group = yaml.safe_load(inventory.render(hosts(5), "trixie"))["all"]["children"]["rabbitmq"]
     assert list(group["hosts"]) == ["n1", "n2", "n3", "n4", "n5"]
-    assert group["hosts"]["n5"] == {"ansible_host": "10.205.77.15", "cluster_address": "10.205.77.15"}
+    assert group["hosts"]["n5"] == {
+        "ansible_host": "10.205.77.15",
+        "cluster_address": "10.205.77.15",
+    }
     assert group["vars"] == {
         "ansible_user": "jepsen",
         "ansible_ssh_private_key_file": "/var/lib/jepsenvm/lab/id_ed25519",
@@ -72,7 +84,11 @@ def test_known_hosts_names_each_address() -> None:
 def test_every_container_is_started_in_cgroups_of_its_own() -> None:
     nspawn = container.nspawn_argv(N1)
     assert nspawn[0] == "systemd-nspawn"
-    assert {"--machine=jepsenvm-n1", "--directory=/var/lib/jepsenvm/lab/n1/merged", "--keep-unit"} <= set(nspawn)
+    assert {
+        "--machine=jepsenvm-n1",
+        "--directory=/var/lib/jepsenvm/lab/n1/merged",
+        "--keep-unit",
+    } <= set(nspawn)
     plain = cgroups.in_cgroups([Path("/sys/fs/cgroup/unified/jepsenvm-n1")], nspawn)
     assert plain[:2] == ["setsid", "--fork"]
     assert plain[-len(nspawn) - 2 :] == ["/sys/fs/cgroup/unified/jepsenvm-n1", "--", *nspawn]
@@ -91,7 +107,10 @@ MOUNTINFO = """\
 
 
 def test_systemds_cgroup_hierarchies_are_found_in_both_versions() -> None:
-    assert cgroups.hierarchies(MOUNTINFO) == [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified")]
+    assert cgroups.hierarchies(MOUNTINFO) == [
+        Path("/sys/fs/cgroup/systemd"),
+        Path("/sys/fs/cgroup/unified"),
+    ]
     only_v2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
     assert cgroups.hierarchies(only_v2) == [Path("/sys/fs/cgroup")]
 
@@ -112,10 +131,15 @@ http://mirror.example/debian/|bookworm-updates|main|
 
 @pytest.mark.parametrize("targets", [DEBIAN, THIRD_PARTY_FIRST])
 def test_the_mirror_is_this_machines_own(targets: str) -> None:
-    assert suites.choose_mirror(suites.parse_sources(targets), "bookworm") == "http://mirror.example/debian"
+    assert (
+        suites.choose_mirror(suites.parse_sources(targets), "bookworm")
+        == "http://mirror.example/debian"
+    )
 
 
-@pytest.mark.parametrize("targets", ["", "nonsense\n", "https://apt.vendor.example/|bookworm|main|Vendor\n"])
+@pytest.mark.parametrize(
+    "targets", ["", "nonsense\n", "https://apt.vendor.example/|bookworm|main|Vendor\n"]
+)
 def test_without_a_mirror_of_its_own_the_choice_is_mmdebstraps(targets: str) -> None:
     assert suites.choose_mirror(suites.parse_sources(targets), "bookworm") is None
 
@@ -151,46 +175,48 @@ def test_a_keyring_too_old_is_told_apart_from_a_mirror_out_of_reach() -> None:
     log = Path("/x/build.log")
     signature = "Err:1 http://m sid InRelease\n  The following signatures couldn't be verified: NO_PUBKEY 6ED0E7B8\n"
     error = base.build_error("sid", signature, log, 100)
-    assert isinstance(error, Refused)
+    assert isinstance(error, UsageError)
     assert "install a newer debian-archive-keyring" in str(error)
     assert "install a newer ubuntu-keyring" in str(base.build_error("noble", signature, log, 100))
-    unreachable = (
-        "Err:1 http://m sid InRelease\nE: Failed to fetch http://m/sid: no route\nE: mmdebstrap failed to run\n"
-    )
+    unreachable = "Err:1 http://m sid InRelease\nE: Failed to fetch http://m/sid: no route\nE: mmdebstrap failed to run\n"
     error = base.build_error("sid", unreachable, log, 25)
-    assert isinstance(error, Failed)
+    assert isinstance(error, RunError)
     assert "\n" not in str(error)
     assert "failed: E: Failed to fetch http://m/sid: no route (" in str(error)
 
 
 @pytest.mark.parametrize("nodes", [0, 10, -1])
 def test_a_lab_has_one_to_nine_hosts(nodes: int) -> None:
-    with pytest.raises(Refused, match="choose 1 to 9"):
+    with pytest.raises(UsageError, match="choose 1 to 9"):
         lab.up(nodes)
 
 
 def test_an_unknown_suite_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(Refused, match=r"unknown suite 'potato'; use one of bullseye, bookworm, trixie"):
+    with pytest.raises(
+        UsageError, match=r"unknown suite 'potato'; use one of bullseye, bookworm, trixie"
+    ):
         lab.up(suite="potato")
 
 
 def test_only_root_has_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for command in (lab.up, lab.down, lab.status, lambda: lab.ssh_argv("n1", [])):
-        with pytest.raises(Refused, match="the lab needs root; run the same command with sudo"):
+        with pytest.raises(UsageError, match="the lab needs root; run the same command with sudo"):
             command()
 
 
-def test_missing_programs_are_named_by_the_packages_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_named_by_the_packages_that_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lacking = {"mmdebstrap", "systemd-nspawn"}
     monkeypatch.setattr(shutil, "which", lambda name: None if name in lacking else f"/bin/{name}")
-    with pytest.raises(Refused, match=r"`apt-get install -y mmdebstrap systemd-container`"):
+    with pytest.raises(UsageError, match=r"`apt-get install -y mmdebstrap systemd-container`"):
         machine.require_programs()
 
 
 def test_too_little_disk_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * 10**9))
-    with pytest.raises(Refused, match=r"2\.0 GB of disk space left"):
+    with pytest.raises(UsageError, match=r"2\.0 GB of disk space left"):
         machine.require_disk_space()
 
 
@@ -204,16 +230,24 @@ def test_a_subnet_in_use_is_found_by_address_or_route() -> None:
     wide = [{"dst": "default", "dev": "eth0"}, {"dst": "10.0.0.0/8", "dev": "eth0"}]
     assert machine.subnet_user(ours, wide, subnet) is None
     assert machine.subnet_user([interface("eth1", "10.205.77.40")], wide, subnet) == "eth1"
-    assert machine.subnet_user(ours, [*wide, {"dst": "10.205.77.0/24", "dev": "wg0"}], subnet) == "wg0"
+    assert (
+        machine.subnet_user(ours, [*wide, {"dst": "10.205.77.0/24", "dev": "wg0"}], subnet) == "wg0"
+    )
     assert machine.subnet_user(ours, [*wide, {"dst": "10.205.77.9", "dev": "wg0"}], subnet) == "wg0"
 
 
 def test_a_failed_command_says_what_it_was_and_its_last_words() -> None:
     assert run([sys.executable, "-c", "print('x')"]) == "x\n"
-    with pytest.raises(CommandFailed) as caught:
-        run([sys.executable, "-c", "import sys; print('first\\nlast', file=sys.stderr); sys.exit(3)"])
+    with pytest.raises(CommandError) as caught:
+        run(
+            [
+                sys.executable,
+                "-c",
+                "import sys; print('first\\nlast', file=sys.stderr); sys.exit(3)",
+            ]
+        )
     assert (caught.value.message, caught.value.status) == ("last", 3)
-    with pytest.raises(CommandFailed, match=r"no end after 0 s"):
+    with pytest.raises(CommandError, match=r"no end after 0 s"):
         run([sys.executable, "-c", "import time; time.sleep(9)"], timeout=0.1)
     assert last_line("a\n b \n\n") == "b"
     assert last_line("") == "it said nothing"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jepsenvm.checkers.latency import latency, pairs
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.checkers.windows import HEALED, INJECT
+from jepsenvm.history.nemesis_records import HEALED, INJECT
 from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import Chunk, History, from_ops
 
@@ -27,7 +27,9 @@ def in_chunks(history: History, rows: int) -> History:
     def cut(first: int) -> Chunk:
         return Chunk(lambda name: whole.read(name)[first : first + rows], whole.data, whole.error)
 
-    return replace(history, _chunks=lambda _: iter([cut(first) for first in range(0, len(whole.time), rows)]))
+    return replace(
+        history, _chunks=lambda _: iter([cut(first) for first in range(0, len(whole.time), rows)])
+    )
 
 
 def by_hand(ops: Sequence[Op]) -> list[tuple[Any, ...]]:
@@ -74,46 +76,80 @@ def test_pairs_are_those_of_a_plain_loop(ops: list[Op], rows: int) -> None:
 
 
 def op(process: int, began: int, took: int, type_: Any = "ok", f: str = "enqueue") -> list[Op]:
-    return [Op("invoke", f, process=process, time=began * MS), Op(type_, f, process=process, time=(began + took) * MS)]
+    return [
+        Op("invoke", f, process=process, time=began * MS),
+        Op(type_, f, process=process, time=(began + took) * MS),
+    ]
 
 
 def window(number: int, injected: int, healed: int) -> list[Op]:
     return [
-        Op("info", "x", process=NEMESIS, time=at * MS, data={"phase": phase, "window": number, "fault": {}})
+        Op(
+            "info",
+            "x",
+            process=NEMESIS,
+            time=at * MS,
+            data={"phase": phase, "window": number, "fault": {}},
+        )
         for phase, at in ((INJECT, injected), (HEALED, healed))
     ]
 
 
 def figures(*parts: list[Op]) -> Any:
-    result = latency(from_ops(sorted((op for part in parts for op in part), key=lambda op: op.time)))
+    result = latency(
+        from_ops(sorted((op for part in parts for op in part), key=lambda op: op.time))
+    )
     assert (result.verdict, result.reasons) == (Verdict.VALID, ())
     return result.figures["by-f"]
 
 
 def test_quantiles_are_latencies_that_occurred() -> None:
     found = figures(*(op(took, 0, took) for took in range(1, 101)))
-    assert found["enqueue"]["all"] == {"count": 100, "p50-ms": 50, "p95-ms": 95, "p99-ms": 99, "max-ms": 100}
+    assert found["enqueue"]["all"] == {
+        "count": 100,
+        "p50-ms": 50,
+        "p95-ms": 95,
+        "p99-ms": 99,
+        "max-ms": 100,
+    }
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60))
 def test_a_quantile_is_the_least_that_enough_did_not_exceed(took: list[int]) -> None:
     found = figures(*(op(process, 0, one) for process, one in enumerate(took)))["enqueue"]["all"]
     for name, percent in (("p50-ms", 50), ("p95-ms", 95), ("p99-ms", 99), ("max-ms", 100)):
-        enough = [one for one in sorted(took) if 100 * sum(other <= one for other in took) >= percent * len(took)]
+        enough = [
+            one
+            for one in sorted(took)
+            if 100 * sum(other <= one for other in took) >= percent * len(took)
+        ]
         assert found[name] == enough[0]
 
 
 def test_only_ok_ops_count() -> None:
-    found = figures(op(0, 0, 5), op(1, 0, 5000, "info"), op(2, 0, 7000, "fail"), op(3, 0, 1, f="dequeue"))
+    found = figures(
+        op(0, 0, 5), op(1, 0, 5000, "info"), op(2, 0, 7000, "fail"), op(3, 0, 1, f="dequeue")
+    )
     assert {f: part["all"]["max-ms"] for f, part in found.items()} == {"enqueue": 5, "dequeue": 1}
 
 
 def counts(found: Any) -> list[tuple[int, int, int]]:
-    return [tuple(row[part].get("count") for part in ("before", "within", "after")) for row in found["windows"]]
+    return [
+        tuple(row[part].get("count") for part in ("before", "within", "after"))
+        for row in found["windows"]
+    ]
 
 
 def test_an_op_that_a_fault_touches_is_within_it() -> None:
-    ops = [op(0, 0, 9), op(1, 9, 2), op(2, 15, 1), op(3, 19, 9), op(4, 5, 50), op(5, 21, 1), op(6, 29, 1)]
+    ops = [
+        op(0, 0, 9),
+        op(1, 9, 2),
+        op(2, 15, 1),
+        op(3, 19, 9),
+        op(4, 5, 50),
+        op(5, 21, 1),
+        op(6, 29, 1),
+    ]
     found = figures(*ops, window(1, 10, 20), window(2, 40, 45))["enqueue"]
     assert counts(found) == [(1, 4, 2), (2, 1, 0)]
     assert [row["window"] for row in found["windows"]] == [1, 2]
@@ -121,7 +157,9 @@ def test_an_op_that_a_fault_touches_is_within_it() -> None:
 
 
 def test_between_faults_that_overlap_nothing_is_quiet() -> None:
-    found = figures(op(0, 0, 1), op(1, 25, 1), op(2, 60, 1), window(1, 10, 30), window(2, 20, 50))["enqueue"]
+    found = figures(op(0, 0, 1), op(1, 25, 1), op(2, 60, 1), window(1, 10, 30), window(2, 20, 50))[
+        "enqueue"
+    ]
     assert counts(found) == [(1, 1, 0), (0, 1, 1)]
 
 

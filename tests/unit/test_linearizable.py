@@ -16,7 +16,14 @@ from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 from tests.unit.linear import by_definition, histories, ops
 
-REGISTER_OPS = [("read", None), ("write", 1), ("write", 2), ("cas", [1, 2]), ("cas", [2, 1]), ("cas", [1, 1])]
+REGISTER_OPS = [
+    ("read", None),
+    ("write", 1),
+    ("write", 2),
+    ("cas", [1, 2]),
+    ("cas", [2, 1]),
+    ("cas", [1, 1]),
+]
 
 
 def register_calls(history: list[Op]) -> Linearization:
@@ -26,7 +33,10 @@ def register_calls(history: list[Op]) -> Linearization:
 def many_swaps_in_doubt(layers: int) -> list[Op]:
     """Compare-and-sets in doubt, from each of two values of a layer to each of the next: 2 ** layers ways lead up."""
     steps = [
-        [2 * layer + low, 2 * layer + 2 + high] for layer in range(layers) for low in range(2) for high in range(2)
+        [2 * layer + low, 2 * layer + 2 + high]
+        for layer in range(layers)
+        for low in range(2)
+        for high in range(2)
     ]
     doubts = [Op("invoke", "cas", step, process) for process, step in enumerate(steps)]
     return [*ops(5000, "write", 0), *doubts, *ops(5000, "read", -1)]
@@ -41,7 +51,9 @@ def test_no_call_at_all_is_linearizable() -> None:
 def test_registers_agree_with_the_definition(history: list[Op]) -> None:
     found = calls(from_ops(history), "read", "write", "cas")[0]
     expected = by_definition(found, CAS_REGISTER)
-    assert linearize(found, CAS_REGISTER).verdict is (Verdict.VALID if expected else Verdict.INVALID)
+    assert linearize(found, CAS_REGISTER).verdict is (
+        Verdict.VALID if expected else Verdict.INVALID
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -92,20 +104,30 @@ def test_many_like_ops_in_doubt_cost_little() -> None:
     reads = [op for number in range(500) for op in ops(1000, "read", number % 5)]
     found = register_calls(doubts + reads)
     assert (found.verdict, found.explored < 5000) == (Verdict.VALID, True)
-    assert register_calls(doubts + reads + ops(1000, "read", 0) + ops(1000, "read", 7)).verdict is Verdict.INVALID
+    assert (
+        register_calls(doubts + reads + ops(1000, "read", 0) + ops(1000, "read", 7)).verdict
+        is Verdict.INVALID
+    )
 
 
 @pytest.mark.parametrize("bounds", [Bounds(configurations=1000), Bounds(steps=10_000)])
 def test_a_search_ends_at_its_bounds(bounds: Bounds) -> None:
-    found = linearize(calls(from_ops(many_swaps_in_doubt(40)), "read", "write", "cas")[0], CAS_REGISTER, bounds)
+    found = linearize(
+        calls(from_ops(many_swaps_in_doubt(40)), "read", "write", "cas")[0], CAS_REGISTER, bounds
+    )
     assert found.verdict is Verdict.UNKNOWN
-    assert found.reason == f"search ended after {min(found.explored, bounds.configurations):,} configurations"
+    assert (
+        found.reason
+        == f"search ended after {min(found.explored, bounds.configurations):,} configurations"
+    )
 
 
 def test_a_search_ends_at_its_deadline() -> None:
     ticks = count()
     bounds = Bounds(clock=lambda: next(ticks), deadline=100)
-    found = linearize(calls(from_ops(many_swaps_in_doubt(40)), "read", "write", "cas")[0], CAS_REGISTER, bounds)
+    found = linearize(
+        calls(from_ops(many_swaps_in_doubt(40)), "read", "write", "cas")[0], CAS_REGISTER, bounds
+    )
     assert (found.verdict, found.reason) == (
         Verdict.UNKNOWN,
         f"search ended after {found.explored:,} configurations, out of time",
@@ -113,7 +135,9 @@ def test_a_search_ends_at_its_deadline() -> None:
 
 
 def test_a_long_history_needs_no_recursion() -> None:
-    history = [op for number in range(1500) for op in (*ops(0, "write", number), *ops(1, "read", number))]
+    history = [
+        op for number in range(1500) for op in (*ops(0, "write", number), *ops(1, "read", number))
+    ]
     assert register_calls(history).verdict is Verdict.VALID
 
 

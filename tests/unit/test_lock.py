@@ -53,7 +53,11 @@ def many_holds(number: int, processes: int = 20, seed: int = 1) -> list[Op]:
 def test_one_after_the_other_is_valid() -> None:
     found = checked(held(1), held(2), held(1))
     assert (found.verdict, found.reasons) == (Verdict.VALID, ())
-    assert (found.figures["acquire-count"], found.figures["doubled-count"], found.figures["violation"]) == (3, 0, [])
+    assert (
+        found.figures["acquire-count"],
+        found.figures["doubled-count"],
+        found.figures["violation"],
+    ) == (3, 0, [])
 
 
 def test_two_holders_are_told_as_a_story() -> None:
@@ -72,7 +76,10 @@ def test_two_holders_are_told_as_a_story() -> None:
         "two held the lock at once, once: process 3 on n1 held the lock from 12.300 s (acquire ok) until 15.000 s "
         "(release invoked), and process 7 on n4 acquired it at 13.100 s",
     )
-    told = [(op["process"], op["node"], op["f"], op["type"], op["from"], op["to"]) for op in found.figures["violation"]]
+    told = [
+        (op["process"], op["node"], op["f"], op["type"], op["from"], op["to"])
+        for op in found.figures["violation"]
+    ]
     assert told == [
         (3, "n1", "acquire", "ok", 12.0, 12.3),
         (7, "n4", "acquire", "ok", 12.5, 13.1),
@@ -83,11 +90,16 @@ def test_two_holders_are_told_as_a_story() -> None:
 
 def test_a_lock_that_passes_on_while_its_release_is_under_way_is_valid() -> None:
     first = [*ops(3, "acquire"), Op("invoke", "acquire", None, 7), Op("invoke", "release", None, 3)]
-    assert checked(first, [Op("ok", "acquire", None, 7), Op("ok", "release", None, 3)]).verdict is Verdict.VALID
+    assert (
+        checked(first, [Op("ok", "acquire", None, 7), Op("ok", "release", None, 3)]).verdict
+        is Verdict.VALID
+    )
 
 
 def test_holders_and_pairs_are_counted() -> None:
-    found = checked(ops(1, "acquire"), ops(2, "acquire"), ops(3, "acquire"), ops(1, "release"), held(4))
+    found = checked(
+        ops(1, "acquire"), ops(2, "acquire"), ops(3, "acquire"), ops(1, "release"), held(4)
+    )
     counted = [found.figures[key] for key in ("doubled-count", "overlapping-count", "most-holders")]
     assert (found.verdict, counted) == (Verdict.INVALID, [5, 4, 3])
     assert "5 times, the first of them" in found.reasons[0]
@@ -97,7 +109,10 @@ def test_holders_and_pairs_are_counted() -> None:
     ("verdict", "history"),
     [
         (Verdict.INVALID, [*ops(1, "acquire"), *held(2)]),
-        (Verdict.INVALID, [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "fail"), *held(2)]),
+        (
+            Verdict.INVALID,
+            [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "fail"), *held(2)],
+        ),
         (Verdict.VALID, [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *held(2)]),
         (Verdict.VALID, [*ops(1, "acquire"), *ops(1, "release", None, "invoke"), *held(2)]),
         (Verdict.VALID, [*ops(1, "acquire", None, "invoke", "info"), *held(2)]),
@@ -109,15 +124,31 @@ def test_holders_and_pairs_are_counted() -> None:
         (Verdict.VALID, [*held(1), *ops(2, "release", None, "invoke", "info")]),
         # A process that goes on after its doubt: here the engine decides.
         (Verdict.VALID, [*held(2), *ops(1, "acquire", None, "invoke", "info"), *ops(1, "release")]),
-        (Verdict.VALID, [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *ops(1, "acquire")]),
-        (Verdict.VALID, [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *held(1), *held(2)]),
         (
-            Verdict.INVALID,
-            [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *held(2), *ops(1, "release")],
+            Verdict.VALID,
+            [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *ops(1, "acquire")],
+        ),
+        (
+            Verdict.VALID,
+            [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *held(1), *held(2)],
         ),
         (
             Verdict.INVALID,
-            [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *ops(1, "acquire"), *ops(1, "acquire")],
+            [
+                *ops(1, "acquire"),
+                *ops(1, "release", None, "invoke", "info"),
+                *held(2),
+                *ops(1, "release"),
+            ],
+        ),
+        (
+            Verdict.INVALID,
+            [
+                *ops(1, "acquire"),
+                *ops(1, "release", None, "invoke", "info"),
+                *ops(1, "acquire"),
+                *ops(1, "acquire"),
+            ],
         ),
     ],
 )
@@ -156,9 +187,13 @@ MUTEX_FS = ("acquire", "release")
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 60), st.integers(0, 6))
-def test_the_fast_path_agrees_with_the_engine_on_longer_histories(seed: int, broken: int, disorder: int) -> None:
+def test_the_fast_path_agrees_with_the_engine_on_longer_histories(
+    seed: int, broken: int, disorder: int
+) -> None:
     history = many_holds(30, 4, seed)
-    history[broken : broken + disorder] = sorted(history[broken : broken + disorder], key=lambda op: op.process)
+    history[broken : broken + disorder] = sorted(
+        history[broken : broken + disorder], key=lambda op: op.process
+    )
     found, orphans = calls(from_ops(history), *MUTEX_FS)
     if not orphans:
         assert exclusion(found).verdict is linearize(found, MUTEX).verdict
@@ -189,7 +224,9 @@ def test_the_engine_reads_long_histories_too() -> None:
 
 def test_where_many_go_on_after_their_doubts_a_violation_is_still_found() -> None:
     """All of them keep their numbers here, so the engine decides, and each of the doubts could explain much."""
-    history = [Op(op.type, op.f, op.value, op.process % 20, op.time) for op in many_holds(800, seed=2)]
+    history = [
+        Op(op.type, op.f, op.value, op.process % 20, op.time) for op in many_holds(800, seed=2)
+    ]
     assert sum(op.type == "info" for op in history) > 5
     assert lock(from_ops(history)).verdict is Verdict.VALID
     found = lock(from_ops([*history, *ops(777, "release")]))
@@ -201,7 +238,9 @@ def test_a_search_that_ended_is_unknown() -> None:
     history = [*ops(1, "acquire"), *ops(1, "release", None, "invoke", "info"), *held(1), *held(2)]
     found = lock(from_ops(history), bounds=Bounds(configurations=1))
     assert found.verdict is Verdict.UNKNOWN
-    assert found.reasons == ("whether it was held by one at a time: search ended after 1 configurations",)
+    assert found.reasons == (
+        "whether it was held by one at a time: search ended after 1 configurations",
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,9 +268,15 @@ def test_what_was_not_tested_is_not_valid(verdict: Verdict, history: list[Op]) -
         (True, Verdict.UNKNOWN, False, False),
     ],
 )
-def test_a_token_can_be_lost_or_doubled(left: Any, verdict: Verdict, *, lost: bool, doubled: bool) -> None:
+def test_a_token_can_be_lost_or_doubled(
+    left: Any, verdict: Verdict, *, lost: bool, doubled: bool
+) -> None:
     found = checked(held(1), ops(2, "tokens", left))
-    assert (found.verdict, found.figures["token-lost"], found.figures["token-doubled"]) == (verdict, lost, doubled)
+    assert (found.verdict, found.figures["token-lost"], found.figures["token-doubled"]) == (
+        verdict,
+        lost,
+        doubled,
+    )
 
 
 def test_a_count_of_tokens_that_never_came_is_unknown() -> None:
@@ -240,7 +285,11 @@ def test_a_count_of_tokens_that_never_came_is_unknown() -> None:
 
 def test_fencing_allows_two_holders_but_no_token_twice() -> None:
     def two(first: int | None, second: int | None) -> Result:
-        return checked([Op("invoke", "acquire", None, 1), Op("ok", "acquire", first, 1)], held(2, second), fenced=True)
+        return checked(
+            [Op("invoke", "acquire", None, 1), Op("ok", "acquire", first, 1)],
+            held(2, second),
+            fenced=True,
+        )
 
     assert (two(1, 2).verdict, two(1, 2).figures["doubled-count"]) == (Verdict.VALID, 1)
     assert two(1, None).verdict is Verdict.UNKNOWN
@@ -261,10 +310,15 @@ TOKENS = [("acquire", None)]
 
 
 @settings(max_examples=50, deadline=None)
-@given(histories(TOKENS, [None], retire=False, most=8), st.lists(st.integers(0, 4), min_size=8, max_size=8))
+@given(
+    histories(TOKENS, [None], retire=False, most=8),
+    st.lists(st.integers(0, 4), min_size=8, max_size=8),
+)
 def test_fencing_agrees_with_its_definition(history: list[Op], tokens: list[int]) -> None:
     given_ = iter(tokens)
-    numbered = [Op("ok", "acquire", next(given_), op.process) if op.type == "ok" else op for op in history]
+    numbered = [
+        Op("ok", "acquire", next(given_), op.process) if op.type == "ok" else op for op in history
+    ]
     acquired = [call for call in calls(from_ops(numbered), "acquire")[0] if call.type == "ok"]
     bad = any(
         first is not second

@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.cluster import hosts
-from jepsenvm.cluster.fire import argv
-from jepsenvm.cluster.onnode import datagrams, fire, processes, shape, wall
-from jepsenvm.cluster.ssh import _AtOnce, source
-from jepsenvm.faults import clock
-from jepsenvm.faults.abilities import ABILITIES
-from jepsenvm.faults.kind import Action, shell
-from jepsenvm.run.look import LOOKS
+from jepsenvm.machines import facts as hosts
+from jepsenvm.machines.action import Action, shell
+from jepsenvm.machines.fire import argv
+from jepsenvm.machines.remote import datagrams, fire, processes, reference_clock, traffic_control
+from jepsenvm.machines.ssh import _AtOnce, source
+from jepsenvm.nemesis.faults import clock
+from jepsenvm.nemesis.probes import LOOKS
+from jepsenvm.nemesis.requirements import ABILITIES
 
-PROGRAMS = sorted(path.stem for path in Path(shape.__file__).parent.glob("*.py") if path.stem != "__init__")
+PROGRAMS = sorted(
+    path.stem
+    for path in Path(traffic_control.__file__).parent.glob("*.py")
+    if path.stem != "__init__"
+)
 
 TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1628 00000000:0000 0A 00000000:00000000 00:00000000 00000000   107        0 19191 1 0 100 0 0 10 0
@@ -35,19 +39,23 @@ TCP6 = """  sl  local_address                         remote_address            
 def test_nodes_run_programs_on_python_3_9_and_nothing_else(program: str) -> None:
     compile(source(program), program, "exec")
     parsed = ast.walk(ast.parse(source(program), feature_version=(3, 9)))
-    assert not [node for node in parsed if isinstance(node, ast.ImportFrom) and "jepsenvm" in (node.module or "")]
+    assert not [
+        node
+        for node in parsed
+        if isinstance(node, ast.ImportFrom) and "jepsenvm" in (node.module or "")
+    ]
 
 
 def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen on a VM: what a clock set back by 125 s was to do at an instant, it did 125 s too late."""
-    monkeypatch.setattr(wall, "MOVED", tmp_path / "clock")
+    monkeypatch.setattr(reference_clock, "MOVED", tmp_path / "clock")
     monkeypatch.setattr(fire, "hurry", lambda: None)
-    assert wall.wall() == pytest.approx(time.time(), abs=60)
-    wall.MOVED.write_text(f"{time.time() - time.monotonic() - 3600}\n")
-    assert wall.wall() == pytest.approx(time.time() - 3600, abs=60)
-    at = wall.wall() + 0.01
+    assert reference_clock.wall() == pytest.approx(time.time(), abs=60)
+    reference_clock.MOVED.write_text(f"{time.time() - time.monotonic() - 3600}\n")
+    assert reference_clock.wall() == pytest.approx(time.time() - 3600, abs=60)
+    at = reference_clock.wall() + 0.01
     assert fire.fire({"at": at, "id": "1", "timeout": 1}, []) == {
         "began": pytest.approx(at, abs=60),
         "fired": pytest.approx(at, abs=60),
@@ -56,7 +64,7 @@ def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
 
 
 def test_the_clock_fault_keeps_its_time_where_the_programs_look() -> None:
-    assert str(wall.MOVED) in clock.SWEEP
+    assert str(reference_clock.MOVED) in clock.SWEEP
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,10 @@ def test_the_tables_of_sockets(table: str, sockets: list[tuple[int, str, str]]) 
 @pytest.mark.parametrize(
     ("stat", "standing"),
     [
-        ("71 (beam (x) smp) T 1" + " 0" * 17 + " 4242 9", {"pid": 71, "state": "T", "started": 4242}),
+        (
+            "71 (beam (x) smp) T 1" + " 0" * 17 + " 4242 9",
+            {"pid": 71, "state": "T", "started": 4242},
+        ),
         ("71 (beam.smp) Z 1" + " 0" * 17 + " 4242 9", None),
         ("", None),
     ],
@@ -94,12 +105,18 @@ def test_a_process_stands_in_the_table(stat: str, standing: dict[str, Any] | Non
     ],
 )
 def test_faults_on_one_link_compose(faults: list[dict[str, Any]], together: dict[str, Any]) -> None:
-    assert shape.together(faults) == together
+    assert traffic_control.together(faults) == together
 
 
 def test_each_address_gets_what_its_own_faults_ask_for() -> None:
-    a, b = {"peers": ["10.0.0.2", "10.0.0.3"], "delay-ms": 10}, {"peers": ["10.0.0.3"], "rate-kbit": 64}
-    assert shape.merge([a, b]) == {"10.0.0.2": {"delay-ms": 10}, "10.0.0.3": {"delay-ms": 10, "rate-kbit": 64}}
+    a, b = (
+        {"peers": ["10.0.0.2", "10.0.0.3"], "delay-ms": 10},
+        {"peers": ["10.0.0.3"], "rate-kbit": 64},
+    )
+    assert traffic_control.merge([a, b]) == {
+        "10.0.0.2": {"delay-ms": 10},
+        "10.0.0.3": {"delay-ms": 10, "rate-kbit": 64},
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,12 +136,12 @@ def test_each_address_gets_what_its_own_faults_ask_for() -> None:
     ],
 )
 def test_what_is_asked_for_in_the_words_of_tc(asked: dict[str, Any], words: str) -> None:
-    assert " ".join(shape.leaf(asked)) == words
+    assert " ".join(traffic_control.leaf(asked)) == words
 
 
 def test_a_tree_has_a_class_for_each_peer_and_leaves_all_others_alone() -> None:
     peers = {"fd00::2": {"delay-ms": 10.0}, "10.0.0.2": {"rate-kbit": 64.0}}
-    assert shape.render("eth0", peers, ours=True) == [
+    assert traffic_control.render("eth0", peers, ours=True) == [
         "qdisc del dev eth0 root",
         "qdisc replace dev eth0 root handle 7e57: htb",
         "class add dev eth0 parent 7e57: classid 7e57:1 htb rate 100gbit quantum 60000",
@@ -137,8 +154,8 @@ def test_a_tree_has_a_class_for_each_peer_and_leaves_all_others_alone() -> None:
 
 
 def test_the_tree_goes_with_the_last_fault_and_nothing_else_does() -> None:
-    assert shape.render("eth0", {}, ours=True) == ["qdisc del dev eth0 root"]
-    assert shape.render("eth0", {}, ours=False) == []
+    assert traffic_control.render("eth0", {}, ours=True) == ["qdisc del dev eth0 root"]
+    assert traffic_control.render("eth0", {}, ours=False) == []
 
 
 @pytest.mark.parametrize(
@@ -154,10 +171,10 @@ def test_the_tree_goes_with_the_last_fault_and_nothing_else_does() -> None:
 )
 def test_what_somebody_else_shaped_is_refused(root: dict[str, Any] | None, refused: bool) -> None:
     if refused:
-        with pytest.raises(shape.Refused, match="eth0 has a"):
-            shape.refuse_foreign("eth0", root)
+        with pytest.raises(traffic_control.TrafficControlError, match="eth0 has a"):
+            traffic_control.refuse_foreign("eth0", root)
     else:
-        shape.refuse_foreign("eth0", root)
+        traffic_control.refuse_foreign("eth0", root)
 
 
 def test_datagrams_are_counted_by_what_befell_them() -> None:
@@ -181,7 +198,12 @@ def test_round_trips_as_figures(trips: dict[int, float], figures: dict[str, Any]
 def test_the_command_of_an_action() -> None:
     assert argv(Action(("iptables-restore", "-w"), "rules")) == ["iptables-restore", "-w"]
     assert argv(shell("true"))[0] == "/bin/sh"
-    assert argv(Action(("3",), "null", program="shape")) == ["python3", "-c", source("shape"), "3"]
+    assert argv(Action(("3",), "null", program="traffic_control")) == [
+        "python3",
+        "-c",
+        source("traffic_control"),
+        "3",
+    ]
 
 
 def test_what_a_node_is_told_goes_out_in_one_piece() -> None:
@@ -207,13 +229,30 @@ def test_who_shares_a_kernel_has_no_clock_of_its_own(
     n1: dict[str, Any], n2: dict[str, Any], own: tuple[bool, bool]
 ) -> None:
     judged = hosts.judged({"n1": {"netem": True, **n1}, "n2": {"netem": False, **n2}}, CONTROLLER)
-    assert judged == {"n1": {"netem": True, "own-clock": own[0]}, "n2": {"netem": False, "own-clock": own[1]}}
+    assert judged == {
+        "n1": {"netem": True, "own-clock": own[0]},
+        "n2": {"netem": False, "own-clock": own[1]},
+    }
 
 
 def test_every_ability_has_its_remedy() -> None:
-    words = {node.value for node in ast.walk(ast.parse(source("abilities"))) if isinstance(node, ast.Constant)}
+    words = {
+        node.value
+        for node in ast.walk(ast.parse(source("abilities")))
+        if isinstance(node, ast.Constant)
+    }
     assert set(ABILITIES) - {"own-clock", "power"} <= words
 
 
 def test_looks_have_names() -> None:
-    assert {"matrix", "datagrams", "burst", "clients", "processes", "hosts", "alarms", "members", "queue"} <= set(LOOKS)
+    assert {
+        "matrix",
+        "datagrams",
+        "burst",
+        "clients",
+        "processes",
+        "hosts",
+        "alarms",
+        "members",
+        "queue",
+    } <= set(LOOKS)

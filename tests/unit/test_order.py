@@ -37,7 +37,13 @@ def came(*values: int, to: int = 10, flagged: bool = False, at: float = 0) -> li
 def fault(injected: float, healed: float) -> list[Op]:
     phases = {"inject": injected, "in-force": injected, "heal": healed, "healed": healed}
     return [
-        Op("info", "start", process=NEMESIS, time=int(time * SECOND), data={"phase": phase, "window": 1, "fault": {}})
+        Op(
+            "info",
+            "start",
+            process=NEMESIS,
+            time=int(time * SECOND),
+            data={"phase": phase, "window": 1, "fault": {}},
+        )
         for phase, time in phases.items()
     ]
 
@@ -61,7 +67,9 @@ def test_in_order_is_valid() -> None:
 def test_a_delivery_that_goes_backwards_is_out_of_order() -> None:
     figures = judged(published(1, 2, 3, process=4), came(1, 3, 2), DRAIN)
     assert (figures["verdict"], figures["out-of-order"]) == (Verdict.INVALID, [[2, 3]])
-    assert figures["reasons"] == ("1 out of order: first 2 after 3, which process 4 published later",)
+    assert figures["reasons"] == (
+        "1 out of order: first 2 after 3, which process 4 published later",
+    )
 
 
 def test_the_order_is_that_of_publishing_and_not_of_the_values() -> None:
@@ -74,7 +82,11 @@ def test_it_is_compared_with_the_latest_so_far_and_not_only_with_the_one_before(
 
 
 def test_publishers_have_no_order_among_each_other() -> None:
-    assert found(published(1, 2), published(3, 4, process=1), came(3, 1, 4, 2)) == (Verdict.VALID, [], 0)
+    assert found(published(1, 2), published(3, 4, process=1), came(3, 1, 4, 2)) == (
+        Verdict.VALID,
+        [],
+        0,
+    )
 
 
 def test_a_publisher_that_retired_and_its_successor_have_none_either() -> None:
@@ -92,13 +104,20 @@ def test_what_came_before_may_come_again_without_a_flag() -> None:
 
 def test_after_a_redelivery_what_came_before_is_excused_and_what_never_came_is_not() -> None:
     after = [came(1, 3), came(1, flagged=True)]
-    assert found(published(1, 2, 3), *after, came(3), came(2, flagged=True))[:2] == (Verdict.VALID, [])
+    assert found(published(1, 2, 3), *after, came(3), came(2, flagged=True))[:2] == (
+        Verdict.VALID,
+        [],
+    )
     assert found(published(1, 2, 3), *after, came(2, 3))[:2] == (Verdict.INVALID, [[2, 3]])
 
 
 def test_a_successor_gets_what_its_dead_predecessor_did_not_acknowledge_and_goes_on() -> None:
     died, successor = came(1, 2, 3), [came(2, 3, 4, to=11, flagged=True), came(5, to=11)]
-    assert found(published(1, 2, 3, 4, 5), died, *successor, single_active=True) == (Verdict.VALID, [], 1)
+    assert found(published(1, 2, 3, 4, 5), died, *successor, single_active=True) == (
+        Verdict.VALID,
+        [],
+        1,
+    )
 
 
 def test_several_consumers_race_each_other() -> None:
@@ -115,13 +134,17 @@ def test_with_a_single_active_consumer_all_deliveries_are_in_one_order() -> None
 def test_a_straggler_to_a_replaced_consumer_is_excused_but_not_within_its_own_order() -> None:
     parts = published(1, 2, 3, 4), came(1), came(3, 4, to=11)
     assert found(*parts, came(2), single_active=True) == (Verdict.VALID, [], 1)
-    assert found(published(1, 2, 3, 4), came(1, 3), came(4, to=11), came(2), single_active=True)[1] == [[2, 3]]
+    assert found(published(1, 2, 3, 4), came(1, 3), came(4, to=11), came(2), single_active=True)[
+        1
+    ] == [[2, 3]]
 
 
 def test_the_drain_comes_after_all_of_the_load() -> None:
     drain = [DRAIN[0], *came(2, to=90), *came(4, to=91), *came(3, to=90), DRAIN[1]]
     assert judged(published(1, 2, 3, 4), came(1), drain)["verdict"] is Verdict.VALID
-    figures = judged(published(1, 2, 3, 4), came(1, 3), [DRAIN[0], *came(2, to=90), *came(4, to=91), DRAIN[1]])
+    figures = judged(
+        published(1, 2, 3, 4), came(1, 3), [DRAIN[0], *came(2, to=90), *came(4, to=91), DRAIN[1]]
+    )
     assert (figures["verdict"], figures["out-of-order"]) == (Verdict.INVALID, [[2, 3]])
 
 
@@ -135,12 +158,25 @@ def test_a_value_attempted_twice_has_no_place() -> None:
 
 
 def test_what_is_missing_at_the_end_is_lost() -> None:
-    figures = judged(published(1, 2, 3), [Op("invoke", "enqueue", 4), Op("info", "enqueue", 4)], came(1, 3), DRAIN)
-    assert (figures["verdict"], figures["lost"], figures["out-of-order-count"]) == (Verdict.INVALID, [2], 0)
+    figures = judged(
+        published(1, 2, 3),
+        [Op("invoke", "enqueue", 4), Op("info", "enqueue", 4)],
+        came(1, 3),
+        DRAIN,
+    )
+    assert (figures["verdict"], figures["lost"], figures["out-of-order-count"]) == (
+        Verdict.INVALID,
+        [2],
+        0,
+    )
 
 
 def test_what_may_be_missing_is_no_loss() -> None:
-    doubtful = [Op(type_, "enqueue", value) for value, end in ((2, "fail"), (3, "info")) for type_ in ("invoke", end)]  # type: ignore[arg-type]  # a str, and a type
+    doubtful = [
+        Op(type_, "enqueue", value)  # type: ignore[arg-type]  # a str, and a type
+        for value, end in ((2, "fail"), (3, "info"))
+        for type_ in ("invoke", end)
+    ]
     assert found(published(1), doubtful, came(1)) == (Verdict.VALID, [], 0)
 
 
@@ -162,13 +198,19 @@ def test_counts_are_exact_where_values_are_capped() -> None:
 # Two active at once: values 0..99 in order, to the consumers of a pattern.
 
 
-def active(pattern: str, *, at: dict[int, float] | None = None, faults: list[Op], prefetch: int = 1) -> dict[str, Any]:
+def active(
+    pattern: str, *, at: dict[int, float] | None = None, faults: list[Op], prefetch: int = 1
+) -> dict[str, Any]:
     """A letter is a consumer and gets one message, one each second from 1 s."""
     deliveries = [
-        op for value, name in enumerate(pattern) for op in came(value, to=ord(name) - ord("A") + 10, at=value + 1)
+        op
+        for value, name in enumerate(pattern)
+        for op in came(value, to=ord(name) - ord("A") + 10, at=value + 1)
     ]
     ops = sorted([*deliveries, *faults], key=lambda op: op.time)
-    figures = judged(published(*range(len(pattern))), ops, DRAIN, single_active=True, prefetch=prefetch)
+    figures = judged(
+        published(*range(len(pattern))), ops, DRAIN, single_active=True, prefetch=prefetch
+    )
     figures["count"] = figures["two-active-count"]
     return figures
 
@@ -219,13 +261,22 @@ def test_under_one_fault_a_new_leader_may_take_one_back_but_not_both_in_turns() 
 
 
 def test_the_drains_readers_are_excused() -> None:
-    drain = [DRAIN[0], *(op for value in range(2, 12) for op in came(value, to=90 + value % 2)), DRAIN[1]]
+    drain = [
+        DRAIN[0],
+        *(op for value in range(2, 12) for op in came(value, to=90 + value % 2)),
+        DRAIN[1],
+    ]
     figures = judged(published(*range(12)), came(0, 1), drain, single_active=True)
     assert (figures["verdict"], figures["two-active-count"]) == (Verdict.VALID, 0)
 
 
 def test_without_a_single_active_consumer_many_may_be_active() -> None:
-    assert judged(published(1, 2, 3, 4), came(1, 3), came(2, to=11), came(4), DRAIN)["two-active-count"] == 0
+    assert (
+        judged(published(1, 2, 3, 4), came(1, 3), came(2, to=11), came(4), DRAIN)[
+            "two-active-count"
+        ]
+        == 0
+    )
 
 
 # Agreement with the definition.
@@ -233,7 +284,9 @@ def test_without_a_single_active_consumer_many_may_be_active() -> None:
 DELIVERIES = st.lists(st.tuples(st.integers(0, 9), st.integers(10, 12), st.booleans()), max_size=14)
 
 
-def defined(publisher: list[int], deliveries: list[tuple[int, int, bool]], *, drained_from: int) -> list[list[int]]:
+def defined(
+    publisher: list[int], deliveries: list[tuple[int, int, bool]], *, drained_from: int
+) -> list[list[int]]:
     """The definition for several consumers, pair by pair; values are published in ascending order."""
     out = []
     for here, (value, consumer, flagged) in enumerate(deliveries):
@@ -257,11 +310,15 @@ def defined(publisher: list[int], deliveries: list[tuple[int, int, bool]], *, dr
 def test_it_agrees_with_the_definition(
     publisher: list[int], deliveries: list[tuple[int, int, bool]], drained_from: int
 ) -> None:
-    sent = [op for value, process in enumerate(publisher) for op in published(value, process=process)]
+    sent = [
+        op for value, process in enumerate(publisher) for op in published(value, process=process)
+    ]
     ops = [op for value, to, flagged in deliveries for op in came(value, to=to, flagged=flagged)]
     figures = judged(sent, ops[: 2 * drained_from], DRAIN[:1], ops[2 * drained_from :], DRAIN[1:])
     assert figures["out-of-order"] == defined(publisher, deliveries, drained_from=drained_from)
-    bad = figures["out-of-order"] or set(range(len(publisher))) ^ {value for value, _, _ in deliveries}
+    bad = figures["out-of-order"] or set(range(len(publisher))) ^ {
+        value for value, _, _ in deliveries
+    }
     assert figures["verdict"] is (Verdict.INVALID if bad else Verdict.VALID)
 
 
@@ -284,12 +341,18 @@ def turns_taken(consumers: list[int], prefetch: int) -> tuple[int, list[bool]]:
     return turns, stragglers
 
 
-@given(st.lists(st.integers(10, 12), max_size=30), st.integers(1, 3), st.randoms(use_true_random=False))
-def test_single_active_agrees_with_the_definition(consumers: list[int], prefetch: int, random: Any) -> None:
+@given(
+    st.lists(st.integers(10, 12), max_size=30), st.integers(1, 3), st.randoms(use_true_random=False)
+)
+def test_single_active_agrees_with_the_definition(
+    consumers: list[int], prefetch: int, random: Any
+) -> None:
     values = list(range(len(consumers)))
     random.shuffle(values)
     ops = [op for value, to in zip(values, consumers, strict=True) for op in came(value, to=to)]
-    figures = judged(published(*range(len(values))), ops, DRAIN, single_active=True, prefetch=prefetch)
+    figures = judged(
+        published(*range(len(values))), ops, DRAIN, single_active=True, prefetch=prefetch
+    )
     turns, stragglers = turns_taken(consumers, prefetch)
     out = [
         value
@@ -299,7 +362,10 @@ def test_single_active_agrees_with_the_definition(consumers: list[int], prefetch
             for other, consumer in zip(values[:here], consumers[:here], strict=True)
         )
     ]
-    assert (figures["two-active-count"], [value for value, _ in figures["out-of-order"]]) == (turns, out)
+    assert (figures["two-active-count"], [value for value, _ in figures["out-of-order"]]) == (
+        turns,
+        out,
+    )
 
 
 def test_figures_are_plain_data() -> None:

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import pytest
 
-from jepsenvm.cluster.broker import View
-from jepsenvm.errors import CommandFailed, Refused
-from jepsenvm.run import recovery
-from jepsenvm.run.lifecycle import may_settle
-from jepsenvm.run.recovery import Recovery, Trouble, to_restart
-from jepsenvm.workloads.amqp import SessionLost
+from jepsenvm.errors import CommandError, UsageError
+from jepsenvm.experiment import recovery
+from jepsenvm.experiment.phases import may_settle
+from jepsenvm.experiment.recovery import NodeProblem, Recovery, to_restart
+from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.ctl import View
 
 
 class _Nobody:
@@ -27,7 +27,7 @@ class _Nobody:
 
 def test_a_node_of_others_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     restarted: list[str] = []
-    monkeypatch.setattr(Recovery, "_troubles", lambda _: {"n1": Trouble("AMQP is not open")})
+    monkeypatch.setattr(Recovery, "_troubles", lambda _: {"n1": NodeProblem("AMQP is not open")})
     monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
     monkeypatch.setattr(recovery, "SETTLE_S", 0.0)
     monkeypatch.setattr(recovery, "POLL_S", 0.01)
@@ -43,10 +43,10 @@ def test_a_node_of_others_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> N
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 
 
-def split(*sides: str) -> dict[str, Trouble]:
+def split(*sides: str) -> dict[str, NodeProblem]:
     """Return what nodes say that each have another side; a side is given as "1 2 3"."""
     return {
-        f"n{number}": Trouble("split", frozenset(f"n{other}" for other in side.split()))
+        f"n{number}": NodeProblem("split", frozenset(f"n{other}" for other in side.split()))
         for side in sides
         for number in side.split()
     }
@@ -59,29 +59,38 @@ EVERYONE = frozenset(NODES)
     ("troubles", "restarted"),
     [
         ({}, []),
-        ({"n2": Trouble("AMQP is not open")}, ["n2"]),
+        ({"n2": NodeProblem("AMQP is not open")}, ["n2"]),
         # One node's application is stopped; the others answer, and only miss it.
-        ({"n2": Trouble("exit 69"), "n1": Trouble("does not see n2", EVERYONE - {"n2"})}, ["n2"]),
+        (
+            {"n2": NodeProblem("exit 69"), "n1": NodeProblem("does not see n2", EVERYONE - {"n2"})},
+            ["n2"],
+        ),
         # Nobody serves: there is nothing to lose by restarting them all.
-        ({node: Trouble("AMQP is not open") for node in NODES}, NODES),
+        ({node: NodeProblem("AMQP is not open") for node in NODES}, NODES),
         # A split that lasts: the smaller side is restarted.
         (split("1 2", "3 4 5"), ["n1", "n2"]),
         # All run, and the larger side still remembers that it was partitioned from the smaller one.
-        ({n: Trouble("x", EVERYONE if n in ("n1", "n2") else EVERYONE - {"n1", "n2"}) for n in NODES}, ["n1", "n2"]),
+        (
+            {
+                n: NodeProblem("x", EVERYONE if n in ("n1", "n2") else EVERYONE - {"n1", "n2"})
+                for n in NODES
+            },
+            ["n1", "n2"],
+        ),
         # Nobody is on a wrong side, and still something is wrong: restarting helps nobody.
-        ({n: Trouble("has an alarm", EVERYONE) for n in ("n1", "n2")}, []),
+        ({n: NodeProblem("has an alarm", EVERYONE) for n in ("n1", "n2")}, []),
         # The queue has no leader although every node serves.
-        ({"n1": Trouble("the queue is down", EVERYONE)}, []),
+        ({"n1": NodeProblem("the queue is down", EVERYONE)}, []),
     ],
 )
-def test_who_is_restarted_first(troubles: dict[str, Trouble], restarted: list[str]) -> None:
+def test_who_is_restarted_first(troubles: dict[str, NodeProblem], restarted: list[str]) -> None:
     assert to_restart(troubles, NODES, set()) == ([restarted] if restarted else [])
 
 
 def test_those_who_remember_a_partition_after_that_are_restarted_one_by_one() -> None:
-    troubles = {node: Trouble("x", EVERYONE, remembers=False) for node in NODES}
+    troubles = {node: NodeProblem("x", EVERYONE, remembers=False) for node in NODES}
     for node in ("n3", "n4"):
-        troubles[node] = Trouble("x", EVERYONE - {"n1", "n2"}, remembers=True)
+        troubles[node] = NodeProblem("x", EVERYONE - {"n1", "n2"}, remembers=True)
     assert to_restart(troubles, NODES, set()) == [["n1", "n2"]]
     assert to_restart(troubles, NODES, {"n1", "n2"}) == [["n3"], ["n4"]]
 
@@ -110,15 +119,22 @@ def test_a_views_troubles() -> None:
 @pytest.mark.parametrize(
     ("problem", "settles"),
     [
-        (SessionLost("320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"), True),
+        (
+            SessionLost(
+                "320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
+            ),
+            True,
+        ),
         (SessionLost("[Errno 111] Connection refused"), True),
         (SessionLost("406 PRECONDITION_FAILED - inequivalent arg"), False),
         (SessionLost("403 ACCESS_REFUSED"), False),
         (TimeoutError(), True),
-        (CommandFailed("the node is down"), True),
-        (Refused("a wrong key"), False),
+        (CommandError("the node is down"), True),
+        (UsageError("a wrong key"), False),
         (KeyError("ours"), False),
     ],
 )
-def test_a_set_up_is_tried_again_only_where_that_may_help(problem: Exception, settles: bool) -> None:
+def test_a_set_up_is_tried_again_only_where_that_may_help(
+    problem: Exception, settles: bool
+) -> None:
     assert may_settle(problem) is settles

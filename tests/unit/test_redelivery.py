@@ -20,7 +20,9 @@ DRAIN = [Op("invoke", "drain", process=99), Op("ok", "drain", process=99)]
 
 
 def published(*values: int) -> list[Op]:
-    return [Op(type_, "enqueue", value, node="n1") for value in values for type_ in ("invoke", "ok")]
+    return [
+        Op(type_, "enqueue", value, node="n1") for value in values for type_ in ("invoke", "ok")
+    ]
 
 
 def kept(*values: int) -> list[Op]:
@@ -28,7 +30,9 @@ def kept(*values: int) -> list[Op]:
 
 
 def returned(*values: int) -> list[Op]:
-    return [Op("ok", "dequeue", value, data={"redelivered": True, "returned": True}) for value in values]
+    return [
+        Op("ok", "dequeue", value, data={"redelivered": True, "returned": True}) for value in values
+    ]
 
 
 def judged(*parts: list[Op], limit: int | None = 2) -> dict[str, Any]:
@@ -38,8 +42,16 @@ def judged(*parts: list[Op], limit: int | None = 2) -> dict[str, Any]:
 
 def test_what_was_given_back_and_kept_later_is_consumed() -> None:
     figures = judged(published(1, 2), returned(1, 1), kept(2, 1), DRAIN)
-    assert (figures["verdict"], figures["dropped-count"], figures["lost-count"]) == (Verdict.VALID, 0, 0)
-    assert (figures["returned-count"], figures["most-returns"], figures["duplicated-count"]) == (2, 2, 0)
+    assert (figures["verdict"], figures["dropped-count"], figures["lost-count"]) == (
+        Verdict.VALID,
+        0,
+        0,
+    )
+    assert (figures["returned-count"], figures["most-returns"], figures["duplicated-count"]) == (
+        2,
+        2,
+        0,
+    )
     assert figures["deliveries"] == {"1": 1, "3": 1}
 
 
@@ -63,14 +75,18 @@ def test_what_was_dropped_too_early_is_told() -> None:
     )
     (reason,) = judged(published(1), returned(1), DRAIN, limit=None)["reasons"]
     assert (
-        reason == "1 acknowledged messages were dropped after being returned 1 times (the broker's own delivery limit)"
+        reason
+        == "1 acknowledged messages were dropped after being returned 1 times (the broker's own delivery limit)"
     )
 
 
 def test_what_never_came_is_lost_and_not_dropped() -> None:
     figures = judged(published(1, 2, 3), returned(1), kept(2), DRAIN)
     assert (figures["dropped"], figures["lost"]) == ([1], [1, 3])
-    assert figures["reasons"][1] == "1 lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault"
+    assert (
+        figures["reasons"][1]
+        == "1 lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault"
+    )
 
 
 def test_what_nobody_confirmed_may_be_dropped() -> None:
@@ -81,7 +97,11 @@ def test_what_nobody_confirmed_may_be_dropped() -> None:
 @pytest.mark.parametrize("drain", [[], DRAIN[:1], [DRAIN[0], Op("info", "drain", process=99)]])
 def test_while_the_queue_is_not_proven_empty_it_may_come_again(drain: list[Op]) -> None:
     figures = judged(published(1), returned(1), drain)
-    assert (figures["verdict"], figures["dropped-count"], figures["undecided"]) == (Verdict.UNKNOWN, 0, [1])
+    assert (figures["verdict"], figures["dropped-count"], figures["undecided"]) == (
+        Verdict.UNKNOWN,
+        0,
+        [1],
+    )
 
 
 def test_a_message_that_nobody_sent_is_unexpected_even_if_it_was_given_back() -> None:
@@ -105,12 +125,24 @@ def test_a_journal_of_many_chunks_is_judged_as_well(
 
 @given(
     st.lists(st.integers(0, 5), unique=True),
-    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([None, {}, {"returned": False}, {"returned": True}, [1]]))),
+    st.lists(
+        st.tuples(
+            st.integers(0, 6),
+            st.sampled_from([None, {}, {"returned": False}, {"returned": True}, [1]]),
+        )
+    ),
 )
-def test_it_agrees_with_the_definition(acknowledged: list[int], deliveries: list[tuple[int, Any]]) -> None:
+def test_it_agrees_with_the_definition(
+    acknowledged: list[int], deliveries: list[tuple[int, Any]]
+) -> None:
     attempts = [Op("invoke", "enqueue", value) for value in range(6)]
     confirms = [Op("ok", "enqueue", value) for value in acknowledged]
-    figures = judged(attempts, confirms, [Op("ok", "dequeue", value, data=data) for value, data in deliveries], DRAIN)
+    figures = judged(
+        attempts,
+        confirms,
+        [Op("ok", "dequeue", value, data=data) for value, data in deliveries],
+        DRAIN,
+    )
     back = Counter(value for value, data in deliveries if data == {"returned": True})
     consumed = Counter(value for value, data in deliveries if data != {"returned": True})
     lost = {value for value in acknowledged if value not in consumed}
@@ -118,5 +150,9 @@ def test_it_agrees_with_the_definition(acknowledged: list[int], deliveries: list
     assert set(figures["dropped"]) == {value for value in lost if value in back}
     assert set(figures["unexpected"]) == {6} & {value for value, _ in deliveries}
     assert figures["returned-count"] == back.total()
-    assert figures["duplicated-count"] == sum(count - 1 for value, count in consumed.items() if value < 6)
-    assert figures["verdict"] is (Verdict.INVALID if lost or figures["unexpected"] else Verdict.VALID)
+    assert figures["duplicated-count"] == sum(
+        count - 1 for value, count in consumed.items() if value < 6
+    )
+    assert figures["verdict"] is (
+        Verdict.INVALID if lost or figures["unexpected"] else Verdict.VALID
+    )

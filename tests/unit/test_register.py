@@ -31,17 +31,33 @@ def checked(*parts: list[Op]) -> Result:
         (Verdict.VALID, [ops(1, "read")]),
         (Verdict.INVALID, [ops(1, "read", 0)]),
         (Verdict.VALID, [ops(1, "write", 1), ops(2, "read", 1)]),
-        (Verdict.INVALID, [ops(1, "write", 1), ops(2, "read", 1), ops(2, "write", 2), ops(1, "read", 1)]),
+        (
+            Verdict.INVALID,
+            [ops(1, "write", 1), ops(2, "read", 1), ops(2, "write", 2), ops(1, "read", 1)],
+        ),
         (Verdict.INVALID, [ops(1, "write", 1), ops(2, "read")]),
         (Verdict.VALID, [ops(1, "write", 1), ops(2, "cas", [1, 2]), ops(1, "read", 2)]),
         (Verdict.INVALID, [ops(1, "write", 1), ops(2, "cas", [2, 3])]),
         (Verdict.VALID, [ops(1, "write", 1), ops(2, "cas", [1, 2], *FAILED), ops(1, "read", 1)]),
         (Verdict.INVALID, [ops(1, "write", 1), ops(2, "cas", [1, 2], *FAILED), ops(1, "read", 2)]),
         (Verdict.VALID, [ops(1, "write", 1), ops(2, "cas", [1, 2], *DOUBT), ops(1, "read", 2)]),
-        (Verdict.VALID, [ops(1, "write", 1), ops(2, "cas", [1, 2], *DOUBT), ops(1, "read", 1), ops(1, "read", 2)]),
+        (
+            Verdict.VALID,
+            [
+                ops(1, "write", 1),
+                ops(2, "cas", [1, 2], *DOUBT),
+                ops(1, "read", 1),
+                ops(1, "read", 2),
+            ],
+        ),
         (
             Verdict.INVALID,
-            [ops(1, "write", 1), ops(2, "cas", [1, 2], *DOUBT), ops(1, "read", 2), ops(1, "read", 1)],
+            [
+                ops(1, "write", 1),
+                ops(2, "cas", [1, 2], *DOUBT),
+                ops(1, "read", 2),
+                ops(1, "read", 1),
+            ],
         ),
         (Verdict.VALID, [ops(1, "cas", [None, 5]), ops(1, "read", 5)]),
         (Verdict.VALID, [ops(1, "read", None, *DOUBT), ops(2, "write", 3), ops(3, "read", 3)]),
@@ -59,7 +75,9 @@ def test_histories(verdict: Verdict, parts: list[list[Op]]) -> None:
     assert bool(found.reasons) is (verdict is not Verdict.VALID)
 
 
-@pytest.mark.parametrize(("written", "read"), [(1, "1"), (1, 1.0), (1, True), ("a", ["a"]), ([1], [2])])
+@pytest.mark.parametrize(
+    ("written", "read"), [(1, "1"), (1, 1.0), (1, True), ("a", ["a"]), ([1], [2])]
+)
 def test_values_of_different_types_are_different_values(written: object, read: object) -> None:
     assert checked(ops(1, "write", written), ops(1, "read", read)).verdict is Verdict.INVALID
     assert checked(ops(1, "write", written), ops(1, "read", written)).verdict is Verdict.VALID
@@ -83,7 +101,10 @@ def test_a_violation_names_what_could_have_been_read() -> None:
 
 def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
     doubts = [Op("invoke", "cas", [number % 7, number % 11], 100 + number) for number in range(300)]
-    found = register(from_ops([*ops(1, "write", 0), *doubts, *ops(1, "read", 99)]), bounds=Bounds(configurations=1))
+    found = register(
+        from_ops([*ops(1, "write", 0), *doubts, *ops(1, "read", 99)]),
+        bounds=Bounds(configurations=1),
+    )
     assert (found.verdict, "process 1 read 99" in found.reasons[0]) == (Verdict.INVALID, True)
     late = [*ops(1, "write", 0), *ops(1, "read", 5), *ops(2, "write", 5)]
     assert "nobody had written" in register(from_ops(late)).reasons[0]
@@ -92,15 +113,24 @@ def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
 def test_pairs_of_key_and_value_are_registers_of_their_own() -> None:
     reads = [Op("invoke", "read", [7, None], 2), Op("ok", "read", [7, 1], 2)]
     assert checked(ops(1, "write", [7, 1]), ops(1, "write", [8, 2]), reads).verdict is Verdict.VALID
-    assert checked(ops(1, "cas", [8, [None, 1]]), ops(1, "write", [7, 1]), reads).verdict is Verdict.VALID
-    found = checked(ops(1, "write", [7, 1]), ops(1, "write", [7, 3]), ops(1, "write", [8, 1]), reads)
+    assert (
+        checked(ops(1, "cas", [8, [None, 1]]), ops(1, "write", [7, 1]), reads).verdict
+        is Verdict.VALID
+    )
+    found = checked(
+        ops(1, "write", [7, 1]), ops(1, "write", [7, 3]), ops(1, "write", [8, 1]), reads
+    )
     assert (found.verdict, "register 7 could" in found.reasons[0]) == (Verdict.INVALID, True)
 
 
 def test_a_search_that_ended_is_unknown() -> None:
-    found = register(from_ops([*ops(1, "write", 1), *ops(2, "read")]), bounds=Bounds(configurations=1))
+    found = register(
+        from_ops([*ops(1, "write", 1), *ops(2, "read")]), bounds=Bounds(configurations=1)
+    )
     assert found.verdict is Verdict.UNKNOWN
-    assert found.reasons == ("whether the register is linearizable: search ended after 1 configurations",)
+    assert found.reasons == (
+        "whether the register is linearizable: search ended after 1 configurations",
+    )
 
 
 @pytest.mark.parametrize(("read", "verdict"), [(2, Verdict.VALID), (1, Verdict.INVALID)])

@@ -8,7 +8,7 @@ from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result, Results, check
-from jepsenvm.checkers.windows import HEALED, IN_FORCE, INJECT
+from jepsenvm.history.nemesis_records import HEALED, IN_FORCE, INJECT
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, from_ops
 from jepsenvm.report.html import page
@@ -21,11 +21,19 @@ FAULT = {"name": "partition-random-halves", "text": "n1 | n2 <n3>"}
 def lossy() -> History:
     phases = [(INJECT, 2), (IN_FORCE, 3), (HEALED, 6)]
     nemesis = [
-        Op("info", "start", process=NEMESIS, time=at * SECOND, data={"phase": phase, "window": 1, "fault": FAULT})
+        Op(
+            "info",
+            "start",
+            process=NEMESIS,
+            time=at * SECOND,
+            data={"phase": phase, "window": 1, "fault": FAULT},
+        )
         for phase, at in phases
     ]
     sent = [
-        Op(type_, "enqueue", value, time=value * SECOND, node="n1") for value in range(8) for type_ in ("invoke", "ok")
+        Op(type_, "enqueue", value, time=value * SECOND, node="n1")
+        for value in range(8)
+        for type_ in ("invoke", "ok")
     ]
     came = [Op("ok", "dequeue", value, time=9 * SECOND, node="n2") for value in (0, 1, 2, 6, 7)]
     return from_ops([*nemesis, *sent, *came])
@@ -37,7 +45,9 @@ def judged(history: History) -> Results:
 
 def test_verdict_lines() -> None:
     lines = list(verdict_lines(judged(lossy())))
-    assert lines[0] == ("INVALID: acknowledged 8, drained 5, LOST 3, duplicated 0, unexpected 0, recovered 0")
+    assert lines[0] == (
+        "INVALID: acknowledged 8, drained 5, LOST 3, duplicated 0, unexpected 0, recovered 0"
+    )
     assert "3 lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1" in lines[1]
     assert lines[-1] == "  first lost: 3, 4, 5"
 
@@ -60,11 +70,19 @@ def test_a_run_that_lost_nothing_has_no_plot_of_losses() -> None:
 
 def test_the_page_shows_latencies_and_who_was_silent() -> None:
     times = ((0, 1), (1, 2), (4, 9))
-    load = [Op("invoke", "enqueue", value, value, began * SECOND, "n1") for value, (began, _) in enumerate(times)]
-    load += [Op("ok", "enqueue", value, value, ended * SECOND, "n1") for value, (_, ended) in enumerate(times)]
+    load = [
+        Op("invoke", "enqueue", value, value, began * SECOND, "n1")
+        for value, (began, _) in enumerate(times)
+    ]
+    load += [
+        Op("ok", "enqueue", value, value, ended * SECOND, "n1")
+        for value, (_, ended) in enumerate(times)
+    ]
     history = from_ops(sorted([*lossy().nemesis_ops(), *load], key=lambda op: op.time))
     text = page("t", "p", check(history, {"availability": availability}), history)
-    assert text.count("<svg") == 3, "confirmed, how fast, and lost; nothing came back, so that is no plot"
+    assert text.count("<svg") == 3, (
+        "confirmed, how fast, and lost; nothing came back, so that is no plot"
+    )
     assert "7.0 s<td>7.0 s" in text
     assert "<th>first ok in fault 1<th>after its healing" in text
     assert "<td>6.0 s" in text

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
+from jepsenvm.nemesis.schedule import Step, schedule
+from jepsenvm.nemesis.specs import NEMESES, PRESETS
 from jepsenvm.plan.config import Plan, read, resolve
-from jepsenvm.plan.nemesis import NEMESES, PRESETS
-from jepsenvm.plan.schedule import Step, schedule
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 DRAWN = sorted(set(NEMESES) - {"none", "partition"})
@@ -28,8 +28,12 @@ def times(steps: tuple[Step, ...]) -> list[tuple[str, float, float]]:
 
 
 @given(st.integers(0, 2**32), st.floats(0, 50), st.floats(1, 60))
-def test_schedules_repeat_from_their_seed_and_end_healed(seed: int, quiet: float, duration: float) -> None:
-    plan = Plan(seed=seed, quiet_before=quiet, fault_duration=duration, time_limit=quiet + duration + 100)
+def test_schedules_repeat_from_their_seed_and_end_healed(
+    seed: int, quiet: float, duration: float
+) -> None:
+    plan = Plan(
+        seed=seed, quiet_before=quiet, fault_duration=duration, time_limit=quiet + duration + 100
+    )
     steps = schedule(plan, NODES)
     assert steps == schedule(plan, NODES)
     assert steps
@@ -74,7 +78,9 @@ def test_any_mix_ends_within_the_limit_and_is_sorted(
 
 @given(st.integers(0, 2**32), st.floats(0, 200))
 def test_pairs_are_bounds(seed: int, more: float) -> None:
-    plan = Plan(seed=seed, nemesis="kill", quiet_before=(2, 9), fault_duration=(5, 20), time_limit=7 + more)
+    plan = Plan(
+        seed=seed, nemesis="kill", quiet_before=(2, 9), fault_duration=(5, 20), time_limit=7 + more
+    )
     steps = schedule(plan, NODES)
     assert steps
     assert all(5 - 1e-9 <= step.until - step.at <= 20 + 1e-9 for step in steps)
@@ -84,17 +90,23 @@ def test_pairs_are_bounds(seed: int, more: float) -> None:
 
 
 def test_pairs_are_drawn_anew_each_time() -> None:
-    steps = schedule(Plan(nemesis="kill", quiet_before=(1, 9), fault_duration=(5, 20), time_limit=600), NODES)
+    steps = schedule(
+        Plan(nemesis="kill", quiet_before=(1, 9), fault_duration=(5, 20), time_limit=600), NODES
+    )
     assert len({round(step.until - step.at, 3) for step in steps}) > 10
 
 
 @given(st.integers(0, 2**32), st.integers(2, 5))
 def test_each_lane_has_its_own_faults_of_which_none_overlap(seed: int, lanes: int) -> None:
-    one = Plan(seed=seed, nemesis="processes", quiet_before=(1, 20), fault_duration=(5, 20), time_limit=300)
+    one = Plan(
+        seed=seed, nemesis="processes", quiet_before=(1, 20), fault_duration=(5, 20), time_limit=300
+    )
     alone = schedule(one, NODES)
     together = schedule(one.model_copy(update={"overlapping": lanes}), NODES)
     assert set(times(alone)) < set(times(together)), "the first lane does not change"
-    assert all(sum(step.at <= other.at < step.until for step in together) <= lanes for other in together)
+    assert all(
+        sum(step.at <= other.at < step.until for step in together) <= lanes for other in together
+    )
     assert any(a.until > b.at for a, b in pairwise(together))
 
 
@@ -103,12 +115,16 @@ def test_different_seeds_differ() -> None:
 
 
 def test_a_list_of_nemeses_is_drawn_from() -> None:
-    plan = Plan(nemesis=("kill", "loss", "partition-pair"), quiet_before=1, fault_duration=5, time_limit=600)
+    plan = Plan(
+        nemesis=("kill", "loss", "partition-pair"), quiet_before=1, fault_duration=5, time_limit=600
+    )
     assert {step.fault.name for step in schedule(plan, NODES)} == {"kill", "loss", "partition-pair"}
 
 
 def test_the_stages_of_one_fault_overlap_and_are_steps_of_their_own() -> None:
-    plan = Plan(nemesis="partition-rolling-stale", quiet_before=10, fault_duration=60, time_limit=90)
+    plan = Plan(
+        nemesis="partition-rolling-stale", quiet_before=10, fault_duration=60, time_limit=90
+    )
     a, b, c = schedule(plan, NODES)
     assert [a.at, b.at, c.at] == [10, 30, 50]
     assert [round(step.until, 6) for step in (a, b, c)] == [34.2, 54.2, 70]
@@ -116,13 +132,13 @@ def test_the_stages_of_one_fault_overlap_and_are_steps_of_their_own() -> None:
 
 @given(st.sampled_from(sorted(set(NEMESES) - {"none"})), st.integers(0, 1000))
 def test_a_nemesis_with_too_few_nodes_is_refused(nemesis: str, seed: int) -> None:
-    with pytest.raises(Refused, match=f"{nemesis} needs"):
+    with pytest.raises(UsageError, match=f"{nemesis} needs"):
         schedule(Plan(nemesis=nemesis, seed=seed), ["n1"])
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_nemesis_with_too_few_nodes_is_refused_even_where_it_is_not_drawn(seed: int) -> None:
-    with pytest.raises(Refused, match="partition-bridge needs 3 nodes or more, and there are 2"):
+    with pytest.raises(UsageError, match="partition-bridge needs 3 nodes or more, and there are 2"):
         schedule(Plan(nemesis=("kill", "partition-bridge"), seed=seed), ["n1", "n2"])
 
 
@@ -142,7 +158,12 @@ def test_a_written_schedule_is_followed() -> None:
         """
     )
     steps = schedule(plan, NODES)
-    assert times(steps) == [("partition", 20, 65), ("loss", 40, 50), ("partition", 70, 70.5), ("kill", 80, 90)]
+    assert times(steps) == [
+        ("partition", 20, 65),
+        ("loss", 40, 50),
+        ("partition", 70, 70.5),
+        ("kill", 80, 90),
+    ]
     assert steps[0].fault.text == "n1 n2 | n3 n4 | n5"
     assert steps[1].fault.settings == {"percent": 60}
     assert steps[2].fault.grudge == {"n1": {"n2"}}
@@ -174,15 +195,24 @@ def test_the_example_of_the_documentation_is_a_schedule() -> None:
 @pytest.mark.parametrize(
     ("step", "says"),
     [
-        ("{at: 1, for: 2, fault: kill, nodes: [n9]}", "schedule item 1: nemesis: kill: unknown nodes n9"),
+        (
+            "{at: 1, for: 2, fault: kill, nodes: [n9]}",
+            "schedule item 1: nemesis: kill: unknown nodes n9",
+        ),
         ("{at: 1, for: 2, fault: partition}", "partition needs either groups or a grudge"),
-        ("{at: 1, for: 2, fault: kill, grudge: {n1: [n2]}}", "kill takes no grudge (only partition does)"),
-        ("{at: 1, for: 2, fault: loss, settings: {percents: 2}}", "unknown setting 'percents' (known: percent)"),
+        (
+            "{at: 1, for: 2, fault: kill, grudge: {n1: [n2]}}",
+            "kill takes no grudge (only partition does)",
+        ),
+        (
+            "{at: 1, for: 2, fault: loss, settings: {percents: 2}}",
+            "unknown setting 'percents' (known: percent)",
+        ),
         ("{at: 1, for: 2, fault: mixed, nodes: [n1]}", "mixed takes no nodes"),
     ],
 )
 def test_a_step_that_cannot_be_done_is_refused(step: str, says: str) -> None:
     plan: Any = written(f"schedule: [{step}]")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         schedule(plan, NODES)
     assert says in str(refused.value)

@@ -10,19 +10,35 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-from jepsenvm.cluster.ansible import playbooks
+from jepsenvm.machines.ansible import playbooks
 
 BARE = {"record": {}, "package": "", "archive": "", "erlang": "", "marked": False, "active": False}
 SHA = "0123456789abcdef" * 4
 
 
 def record(source: str, **changes: object) -> dict[str, Any]:
-    return {"source": source, "version": "", "file": "", "sha256": "", "adopted": False, "erlang": True, **changes}
+    return {
+        "source": source,
+        "version": "",
+        "file": "",
+        "sha256": "",
+        "adopted": False,
+        "erlang": True,
+        **changes,
+    }
 
 
 FOREIGN = {"package": "installed 3.10.8-1.1+deb12u1", "erlang": "/usr/bin/erl", "active": True}
-DISTRIBUTION = {"record": record("distribution"), "package": "installed 3.10.8-1.1+deb12u1", "marked": True}
-REPOSITORY = {"record": record("repository", version="4.1.3"), "package": "installed 4.1.3-1", "marked": True}
+DISTRIBUTION = {
+    "record": record("distribution"),
+    "package": "installed 3.10.8-1.1+deb12u1",
+    "marked": True,
+}
+REPOSITORY = {
+    "record": record("repository", version="4.1.3"),
+    "package": "installed 4.1.3-1",
+    "marked": True,
+}
 ARCHIVE = {
     "record": record("archive", file="/x/rabbitmq-server-generic-unix-4.1.3.tar.xz", sha256=SHA),
     "archive": "/opt/jepsenvm/rabbitmq_server-4.1.3",
@@ -37,21 +53,30 @@ def role() -> dict[str, Any]:
     trusted = "trusted_as_template" in inspect.signature(loader.load_from_file).parameters
     options = {"trusted_as_template": True} if trusted else {}
     files = [folder / part / "main.yml" for part in ("defaults", "vars")]
-    return {name: value for file in files for name, value in loader.load_from_file(str(file), **options).items()}
+    return {
+        name: value
+        for file in files
+        for name, value in loader.load_from_file(str(file), **options).items()
+    }
 
 
 def said(role: dict[str, Any], variable: str, seen: dict[str, Any], **wanted: object) -> Any:
     facts = {"distribution": "Debian", "distribution_release": "bookworm"}
     there = {"rabbitmq_there": {"stdout": json.dumps(BARE | seen)}, "ansible_facts": facts}
     settings = {f"rabbitmq_{name}": value for name, value in wanted.items()}
-    return Templar(loader=DataLoader(), variables={**role, **there, **settings}).template(role[f"rabbitmq_{variable}"])
+    return Templar(loader=DataLoader(), variables={**role, **there, **settings}).template(
+        role[f"rabbitmq_{variable}"]
+    )
 
 
 @pytest.mark.parametrize(
     ("file", "version"),
     [
         ("/x/rabbitmq-server-generic-unix-4.1.3.tar.xz", "4.1.3"),
-        ("https://example.org/a/rabbitmq-server-generic-unix-4.2.0-alpha.12.tar.xz", "4.2.0-alpha.12"),
+        (
+            "https://example.org/a/rabbitmq-server-generic-unix-4.2.0-alpha.12.tar.xz",
+            "4.2.0-alpha.12",
+        ),
         ("rabbitmq-server_3.10.8-1.1+deb12u1_all.deb", "3.10.8-1.1+deb12u1"),
         ("rabbitmq.tar.gz", ""),
     ],
@@ -71,9 +96,21 @@ def test_a_host_keeps_its_source_unless_told_otherwise(role: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("seen", "wanted", "says"),
     [
-        (DISTRIBUTION, {"source": "archive", "version": "4.1.3", "sha256": SHA}, "comes from source distribution"),
-        (REPOSITORY, {"source": "distribution", "version": ""}, "comes from source repository, and distribution is"),
-        (FOREIGN, {"source": "repository", "version": "4.1.3"}, "comes from source distribution, and repository is"),
+        (
+            DISTRIBUTION,
+            {"source": "archive", "version": "4.1.3", "sha256": SHA},
+            "comes from source distribution",
+        ),
+        (
+            REPOSITORY,
+            {"source": "distribution", "version": ""},
+            "comes from source repository, and distribution is",
+        ),
+        (
+            FOREIGN,
+            {"source": "repository", "version": "4.1.3"},
+            "comes from source distribution, and repository is",
+        ),
         (REPOSITORY, {"version": "4.0.5"}, "4.1.3-1 on it is newer than the wanted 4.0.5"),
         (ARCHIVE, {"sha256": "f" * 64}, "was made from another archive of this version"),
     ],
@@ -94,7 +131,9 @@ def test_what_would_have_to_be_replaced(
         (ARCHIVE, {"file": "/x/rabbitmq-server-generic-unix-4.1.4.tar.xz", "sha256": "f" * 64}),
     ],
 )
-def test_what_can_be_installed_or_upgraded(role: dict[str, Any], seen: dict[str, Any], wanted: dict[str, Any]) -> None:
+def test_what_can_be_installed_or_upgraded(
+    role: dict[str, Any], seen: dict[str, Any], wanted: dict[str, Any]
+) -> None:
     assert said(role, "hindrance", seen, **wanted) == ""
 
 
@@ -103,15 +142,32 @@ def test_what_can_be_installed_or_upgraded(role: dict[str, Any], seen: dict[str,
     [
         ({"version": "4.1.3"}, "the distribution has one RabbitMQ only; leave it out"),
         ({"source": "archive"}, "there is no rabbitmq_file; name it by URL"),
-        ({"source": "archive", "file": "https://x/a-4.1.3.tar.xz"}, "rabbitmq_sha256 is missing; write what"),
-        ({"source": "package", "file": "https://x/a_4.1.3-1_all.deb"}, "rabbitmq_sha256 is missing; write what"),
-        ({"source": "package", "file": "https://x/a_4.1.3-1_all.deb", "sha256": "abc"}, "not a SHA-256 (64 hex"),
-        ({"source": "archive", "file": "https://x/a.tar.xz", "sha256": SHA}, "does not say its version; set"),
-        ({"source": "package", "file": "/x/a_4.1.3-1_all.deb"}, "is not a file on this machine; correct the path"),
+        (
+            {"source": "archive", "file": "https://x/a-4.1.3.tar.xz"},
+            "rabbitmq_sha256 is missing; write what",
+        ),
+        (
+            {"source": "package", "file": "https://x/a_4.1.3-1_all.deb"},
+            "rabbitmq_sha256 is missing; write what",
+        ),
+        (
+            {"source": "package", "file": "https://x/a_4.1.3-1_all.deb", "sha256": "abc"},
+            "not a SHA-256 (64 hex",
+        ),
+        (
+            {"source": "archive", "file": "https://x/a.tar.xz", "sha256": SHA},
+            "does not say its version; set",
+        ),
+        (
+            {"source": "package", "file": "/x/a_4.1.3-1_all.deb"},
+            "is not a file on this machine; correct the path",
+        ),
         ({"file": "/x/a_4.1.3-1_all.deb"}, "a file is for the sources archive and package"),
     ],
 )
-def test_settings_that_do_not_fit_together(role: dict[str, Any], wanted: dict[str, Any], says: str) -> None:
+def test_settings_that_do_not_fit_together(
+    role: dict[str, Any], wanted: dict[str, Any], says: str
+) -> None:
     assert says in said(role, "complaint", {}, here={}, **wanted)
 
 

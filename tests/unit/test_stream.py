@@ -14,11 +14,19 @@ from jepsenvm.history.op import Op, Type
 from jepsenvm.history.table import from_ops
 
 
-def published(*values: int, process: int = 0, end: Type = "ok", node: str | None = None) -> list[Op]:
-    return [Op(type_, "enqueue", value, process, node=node) for value in values for type_ in ("invoke", end)]
+def published(
+    *values: int, process: int = 0, end: Type = "ok", node: str | None = None
+) -> list[Op]:
+    return [
+        Op(type_, "enqueue", value, process, node=node)
+        for value in values
+        for type_ in ("invoke", end)
+    ]
 
 
-def read(*records: tuple[int, int], by: int = 10, end: int | None = None, ended: Type | None = "ok") -> list[Op]:
+def read(
+    *records: tuple[int, int], by: int = 10, end: int | None = None, ended: Type | None = "ok"
+) -> list[Op]:
     """Records are (offset, value); the end is by default the last one's offset."""
     reads = [
         op
@@ -54,7 +62,9 @@ def test_all_read_by_all_is_valid() -> None:
 def test_what_is_missing_for_any_reader_that_read_to_the_end_is_lost() -> None:
     figures = judged(published(1, 2, 3, node="n1"), read(*ALL[:2]), read(*ALL[:2], by=11))
     assert (figures["verdict"], figures["lost"]) == (Verdict.INVALID, [3])
-    assert figures["reasons"] == ("1 lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault",)
+    assert figures["reasons"] == (
+        "1 lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault",
+    )
     assert judged(published(1, 2, 3), read(*ALL), read(*ALL[:2], by=11))["lost"] == [3]
 
 
@@ -70,17 +80,19 @@ def test_offsets_without_a_record_are_legal() -> None:
 
 def test_two_values_at_one_offset_are_divergent() -> None:
     assert bad(published(1, 2), read((0, 1), (1, 2)), read((0, 1), (1, 2), by=11)) == {}
-    assert bad(published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 2), (1, 1), by=11)) == {
-        "divergent": [0, 1]
-    }
+    assert bad(
+        published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 2), (1, 1), by=11)
+    ) == {"divergent": [0, 1]}
 
 
 def test_a_record_that_another_reader_passed_is_divergent() -> None:
     doubtful = published(2, end="info", process=1)
-    assert bad(published(1, 3), doubtful, read(*ALL), read((0, 1), (2, 3), by=11)) == {"divergent": [1]}
-    assert bad(published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 1), (5, 2), by=11)) == {
+    assert bad(published(1, 3), doubtful, read(*ALL), read((0, 1), (2, 3), by=11)) == {
         "divergent": [1]
     }
+    assert bad(
+        published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 1), (5, 2), by=11)
+    ) == {"divergent": [1]}
 
 
 def test_a_reader_that_stopped_early_has_passed_only_what_it_read() -> None:
@@ -91,7 +103,9 @@ def test_a_reader_that_stopped_early_has_passed_only_what_it_read() -> None:
 @pytest.mark.parametrize("again", [1, 0])
 def test_an_offset_no_higher_than_one_before_is_nonmonotonic(again: int) -> None:
     value = dict(ALL)[again]
-    assert bad(published(1, 2, 3), read((0, 1), (1, 2), (again, value), (2, 3))) == {"nonmonotonic": [[10, again]]}
+    assert bad(published(1, 2, 3), read((0, 1), (1, 2), (again, value), (2, 3))) == {
+        "nonmonotonic": [[10, again]]
+    }
 
 
 def test_each_reader_has_its_own_offsets() -> None:
@@ -106,7 +120,11 @@ def test_what_a_process_published_later_stands_later() -> None:
 
 def test_a_value_at_two_offsets_is_duplicated_and_allowed() -> None:
     figures = judged(published(1, 2), read((0, 1), (1, 2), (2, 1)))
-    assert (figures["verdict"], figures["duplicated"], figures["out-of-order"]) == (Verdict.VALID, [1], [])
+    assert (figures["verdict"], figures["duplicated"], figures["out-of-order"]) == (
+        Verdict.VALID,
+        [1],
+        [],
+    )
 
 
 def test_its_first_copy_has_to_be_in_order() -> None:
@@ -114,7 +132,9 @@ def test_its_first_copy_has_to_be_in_order() -> None:
 
 
 def test_what_nobody_sent_is_unexpected() -> None:
-    assert bad(published(1), read((0, 1), (1, 7)), read((0, 1), (1, 7), by=11)) == {"unexpected": [7]}
+    assert bad(published(1), read((0, 1), (1, 7)), read((0, 1), (1, 7), by=11)) == {
+        "unexpected": [7]
+    }
 
 
 def test_an_empty_stream_is_read_to_its_end() -> None:
@@ -129,7 +149,10 @@ def test_an_empty_stream_is_read_to_its_end() -> None:
         ([Op("invoke", "read", process=10)], "reader 10 did not finish: what became of 3 "),
         (read(*ALL[:2], ended="info"), "reader 10 did not finish: what became of 1 "),
         (read(*ALL[:2], ended=None), "reader 10 did not finish: what became of 1 "),
-        (read(*ALL[:2], end=2), "reader 10 read to 1, and the stream's end is 2: what became of 1 "),
+        (
+            read(*ALL[:2], end=2),
+            "reader 10 read to 1, and the stream's end is 2: what became of 1 ",
+        ),
         (read(*ALL, end=1), "reader 10 read to 2, and the stream's end is 1: what became of 0 "),
     ],
 )
@@ -140,12 +163,17 @@ def test_what_is_unread_is_undecided(reads: list[Op], reason: str) -> None:
 
 
 def test_what_is_unread_does_not_hide_what_was_read() -> None:
-    assert judged(published(1, 2, 3), read((0, 2), (1, 1), ended="info"))["verdict"] is Verdict.INVALID
+    assert (
+        judged(published(1, 2, 3), read((0, 2), (1, 1), ended="info"))["verdict"] is Verdict.INVALID
+    )
 
 
 def test_a_record_without_an_offset_leaves_a_doubt() -> None:
     figures = judged(published(1), read((0, 1)), [Op("ok", "read", 1, 10)])
-    assert (figures["verdict"], figures["reasons"]) == (Verdict.UNKNOWN, ("1 read at no known offset",))
+    assert (figures["verdict"], figures["reasons"]) == (
+        Verdict.UNKNOWN,
+        ("1 read at no known offset",),
+    )
 
 
 def test_counts_are_exact_where_values_are_capped() -> None:
@@ -155,23 +183,47 @@ def test_counts_are_exact_where_values_are_capped() -> None:
 
 # Agreement with the definition; values stand for themselves, 0 to 5 are attempted, 0 to 3 acknowledged.
 
-READS = st.lists(st.tuples(st.sampled_from([10, 11]), st.integers(0, 5), st.integers(0, 6)), max_size=8)
+READS = st.lists(
+    st.tuples(st.sampled_from([10, 11]), st.integers(0, 5), st.integers(0, 6)), max_size=8
+)
 
 
-def defined(publisher: list[int], reads: list[tuple[int, int, int]], end: dict[int, int]) -> dict[str, Any]:
-    readers = {reader: [(offset, value) for who, offset, value in reads if who == reader] for reader in end}
-    last = {reader: max((offset for offset, _ in records), default=-1) for reader, records in readers.items()}
+def defined(
+    publisher: list[int], reads: list[tuple[int, int, int]], end: dict[int, int]
+) -> dict[str, Any]:
+    readers = {
+        reader: [(offset, value) for who, offset, value in reads if who == reader] for reader in end
+    }
+    last = {
+        reader: max((offset for offset, _ in records), default=-1)
+        for reader, records in readers.items()
+    }
     complete = [records for reader, records in readers.items() if last[reader] == end[reader]]
     records = {record for one in readers.values() for record in one}
-    first = {value: min(offset for offset, other in records if other == value) for _, value in records}
+    first = {
+        value: min(offset for offset, other in records if other == value) for _, value in records
+    }
     return {
-        "lost": {value for value in range(4) for one in complete if value not in [other for _, other in one]},
+        "lost": {
+            value
+            for value in range(4)
+            for one in complete
+            if value not in [other for _, other in one]
+        },
         "divergent": {
             offset
             for offset, value in records
-            if any(offset <= last[reader] and (offset, value) not in one for reader, one in readers.items())
+            if any(
+                offset <= last[reader] and (offset, value) not in one
+                for reader, one in readers.items()
+            )
         }
-        | {offset for offset, value in records for place, other in records if place == offset and other != value},
+        | {
+            offset
+            for offset, value in records
+            for place, other in records
+            if place == offset and other != value
+        },
         "nonmonotonic": [
             [who, offset]
             for at, (who, offset, _) in enumerate(reads)
@@ -182,7 +234,9 @@ def defined(publisher: list[int], reads: list[tuple[int, int, int]], end: dict[i
             for value in first
             if value < 6
             and any(
-                value < later < 6 and publisher[later] == publisher[value] and (place, later) < (first[value], value)
+                value < later < 6
+                and publisher[later] == publisher[value]
+                and (place, later) < (first[value], value)
                 for place, later in records
             )
         },
@@ -190,14 +244,25 @@ def defined(publisher: list[int], reads: list[tuple[int, int, int]], end: dict[i
     }
 
 
-@given(st.lists(st.integers(0, 1), min_size=6, max_size=6), READS, st.integers(-1, 5), st.integers(-1, 5))
+@given(
+    st.lists(st.integers(0, 1), min_size=6, max_size=6),
+    READS,
+    st.integers(-1, 5),
+    st.integers(-1, 5),
+)
 def test_it_agrees_with_the_definition(
     publisher: list[int], reads: list[tuple[int, int, int]], one: int, two: int
 ) -> None:
     end = {10: one, 11: two}
-    sent = [published(value, process=publisher[value], end="ok" if value < 4 else "info") for value in range(6)]
+    sent = [
+        published(value, process=publisher[value], end="ok" if value < 4 else "info")
+        for value in range(6)
+    ]
     came = [read((offset, value), by=who, ended=None) for who, offset, value in reads]
-    ends = [Op("ok", "end", process=reader, offset=None if last < 0 else last) for reader, last in end.items()]
+    ends = [
+        Op("ok", "end", process=reader, offset=None if last < 0 else last)
+        for reader, last in end.items()
+    ]
     figures = judged(*sent, *came, ends)
     expected = defined(publisher, reads, end)
     assert figures["nonmonotonic"] == expected["nonmonotonic"]

@@ -65,7 +65,10 @@ def test_jepsens_pathological_case() -> None:
     assert found["unexpected"] == ["wtf"]
     assert found["duplicated"] == ["dup"]
     assert found["recovered"] == []
-    counts = [found[f"{name}-count"] for name in ("attempt", "acknowledged", "ok", "lost", "duplicated", "unexpected")]
+    counts = [
+        found[f"{name}-count"]
+        for name in ("attempt", "acknowledged", "ok", "lost", "duplicated", "unexpected")
+    ]
     assert counts == [3, 2, 1, 1, 1, 1]
 
 
@@ -75,12 +78,17 @@ def test_a_duplicate_alone_is_valid() -> None:
 
 
 def test_an_unacknowledged_message_that_never_comes_back_is_no_loss() -> None:
-    assert figures(enqueue(1, "invoke", "info"), enqueue(2, "invoke", "fail"))["verdict"] is Verdict.VALID
+    assert (
+        figures(enqueue(1, "invoke", "info"), enqueue(2, "invoke", "fail"))["verdict"]
+        is Verdict.VALID
+    )
 
 
 def test_the_elements_of_a_drain_are_dequeues() -> None:
     drain = [Op("invoke", "drain"), Op("ok", "drain", [1, 2])]
-    found = figures(enqueue(1, "invoke", "ok"), enqueue(2, "invoke", "ok"), enqueue(3, "invoke", "ok"), drain)
+    found = figures(
+        enqueue(1, "invoke", "ok"), enqueue(2, "invoke", "ok"), enqueue(3, "invoke", "ok"), drain
+    )
     assert (found["verdict"], found["lost"]) == (Verdict.INVALID, [3])
 
 
@@ -90,13 +98,21 @@ def test_the_elements_of_a_drain_are_dequeues() -> None:
         [Op("invoke", "drain"), Op("info", "drain")],
         [Op("invoke", "drain")],
         [Op("invoke", "drain"), Op("fail", "drain")],
-        [Op("invoke", "drain", process=1), Op("ok", "drain", [], 1), Op("invoke", "drain", process=2)],
+        [
+            Op("invoke", "drain", process=1),
+            Op("ok", "drain", [], 1),
+            Op("invoke", "drain", process=2),
+        ],
     ],
     ids=["crashed", "unfinished", "failed", "one of two unfinished"],
 )
 def test_an_incomplete_drain_decides_nothing(drain: list[Op]) -> None:
     found = figures(enqueue(1, "invoke", "ok"), drain)
-    assert (found["verdict"], found["lost-count"], found["undecided-count"]) == (Verdict.UNKNOWN, 0, 1)
+    assert (found["verdict"], found["lost-count"], found["undecided-count"]) == (
+        Verdict.UNKNOWN,
+        0,
+        1,
+    )
 
 
 def test_an_incomplete_drain_does_not_hide_an_unexpected_message() -> None:
@@ -104,7 +120,12 @@ def test_an_incomplete_drain_does_not_hide_an_unexpected_message() -> None:
 
 
 def test_a_failed_drain_that_was_repeated_decides() -> None:
-    drains = [Op("invoke", "drain"), Op("fail", "drain"), Op("invoke", "drain"), Op("ok", "drain", [])]
+    drains = [
+        Op("invoke", "drain"),
+        Op("fail", "drain"),
+        Op("invoke", "drain"),
+        Op("ok", "drain", []),
+    ]
     assert figures(enqueue(1, "invoke", "ok"), drains)["lost"] == [1]
 
 
@@ -113,7 +134,9 @@ def test_a_run_without_any_drain_decides_nothing() -> None:
     assert (found["verdict"], found["lost-count"]) == (Verdict.UNKNOWN, 0)
 
 
-@pytest.mark.parametrize(("sent", "came"), [(1, "1"), (1, 1.0), (1, True), (0, False), ("a", None), (0, None)])
+@pytest.mark.parametrize(
+    ("sent", "came"), [(1, "1"), (1, 1.0), (1, True), (0, False), ("a", None), (0, None)]
+)
 def test_values_of_different_types_are_different_values(sent: Any, came: Any) -> None:
     found = figures(enqueue(sent, "invoke", "ok"), dequeue(came))
     assert (found["lost"], found["unexpected"]) == ([sent], [came])
@@ -126,7 +149,9 @@ def test_counts_are_exact_where_values_are_capped() -> None:
 
 def ops_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Op]]:
     types = st.sampled_from(["invoke", "ok", "ok", "fail", "info"])
-    return st.lists(st.builds(Op, types, st.sampled_from(["enqueue", "dequeue", "other"]), values), max_size=60)
+    return st.lists(
+        st.builds(Op, types, st.sampled_from(["enqueue", "dequeue", "other"]), values), max_size=60
+    )
 
 
 def agrees_with_the_definition(ops: Sequence[Op], result: Result) -> None:
@@ -134,7 +159,9 @@ def agrees_with_the_definition(ops: Sequence[Op], result: Result) -> None:
     acknowledged = Counter(repr(op.value) for op in ops if (op.type, op.f) == ("ok", "enqueue"))
     dequeued = Counter(repr(op.value) for op in ops if (op.type, op.f) == ("ok", "dequeue"))
     ok = dequeued & attempts
-    unexpected = Counter({value: count for value, count in dequeued.items() if value not in attempts})
+    unexpected = Counter(
+        {value: count for value, count in dequeued.items() if value not in attempts}
+    )
     expected = {
         "lost": acknowledged - dequeued,
         "unexpected": unexpected,
@@ -143,14 +170,19 @@ def agrees_with_the_definition(ops: Sequence[Op], result: Result) -> None:
     }
     found = result.figures
     assert {name: Counter(map(repr, found[name])) for name in expected} == expected
-    assert (found["attempt-count"], found["acknowledged-count"]) == (attempts.total(), acknowledged.total())
+    assert (found["attempt-count"], found["acknowledged-count"]) == (
+        attempts.total(),
+        acknowledged.total(),
+    )
     assert (found["ok-count"], found["dequeued-count"]) == (ok.total(), dequeued.total())
     bad = expected["lost"] or expected["unexpected"]
     assert result.verdict is (Verdict.INVALID if bad else Verdict.VALID)
 
 
 @settings(deadline=None)
-@given(ops_of(st.integers(min_value=-3, max_value=4) | st.just(10**15) | st.sampled_from(["a", None])))
+@given(
+    ops_of(st.integers(min_value=-3, max_value=4) | st.just(10**15) | st.sampled_from(["a", None]))
+)
 def test_it_agrees_with_the_definition(ops: list[Op]) -> None:
     agrees_with_the_definition(ops, total_queue(from_ops(ops)))
 
@@ -171,13 +203,17 @@ def recorded(ops: Sequence[Op], batch: int) -> Result:
 
 
 DENSE = st.integers(min_value=0, max_value=20)
-FAR = st.integers(min_value=-(2**63), max_value=2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1, 10**15, -1, 3, 4])
+FAR = st.integers(min_value=-(2**63), max_value=2**63 - 1) | st.sampled_from(
+    [-(2**63), 2**63 - 1, 10**15, -1, 3, 4]
+)
 FAR_APART = st.integers(min_value=-20, max_value=20).map(lambda value: value << 40)
 
 
 @settings(deadline=None)
 @given(
-    ops_of(DENSE | FAR | FAR_APART), st.integers(min_value=1, max_value=20), st.sampled_from([(2, 1), (3, 0), (16, 64)])
+    ops_of(DENSE | FAR | FAR_APART),
+    st.integers(min_value=1, max_value=20),
+    st.sampled_from([(2, 1), (3, 0), (16, 64)]),
 )
 def test_it_agrees_with_the_definition_over_chunks_pages_and_strays(
     ops: list[Op], batch: int, limits: tuple[int, int]
@@ -199,7 +235,9 @@ def test_a_value_that_comes_very_often_is_counted_exactly(times: int, value: int
     for part in np.array_split(np.full(times, value), 3):
         sets.add(1, part)
     counted = {
-        int(code): tuple(of) for values, counts in sets.blocks() for code, of in zip(values, counts.T, strict=True)
+        int(code): tuple(of)
+        for values, counts in sets.blocks()
+        for code, of in zip(values, counts.T, strict=True)
     }
     expected = dict.fromkeys(range(100), (1, 0)) | {value: (int(value == 7), times)}
     assert counted == expected

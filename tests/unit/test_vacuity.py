@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jepsenvm.checkers.faults import SCHEDULE
+from jepsenvm.checkers.fault_intervals import FaultInterval, sides
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.checkers.windows import HEAL, HEALED, IN_FORCE, INJECT, Window, sides
+from jepsenvm.experiment.analysis import judge_run
+from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
+from jepsenvm.machines.reachability import cut_pairs
+from jepsenvm.nemesis.grudge import complete_grudge
 from jepsenvm.plan.config import Plan
-from jepsenvm.plan.grudge import complete_grudge, cut_pairs
-from jepsenvm.run.judge import judge_run
-from jepsenvm.run.store import HISTORY, PLAN
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 CUT = {
@@ -30,20 +31,32 @@ CUT = {
     "name": "partition-halves",
     "text": "n1 n2 | n3 n4 n5",
     "nodes": NODES,
-    "grudge": {node: sorted(others) for node, others in complete_grudge([NODES[:2], NODES[2:]]).items()},
+    "grudge": {
+        node: sorted(others) for node, others in complete_grudge([NODES[:2], NODES[2:]]).items()
+    },
 }
 KILL = {"kind": "kill", "name": "kill", "text": "n2", "nodes": ["n2"], "grudge": {}}
 
 
-def judged(*acknowledged: tuple[int, str], fault: Any = CUT, f: str = "enqueue", stops: bool = False) -> Result:
+def judged(
+    *acknowledged: tuple[int, str], fault: Any = CUT, f: str = "enqueue", stops: bool = False
+) -> Result:
     """Judge one fault, in force from 20 to 40, that met ops acknowledged at these times on these nodes."""
     phases = [(INJECT, 10), (IN_FORCE, 20), (HEAL, 40), (HEALED, 50)]
     more = {"fired": {"n1": 20}, "stops-load": stops}
     nemesis = [
-        Op("info", "x", process=NEMESIS, time=at, data={"phase": phase, "window": 1, "fault": fault, **more})
+        Op(
+            "info",
+            "x",
+            process=NEMESIS,
+            time=at,
+            data={"phase": phase, "window": 1, "fault": fault, **more},
+        )
         for phase, at in phases
     ]
-    return vacuity(from_ops([*nemesis, *(Op("ok", f, 0, time=at, node=node) for at, node in acknowledged)]))
+    return vacuity(
+        from_ops([*nemesis, *(Op("ok", f, 0, time=at, node=node) for at, node in acknowledged)])
+    )
 
 
 def counts(result: Result) -> dict[str, int]:
@@ -84,7 +97,9 @@ def test_a_fault_that_was_never_in_force_is_not_for_us_to_judge() -> None:
     assert (result.verdict, counts(result)) == (Verdict.VALID, {"n1 n2": 0, "n3 n4 n5": 0})
 
 
-@pytest.mark.parametrize(("f", "verdict"), [("acquire", Verdict.VALID), ("dequeue", Verdict.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("f", "verdict"), [("acquire", Verdict.VALID), ("dequeue", Verdict.UNKNOWN)]
+)
 def test_what_counts_as_acknowledged(f: str, verdict: Verdict) -> None:
     assert judged((30, "n1"), f=f).verdict is verdict
 
@@ -98,7 +113,13 @@ def test_an_empty_history_is_valid() -> None:
     assert vacuity(from_ops([])) == Result(Verdict.VALID, (), {"windows": []})
 
 
-@given(st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)).filter(lambda pair: pair[0] != pair[1])))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)).filter(
+            lambda pair: pair[0] != pair[1]
+        )
+    )
+)
 def test_sides_are_who_still_hears_each_other(drops: Sequence[tuple[str, str]]) -> None:
     grudge = {node: frozenset(source for to, source in drops if to == node) for node in NODES}
     cut = cut_pairs(grudge)
@@ -106,8 +127,11 @@ def test_sides_are_who_still_hears_each_other(drops: Sequence[tuple[str, str]]) 
     for between, a, b in product(NODES, NODES, NODES):  # Warshall's closure
         reach[a, b] |= reach[a, between] and reach[between, b]
     expected = sorted({tuple(b for b in NODES if reach[a, b]) for a in NODES})
-    fault = {"kind": "partition", "grudge": {node: sorted(dropped) for node, dropped in grudge.items()}}
-    assert sorted(sides(Window(1, fault, 0), NODES)) == expected
+    fault = {
+        "kind": "partition",
+        "grudge": {node: sorted(dropped) for node, dropped in grudge.items()},
+    }
+    assert sorted(sides(FaultInterval(1, fault, 0), NODES)) == expected
 
 
 def test_every_run_is_judged_by_it(tmp_path: Path) -> None:
@@ -117,7 +141,9 @@ def test_every_run_is_judged_by_it(tmp_path: Path) -> None:
     journal.append("invoke", "enqueue", 0, process=0, node="n1")
     journal.append("ok", "enqueue", 0, process=0, node="n1")
     for phase in (INJECT, IN_FORCE, HEAL, HEALED):
-        journal.append("info", "x", process=NEMESIS, data={"phase": phase, "window": 1, "fault": CUT})
+        journal.append(
+            "info", "x", process=NEMESIS, data={"phase": phase, "window": 1, "fault": CUT}
+        )
     recovered = {"seconds": 0.0, "deadline": 120, "restarted": [], "troubles": {}}
     journal.append("info", "recover", process=NEMESIS, data=recovered)
     journal.append("invoke", "drain", process=9)
@@ -126,6 +152,8 @@ def test_every_run_is_judged_by_it(tmp_path: Path) -> None:
     journal.close()
     results = judge_run(tmp_path)
     assert results.verdict is Verdict.UNKNOWN
-    assert [name for name, result in results.checkers.items() if result.verdict is not Verdict.VALID] == ["vacuity"]
+    assert [
+        name for name, result in results.checkers.items() if result.verdict is not Verdict.VALID
+    ] == ["vacuity"]
     assert {"availability", "latency", "exceptions", "broker-logs"} <= results.checkers.keys()
     json.dumps(results.as_data())

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.cluster.inventory import load
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.inventory import load
+from jepsenvm.machines.power import power_of
+from jepsenvm.machines.vagrant.fitness import is_emulated, merged
+from jepsenvm.machines.vagrant.machines import parsed, trouble
 from jepsenvm.plan.config import Plan
-from jepsenvm.run.power import power_of
-from jepsenvm.vagrant.fitness import is_emulated, merged
-from jepsenvm.vagrant.machines import parsed, trouble
 
 STATUS = """1700000000,n1,metadata,provider,libvirt
 1700000000,n1,provider-name,libvirt
@@ -41,12 +41,26 @@ def test_running_vms_are_no_trouble() -> None:
     [
         ({"n1": "not_created", "n2": "not_created"}, "no VM has been created", "`vagrant up`"),
         ({"n1": "running", "n2": "shutoff"}, "n2 is shutoff", "`vagrant up n2`"),
-        ({"n1": "poweroff", "n2": "saved", "n3": "running"}, "n1 is poweroff, n2 is saved", "`vagrant up n1 n2`"),
-        ({"n1": "running", "n2": "not_created"}, "n2 is not created, and n1 is there", "vagrant provision"),
-        ({"n1": "running", "n2": "not_created", "n3": "not_created"}, "n2 n3 are not created", "vagrant destroy"),
+        (
+            {"n1": "poweroff", "n2": "saved", "n3": "running"},
+            "n1 is poweroff, n2 is saved",
+            "`vagrant up n1 n2`",
+        ),
+        (
+            {"n1": "running", "n2": "not_created"},
+            "n2 is not created, and n1 is there",
+            "vagrant provision",
+        ),
+        (
+            {"n1": "running", "n2": "not_created", "n3": "not_created"},
+            "n2 n3 are not created",
+            "vagrant destroy",
+        ),
     ],
 )
-def test_trouble_names_the_vms_and_the_way_out(states: dict[str, str], problem: str, remedy: str) -> None:
+def test_trouble_names_the_vms_and_the_way_out(
+    states: dict[str, str], problem: str, remedy: str
+) -> None:
     told = trouble(states)
     assert told is not None
     assert problem in told[0]
@@ -55,7 +69,10 @@ def test_trouble_names_the_vms_and_the_way_out(states: dict[str, str], problem: 
 
 def test_settings_override_each_other() -> None:
     files = ["box: a\nnodes: 5\n", "nodes: 4\n"]
-    assert merged(files, {"JEPSENVM_BOX": "b", "JEPSENVM_OTHER": "x", "PATH": "p"}) == {"box": "b", "nodes": 4}
+    assert merged(files, {"JEPSENVM_BOX": "b", "JEPSENVM_OTHER": "x", "PATH": "p"}) == {
+        "box": "b",
+        "nodes": 4,
+    }
 
 
 def test_emulation_is_told_by_the_processor_unless_chosen() -> None:
@@ -78,12 +95,15 @@ def test_patience_comes_from_the_inventory(tmp_path: Path) -> None:
 def test_bad_patience_is_refused(tmp_path: Path, value: str) -> None:
     path = tmp_path / "vms.yml"
     path.write_text(INVENTORY % value)
-    with pytest.raises(Refused, match="jepsenvm_patience"):
+    with pytest.raises(UsageError, match="jepsenvm_patience"):
         load(path)
 
 
 def test_a_patient_plan_has_longer_deadlines_and_the_same_faults() -> None:
     plan = Plan()
     patient = plan.patient(5)
-    assert (patient.op_timeout, patient.drain_deadline) == (5 * plan.op_timeout, 5 * plan.drain_deadline)
+    assert (patient.op_timeout, patient.drain_deadline) == (
+        5 * plan.op_timeout,
+        5 * plan.drain_deadline,
+    )
     assert (patient.fault_duration, patient.time_limit) == (plan.fault_duration, plan.time_limit)

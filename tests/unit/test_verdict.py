@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.checkers.faults import SCHEDULE, faults
+from jepsenvm.checkers.fault_intervals import attribute, fault_intervals
+from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.verdict import Result, Verdict, check, worst
-from jepsenvm.checkers.windows import DURING, HEAL, HEALED, IN_FORCE, INJECT, VIEW, attribute, windows
+from jepsenvm.history.nemesis_records import DURING, HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE, VIEW
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, Ints, from_ops
-from jepsenvm.plan.grudge import complete_grudge
+from jepsenvm.nemesis.grudge import complete_grudge
 
 V, I, U = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN  # noqa: E741 - a truth table
 
@@ -46,7 +47,10 @@ def test_a_history_cut_short_is_unknown() -> None:
 
 
 def test_an_interrupted_run_is_unknown() -> None:
-    assert check(from_ops([Op("info", "interrupt", process=NEMESIS, error="a signal")]), {}).verdict is U
+    assert (
+        check(from_ops([Op("info", "interrupt", process=NEMESIS, error="a signal")]), {}).verdict
+        is U
+    )
 
 
 FAULT = {"name": "partition-random-halves", "text": "n1 | n2 n3"}
@@ -114,7 +118,9 @@ def test_a_history_without_its_schedule_is_unknown() -> None:
 
 
 def test_a_fault_by_hand_does_not_stand_for_a_planned_one() -> None:
-    by_hand = [op if not op.data else nemesis(op.data["phase"], op.time, window=100_001) for op in good()]
+    by_hand = [
+        op if not op.data else nemesis(op.data["phase"], op.time, window=100_001) for op in good()
+    ]
     assert "only 0 of 1 planned" in judged(by_hand).reasons[0]
 
 
@@ -139,7 +145,10 @@ def test_a_loss_is_attributed_to_nodes_times_and_faults() -> None:
         "confirmed by n2 and n3 between 12.0 s and 25.0 s, 1 during fault 1 (partition-random-halves {n1 | n2 n3}); "
         "1 after fault 1 was healed"
     )
-    assert attribute(history, codes[:1]) == "confirmed by n1 between 5.0 s and 5.0 s, 1 before any fault"
+    assert (
+        attribute(history, codes[:1])
+        == "confirmed by n1 between 5.0 s and 5.0 s, 1 before any fault"
+    )
     assert attribute(history, codes[:0]) is None
 
 
@@ -159,7 +168,10 @@ CUT = {
 def circumstances(*nodes: str, cut: Any = CUT, leader: str | None = None, asked: int = 15) -> str:
     """Return how a loss is attributed of which one message was confirmed on each node during a cut."""
     phases = [(INJECT, 10), (IN_FORCE, 11), (HEAL, 18), (HEALED, 20)]
-    ops = [Op("info", "x", process=NEMESIS, time=t, data={"phase": p, "window": 1, "fault": cut}) for p, t in phases]
+    ops = [
+        Op("info", "x", process=NEMESIS, time=t, data={"phase": p, "window": 1, "fault": cut})
+        for p, t in phases
+    ]
     view = {"phase": DURING, "window": 1, "fault": cut, "proof": {"broker": {"leader": leader}}}
     history = from_ops(
         [*ops[:2], Op("info", VIEW, process=NEMESIS, time=asked, data=view)]
@@ -183,7 +195,9 @@ def circumstances(*nodes: str, cut: Any = CUT, leader: str | None = None, asked:
         (["n1"], [["n1", "n2", "n3"], ["n4"], ["n5"]], ", majority side"),
     ],
 )
-def test_a_loss_on_one_side_of_a_cut_names_the_side(nodes: list[str], groups: list[list[str]], says: str) -> None:
+def test_a_loss_on_one_side_of_a_cut_names_the_side(
+    nodes: list[str], groups: list[list[str]], says: str
+) -> None:
     everyone = [node for group in groups for node in group]
     assert circumstances(*nodes, cut={**CUT, "nodes": everyone, "grudge": complete(groups)}) == says
 
@@ -203,14 +217,20 @@ def test_a_loss_names_the_leader_that_was_seen_in_time() -> None:
 
 
 def test_what_the_brokers_see_makes_no_window() -> None:
-    view = Op("info", VIEW, process=NEMESIS, time=3, data={"phase": "before", "window": 1, "fault": FAULT, "proof": {}})
-    (window,) = windows(from_ops([view, *good()]))
+    view = Op(
+        "info",
+        VIEW,
+        process=NEMESIS,
+        time=3,
+        data={"phase": "before", "window": 1, "fault": FAULT, "proof": {}},
+    )
+    (window,) = fault_intervals(from_ops([view, *good()]))
     assert window.injected == 10
-    assert windows(from_ops([view])) == []
+    assert fault_intervals(from_ops([view])) == []
 
 
 def test_windows_are_numbered_and_timed() -> None:
-    (window,) = windows(from_ops(good()))
+    (window,) = fault_intervals(from_ops(good()))
     assert (window.injected, window.in_force, window.heal_began, window.healed) == (10, 20, 40, 50)
     assert window.proven
 
@@ -218,13 +238,15 @@ def test_windows_are_numbered_and_timed() -> None:
 def test_a_fault_is_in_force_as_soon_as_the_last_node_has_acted() -> None:
     ops = good()
     ops[2].data.update({"fired": {"n1": 12, "n2": 15}, "skew-ms": 0.1})
-    (window,) = windows(from_ops(ops))
+    (window,) = fault_intervals(from_ops(ops))
     assert (window.in_force, window.skew_ms) == (15, 0.1)
 
 
 def recovered(**data: Any) -> Verdict:
     base = {"seconds": 3.0, "deadline": 120, "restarted": [], "troubles": {}}
-    return recovery(from_ops([Op("info", "recover", process=NEMESIS, data={**base, **data})])).verdict
+    return recovery(
+        from_ops([Op("info", "recover", process=NEMESIS, data={**base, **data})])
+    ).verdict
 
 
 def test_recovery() -> None:

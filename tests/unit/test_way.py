@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.cluster.inventory import Node
-from jepsenvm.cluster.way import Tunnel, way
-from jepsenvm.errors import Refused
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.inventory import Node
+from jepsenvm.machines.ssh_route import Tunnel, way
 
 GATE = """Host gate
   HostName 192.0.2.9
@@ -26,7 +26,11 @@ Host alias
 
 
 def node(
-    *args: str, host: str = "alias", port: int | None = None, user: str | None = None, key: str | None = None
+    *args: str,
+    host: str = "alias",
+    port: int | None = None,
+    user: str | None = None,
+    key: str | None = None,
 ) -> Node:
     return Node("n1", host, port, user, key, None, None, "10.0.0.1", "10.0.0.1", 5672, args)
 
@@ -53,19 +57,37 @@ def test_a_configuration_file_is_honoured(config: str, tmp_path: Path) -> None:
 
 def test_the_inventory_wins_over_it(config: str) -> None:
     found = way(node("-F", config, "-o", "ProxyJump=none", port=22, user="root", key="/keys/id"))
-    assert (found.user, found.port, found.keys, found.agent, found.proxy) == ("root", 22, ("/keys/id",), False, None)
+    assert (found.user, found.port, found.keys, found.agent, found.proxy) == (
+        "root",
+        22,
+        ("/keys/id",),
+        False,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
-    "args", [("-J", "me@gate"), ("-Jme@gate",), ("-o", "ProxyJump=me@gate"), ("-oProxyJump me@gate",)]
+    "args",
+    [("-J", "me@gate"), ("-Jme@gate",), ("-o", "ProxyJump=me@gate"), ("-oProxyJump me@gate",)],
 )
 def test_a_jump_host_in_any_spelling(args: tuple[str, ...]) -> None:
     found = way(node("-F", "none", *args, host="2001:db8::1"))
-    assert found.proxy == ("ssh", "-o", "BatchMode=yes", "-F", "none", "-W", "[2001:db8::1]:22", "ssh://me@gate")
+    assert found.proxy == (
+        "ssh",
+        "-o",
+        "BatchMode=yes",
+        "-F",
+        "none",
+        "-W",
+        "[2001:db8::1]:22",
+        "ssh://me@gate",
+    )
 
 
 def test_a_proxy_command_gets_its_tokens() -> None:
-    found = way(node("-F", "none", "-o", "ProxyCommand=nc -x 100%% %h %p # %r", host="10.0.0.7", user="me"))
+    found = way(
+        node("-F", "none", "-o", "ProxyCommand=nc -x 100%% %h %p # %r", host="10.0.0.7", user="me")
+    )
     assert found.proxy == ("/bin/sh", "-c", "exec nc -x 100% 10.0.0.7 22 # me")
 
 
@@ -76,7 +98,9 @@ def test_unknown_keys_are_accepted_only_where_that_is_said(policy: str) -> None:
 
 
 def test_arguments_that_ssh_does_not_take_are_refused() -> None:
-    with pytest.raises(Refused, match=r"^n1: ssh does not take its arguments: .*nonsense.*; correct ansible"):
+    with pytest.raises(
+        UsageError, match=r"^n1: ssh does not take its arguments: .*nonsense.*; correct ansible"
+    ):
         way(node("-F", "none", "-o", "Nonsense=1"))
 
 

@@ -17,9 +17,9 @@ from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.plan.config import Plan
+from jepsenvm.rabbitmq.amqp import Address, Delivery
 from jepsenvm.workloads import lock
 from jepsenvm.workloads import redelivery as redelivering
-from jepsenvm.workloads.amqp import Address, Delivery
 from jepsenvm.workloads.connections import numbered
 from jepsenvm.workloads.consumers import NOT_OURS, Reader, record
 from jepsenvm.workloads.declare import arguments
@@ -30,7 +30,9 @@ from jepsenvm.workloads.workload import Context
 class Broker:
     """The far end of a session: what it was told, in order."""
 
-    address: Address = field(default_factory=lambda: Address("n1", "10.0.0.1", 5672, "user", "password"))
+    address: Address = field(
+        default_factory=lambda: Address("n1", "10.0.0.1", 5672, "user", "password")
+    )
     told: list[tuple[Any, ...]] = field(default_factory=list)
 
     def settle(self, tag: int, *, returned: bool) -> None:
@@ -52,7 +54,9 @@ def ops(made: Context, folder: Path) -> list[Op]:
 
 
 def delivery(tag: int, body: bytes | None = None, **headers: Any) -> Delivery:
-    return Delivery(tag, str(tag).encode() if body is None else body, redelivered=tag % 2 == 0, headers=headers)
+    return Delivery(
+        tag, str(tag).encode() if body is None else body, redelivered=tag % 2 == 0, headers=headers
+    )
 
 
 def test_a_process_number_is_never_given_twice() -> None:
@@ -65,7 +69,11 @@ def test_a_delivery_is_recorded_with_its_flags(tmp_path: Path) -> None:
     for one in (delivery(1), delivery(2), delivery(3, b"\xff?")):
         record(made, Broker(), 7, one)  # type: ignore[arg-type]  # all that is asked of a session here
     came = [op for op in ops(made, tmp_path) if op.type == "ok"]
-    assert [(op.value, op.process, op.node) for op in came] == [(1, 7, "n1"), (2, 7, "n1"), (NOT_OURS, 7, "n1")]
+    assert [(op.value, op.process, op.node) for op in came] == [
+        (1, 7, "n1"),
+        (2, 7, "n1"),
+        (NOT_OURS, 7, "n1"),
+    ]
     assert [op.data for op in came] == [None, {"redelivered": True}, {"body": "b'\\xff?'"}]
 
 
@@ -86,7 +94,9 @@ def test_what_a_consumer_cannot_work_with_is_given_back_and_recorded_so(tmp_path
     crashed = redelivering.settle(made, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
     assert not crashed
     assert broker.told == [("acknowledge", 1), ("return", 2), ("acknowledge", 3)]
-    assert [(op.value, (op.data or {}).get("returned")) for op in ops(made, tmp_path) if op.type == "ok"] == [
+    assert [
+        (op.value, (op.data or {}).get("returned")) for op in ops(made, tmp_path) if op.type == "ok"
+    ] == [
         (1, None),
         (100, True),
         (101, None),
@@ -126,5 +136,9 @@ def test_a_locks_number_is_how_often_it_was_delivered(headers: dict[str, int], n
 def test_arguments_are_as_the_plan_says() -> None:
     assert arguments(Plan()) == {"x-queue-type": "quorum"}
     plan = Plan(quorum_group_size=5, delivery_limit=7)
-    assert arguments(plan) == {"x-queue-type": "quorum", "x-quorum-initial-group-size": 5, "x-delivery-limit": 7}
+    assert arguments(plan) == {
+        "x-queue-type": "quorum",
+        "x-quorum-initial-group-size": 5,
+        "x-delivery-limit": 7,
+    }
     assert arguments(Plan(workload="stream", queue_type="stream")) == {"x-queue-type": "stream"}

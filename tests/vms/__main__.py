@@ -24,10 +24,26 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 JEPSENVM: Final = str(Path(sys.executable).with_name("jepsenvm"))
 
 # What an emulated VM can bear: it confirms a few dozen messages a second, and a question to the broker takes it 20 s.
-GENTLE: Final = ("--rate", "10", "--window", "5", "--quiet-before", "20", "--set", "drain-deadline=120")
+GENTLE: Final = (
+    "--rate",
+    "10",
+    "--window",
+    "5",
+    "--quiet-before",
+    "20",
+    "--set",
+    "drain-deadline=120",
+)
 
 RUNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "partition": ("--nemesis", "partition-random-halves", "--fault-duration", "40", "--time-limit", "75"),
+    "partition": (
+        "--nemesis",
+        "partition-random-halves",
+        "--fault-duration",
+        "40",
+        "--time-limit",
+        "75",
+    ),
     "kill": ("--nemesis", "kill", "--fault-duration", "30", "--time-limit", "65"),
     "netem": ("--nemesis", "delay", "--fault-duration", "30", "--time-limit", "65"),
     "clock": ("--nemesis", "clock-bump", "--fault-duration", "30", "--time-limit", "65"),
@@ -66,9 +82,17 @@ class Steps:
 
     def run(self, *argv: str, expect: int | None = 0, timeout: float = 2400) -> str:
         """Run a program as a user does, showing what it prints; return that. Raise Broken on another exit status."""
-        print(f"$ {' '.join(Path(argv[0]).name if not n else word for n, word in enumerate(argv))}", flush=True)
+        print(
+            f"$ {' '.join(Path(argv[0]).name if not n else word for n, word in enumerate(argv))}",
+            flush=True,
+        )
         with subprocess.Popen(
-            argv, cwd=ROOT, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            argv,
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         ) as program:
             lines = []
             until = time.monotonic() + timeout
@@ -95,12 +119,20 @@ def main() -> int:
     """Take all steps; print the table whatever happens."""
     arguments = argparse.ArgumentParser(prog="script/test-vms", description=__doc__)
     arguments.add_argument("--nodes", type=int, default=3, choices=range(3, 10), metavar="N")
-    arguments.add_argument("--all", action="store_true", dest="more", help="a run with a power cut as well")
+    arguments.add_argument(
+        "--all", action="store_true", dest="more", help="a run with a power cut as well"
+    )
     arguments.add_argument("--scratch", type=Path, required=True, help=argparse.SUPPRESS)
     asked = arguments.parse_args()
     hypervisor.refuse_machine_namespaces()
-    if any((ROOT / ".vagrant/machines").glob("*/*/id")) or (ROOT / "inventory/vagrant.yml").exists():
-        print("test-vms: this folder has VMs of its own; destroy them first, or use another checkout", file=sys.stderr)
+    if (
+        any((ROOT / ".vagrant/machines").glob("*/*/id"))
+        or (ROOT / "inventory/vagrant.yml").exists()
+    ):
+        print(
+            "test-vms: this folder has VMs of its own; destroy them first, or use another checkout",
+            file=sys.stderr,
+        )
         return 254
     steps = Steps(_environment(asked.scratch, asked.nodes), asked.scratch)
     try:
@@ -117,7 +149,9 @@ def main() -> int:
     return 1 if outcome.startswith("FAILED") else 0
 
 
-def _all(steps: Steps, scratch: Path, nodes: list[str], runs: Mapping[str, tuple[str, ...]]) -> None:
+def _all(
+    steps: Steps, scratch: Path, nodes: list[str], runs: Mapping[str, tuple[str, ...]]
+) -> None:
     with steps.step("libvirt, box added"):
         hypervisor.start(scratch)
         steps.run("vagrant", "--no-tty", "box", "add", "--name", BOX, str(ensure_box()))
@@ -160,7 +194,9 @@ def _all(steps: Steps, scratch: Path, nodes: list[str], runs: Mapping[str, tuple
 def _run(steps: Steps, name: str, words: tuple[str, ...], remark: Callable[[str], None]) -> None:
     """Run one experiment; its verdict must be valid, which also says that its fault was proven to bite."""
     store = steps.log / "store"
-    said = steps.run(JEPSENVM, "run", "--name", name, "--store", str(store), *GENTLE, *words, expect=None)
+    said = steps.run(
+        JEPSENVM, "run", "--name", name, "--store", str(store), *GENTLE, *words, expect=None
+    )
     verdict = re.findall(r"^ *[\d.]+ +((?:VALID|INVALID|UNKNOWN)\b.*)", said, re.MULTILINE)
     if not verdict:
         raise Broken(f"no verdict: {_last(said)}")
@@ -170,7 +206,9 @@ def _run(steps: Steps, name: str, words: tuple[str, ...], remark: Callable[[str]
 
 
 def _why(store: Path) -> str:
-    results: dict[str, Any] = json.loads((store / "latest/results.json").read_text(encoding="utf-8"))
+    results: dict[str, Any] = json.loads(
+        (store / "latest/results.json").read_text(encoding="utf-8")
+    )
     return json.dumps(results)[:2000]
 
 
@@ -207,11 +245,17 @@ def _recap(said: str, nodes: int) -> str:
 
 def _nothing_left(remark: Callable[[str], None]) -> None:
     base = f"{BOX.replace('/', '-VAGRANTSLASH-')}_vagrant_box_image"
-    left = [thing for thing in hypervisor.left() if base not in thing and thing not in ("default", "vagrant-libvirt")]
+    left = [
+        thing
+        for thing in hypervisor.left()
+        if base not in thing and thing not in ("default", "vagrant-libvirt")
+    ]
     left += [str(path) for path in (ROOT / ".vagrant/machines").glob("*/*/id")]
     left += [str(path) for path in (ROOT / "inventory").glob("vagrant.yml")]
     left += [str(path) for path in (ROOT / "inventory/.jepsenvm").glob("vagrant*")]
-    qemu = subprocess.run(["pgrep", "-f", "qemu-system"], capture_output=True, text=True, check=False).stdout.split()
+    qemu = subprocess.run(
+        ["pgrep", "-f", "qemu-system"], capture_output=True, text=True, check=False
+    ).stdout.split()
     if left or qemu:
         raise Broken(f"left: {left} {qemu}")
     remark("no VM, disk, network, process, inventory or secret")
@@ -220,7 +264,11 @@ def _nothing_left(remark: Callable[[str], None]) -> None:
 def _environment(scratch: Path, nodes: int) -> dict[str, str]:
     chosen = {"BOX": BOX, "NODES": str(nodes), "MEMORY": "512", "APT_UPDATE": "false"}
     return {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("JEPSENVM_", "VAGRANT_"))},
+        **{
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("JEPSENVM_", "VAGRANT_"))
+        },
         **{f"JEPSENVM_{key}": value for key, value in chosen.items()},
         "VAGRANT_HOME": str(scratch / "vagrant"),
         "VAGRANT_DEFAULT_PROVIDER": "libvirt",

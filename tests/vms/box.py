@@ -12,13 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from jepsenvm.lab.suites import mirror_for
-from jepsenvm.lab.topology import CACHE
+from jepsenvm.machines.lab.suites import mirror_for
+from jepsenvm.machines.lab.topology import CACHE
 
 SUITE: Final = "bookworm"
 BOXES: Final = CACHE / "vms"
 VIRTUAL_SIZE_GIB: Final = 4
-PROGRAMS: Final = ("mmdebstrap", "truncate", "mkfs.ext4", "mount", "extlinux", "umount", "qemu-img", "tar")
+PROGRAMS: Final = (
+    "mmdebstrap",
+    "truncate",
+    "mkfs.ext4",
+    "mount",
+    "extlinux",
+    "umount",
+    "qemu-img",
+    "tar",
+)
 
 PACKAGES: Final = (
     "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,initramfs-tools,extlinux,ifupdown,isc-dhcp-client,openssh-server,"
@@ -51,12 +60,16 @@ WantedBy=multi-user.target
 """
 
 # The key that every new box has, and that Vagrant replaces by one of the VM's own.
-INSECURE_KEY: Final = "puts Gem::Specification.find_by_name('vagrant').gem_dir + '/keys/vagrant.pub'"
+INSECURE_KEY: Final = (
+    "puts Gem::Specification.find_by_name('vagrant').gem_dir + '/keys/vagrant.pub'"
+)
 
 
 def ensure_box() -> Path:
     """Return the box, built now if this recipe has not been."""
-    recipe = hashlib.sha256(json.dumps([PACKAGES, EXTLINUX, VIRTUAL_SIZE_GIB, hooks()]).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(
+        json.dumps([PACKAGES, EXTLINUX, VIRTUAL_SIZE_GIB, hooks()]).encode()
+    ).hexdigest()[:12]
     box = BOXES / f"{SUITE}-{recipe}.box"
     if not box.exists():
         BOXES.mkdir(parents=True, exist_ok=True)
@@ -98,10 +111,25 @@ def _build(scratch: Path, box: Path) -> None:
     root, disk = scratch / "root", scratch / "disk.raw"
     mirror = mirror_for(SUITE)
     _run(
-        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ),
         *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}"),
         *("--dpkgopt=force-unsafe-io", *(f"--customize-hook={hook}" for hook in hooks())),
-        *("--skip=cleanup/apt/lists,cleanup/apt/cache", SUITE, str(root), *((mirror,) if mirror else ())),
+        *(
+            "--skip=cleanup/apt/lists,cleanup/apt/cache",
+            SUITE,
+            str(root),
+            *((mirror,) if mirror else ()),
+        ),
     )
     root.chmod(0o755)
     (root / "boot/extlinux").mkdir(parents=True)
@@ -114,7 +142,16 @@ def _build(scratch: Path, box: Path) -> None:
     metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": VIRTUAL_SIZE_GIB}
     (scratch / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     (scratch / "Vagrantfile").write_text('Vagrant.configure("2") {}\n', encoding="utf-8")
-    _run("tar", "-C", str(scratch), "-cf", str(scratch / "box"), "metadata.json", "Vagrantfile", "box.img")
+    _run(
+        "tar",
+        "-C",
+        str(scratch),
+        "-cf",
+        str(scratch / "box"),
+        "metadata.json",
+        "Vagrantfile",
+        "box.img",
+    )
     (scratch / "box").rename(box)
 
 
@@ -133,7 +170,9 @@ def _run(*argv: str) -> None:
     status = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, env=environment).returncode
     if status != 0:
         program = next(word for word in argv if word in PROGRAMS)
-        raise SystemExit(f"test-vms: the box could not be built: {program} exited {status} (its reason is above)")
+        raise SystemExit(
+            f"test-vms: the box could not be built: {program} exited {status} (its reason is above)"
+        )
 
 
 def _said(*argv: str) -> str:

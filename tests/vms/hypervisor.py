@@ -13,7 +13,14 @@ CONFIGURATION: Final = Path("/etc/libvirt")
 STATE: Final = (
     *map(
         Path,
-        ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt", "/var/lib/jepsenvm", "/run"),
+        (
+            "/etc/libvirt",
+            "/var/lib/libvirt",
+            "/var/log/libvirt",
+            "/var/cache/libvirt",
+            "/var/lib/jepsenvm",
+            "/run",
+        ),
     ),
 )
 
@@ -51,7 +58,9 @@ def start(scratch: Path) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for daemon in ("virtlogd", "libvirtd"):
         subprocess.run(["nice", "-n", "10", f"/usr/sbin/{daemon}", "-d"], check=True)
-    subprocess.run(["virsh", "-c", "qemu:///system", "version"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["virsh", "-c", "qemu:///system", "version"], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def left() -> list[str]:
@@ -64,5 +73,7 @@ def left() -> list[str]:
 
 
 def _virsh(*words: str) -> list[str]:
-    done = subprocess.run(["virsh", "-c", "qemu:///system", *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["virsh", "-c", "qemu:///system", *words], check=True, capture_output=True, text=True
+    )
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]

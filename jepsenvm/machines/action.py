@@ -1,0 +1,33 @@
+"""Actions: processes that a host starts before a fault's instant and that act at that instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+STATE_DIR: Final = "/run/jepsenvm"
+"""Where a host keeps what healing needs to know. A reboot removes it together with the faults."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A process that a host starts early and that acts once it has read its standard input to the end."""
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+    program: str | None = None
+    """A program of ``machines.remote``; python3 runs it with ``argv`` as its arguments.
+
+    None if ``argv`` is the command itself.
+    """
+
+
+def shell(script: str, *, ahead: str = "") -> Action:
+    """Return the action that runs a shell script; a command that fails ends the script.
+
+    ``ahead`` is a script that runs before the instant, as preparation.
+    """
+    # Neither script may read the standard input. A slow rabbitmqctl would consume the script that
+    # arrives there.
+    prepared = f"{{\n{ahead}\n}} </dev/null\n" if ahead else ""
+    return Action(("/bin/sh", "-ec", f'{prepared}eval "$(cat)" </dev/null'), script)

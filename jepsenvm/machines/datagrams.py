@@ -1,0 +1,58 @@
+"""The datagrams between all nodes: what the network loses, doubles, reorders, delays and slows."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jepsenvm.machines.facts import Facts
+from jepsenvm.machines.ssh import Fleet
+
+PORT: Final = 25673
+"""Beside RabbitMQ's own ports, and not one of them."""
+
+LEAD_S: Final = 1.0
+"""So far ahead of the first datagram the nodes are told."""
+
+
+def datagrams(
+    fleet: Fleet,
+    facts: Mapping[str, Facts],
+    *,
+    count: int = 50,
+    every_ms: float = 20,
+    size: int = 64,
+    linger_s: float = 2.0,
+) -> dict[str, Any]:
+    """Let all nodes send each other datagrams; return each node's answer (see ``onnode.datagrams``), None if it failed.
+
+    ``linger_s`` is waited for what is late only while something is missing.
+    """
+    linger_s *= fleet.patience
+    lead = LEAD_S * fleet.patience
+    run = secrets.randbits(32)
+    at = time.time() + lead
+    timeout = lead + count * every_ms / 1000 + linger_s + 15
+
+    def exchange(node: str) -> Any:
+        order = {
+            "at": at + facts[node].clock_offset,
+            "run": run,
+            "peers": {
+                name: peer.global_addresses[0] for name, peer in facts.items() if name != node
+            },
+            "self": node,
+            "port": PORT,
+            "count": count,
+            "every-ms": every_ms,
+            "size": size,
+            "linger-s": linger_s,
+        }
+        return fleet.python(node, "datagrams", order, timeout=timeout)
+
+    answers = fleet.each_or_error(exchange, list(facts))
+    return {
+        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
+    }

@@ -1,0 +1,168 @@
+"""The base that all hosts of a suite share: a small Linux with RabbitMQ's packages downloaded, not installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.machines.lab.command import last_line
+from jepsenvm.machines.lab.mounts import remove_tree
+from jepsenvm.machines.lab.suites import distribution_of, mirror_for
+from jepsenvm.machines.lab.topology import CACHE, USER, USER_ID
+
+RECIPE_VERSION = 1
+
+PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iptables,iproute2,sudo,ca-certificates,procps"
+
+# Ansible installs these itself, on each host, from the host's own apt cache
+DOWNLOADED = ("rabbitmq-server",)
+
+# Units that only cost time in a container, and timers that would fight Ansible for apt's lock
+MASKED = (
+    "apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer dpkg-db-backup.timer "
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer motd-news.timer getty.target console-getty.service "
+    "systemd-timesyncd.service systemd-networkd.service systemd-networkd.socket systemd-resolved.service"
+)
+
+# Shell lines that mmdebstrap runs with $1 = the new root
+HOOKS = (
+    f'chroot "$1" useradd --create-home --shell /bin/bash --uid {USER_ID} --user-group {USER}',
+    f'echo "{USER} ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/{USER}"',
+    f'chmod 0440 "$1/etc/sudoers.d/{USER}"',
+    f'chroot "$1" systemctl mask {MASKED}',
+    # boot would lock everyone but root out until late, by which time sshd has long answered
+    'ln -s /dev/null "$1/etc/tmpfiles.d/systemd-nologin.conf"',
+    # every host gets a key of its own
+    'rm -f "$1"/etc/ssh/ssh_host_*',
+    r"""printf 'UseDNS no\nPasswordAuthentication no\nMaxStartups 200\nMaxSessions 100\n' """
+    """> "$1/etc/ssh/sshd_config.d/jepsenvm.conf\"""",
+    'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get clean',
+    'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only '
+    + " ".join(DOWNLOADED),
+)
+
+PATIENCE = 15 * 60
+
+KEYRINGS = {"debian": "debian-archive-keyring", "ubuntu": "ubuntu-keyring"}
+
+UNTRUSTED = (
+    "NO_PUBKEY",
+    "EXPKEYSIG",
+    "KEYEXPIRED",
+    "REVKEYSIG",
+    "GPG error",
+    "is not signed",
+    "signatures were invalid",
+)
+
+
+def base_path(suite: str) -> Path:
+    """Where the base of that suite, made by this recipe, is or will be."""
+    recipe = json.dumps([RECIPE_VERSION, PACKAGES, HOOKS])
+    return CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def ensure_base(suite: str, say: Callable[[str], None]) -> Path:
+    """The folder of that suite's base, built now if no earlier lab has built it."""
+    base = base_path(suite)
+    if not base.is_dir():
+        _build(suite, base, say)
+        for old in CACHE.glob(f"{suite}-*"):
+            if old != base:
+                remove_tree(old)
+    return base
+
+
+def discard_half_built() -> None:
+    """Remove what a build that was killed left in the cache."""
+    for half in CACHE.glob("building-*"):
+        remove_tree(half)
+
+
+def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
+    """The command that builds a base, in namespaces that die with us together with its mounts and processes."""
+    contained = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ]
+    argv = [
+        *contained,
+        "--mount-proc",
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={PACKAGES}",
+    ]
+    # an old suite's Release file is past its date, and stays as true as its signature
+    argv += ['--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=force-unsafe-io"]
+    argv += [f"--customize-hook={hook}" for hook in HOOKS]
+    argv += ["--skip=cleanup/apt/lists,cleanup/apt/cache", suite, str(root)]
+    return [*argv, mirror] if mirror else argv
+
+
+def _build(suite: str, base: Path, say: Callable[[str], None]) -> None:
+    discard_half_built()
+    half = CACHE / f"building-{base.name}"
+    half.mkdir()
+    log = CACHE / f"{suite}.build.log"
+    argv = build_argv(suite, half / "root", mirror_for(suite))
+    try:
+        with log.open("wb") as output:
+            status = _watch(argv, output.fileno(), f"building the {suite} base ...", say)
+        if status != 0:
+            raise build_error(suite, log.read_text(errors="replace"), log, status)
+        # mmdebstrap makes its folder for root alone, and a host's root must be open to its users
+        (half / "root").chmod(0o755)
+        (half / "root").rename(base)
+    finally:
+        remove_tree(half)
+
+
+def _watch(argv: list[str], output: int, what: str, say: Callable[[str], None]) -> int:
+    started = time.monotonic()
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+    ) as build:
+        try:
+            say(what)
+            while (spent := time.monotonic() - started) < PATIENCE:
+                try:
+                    return build.wait(timeout=5)
+                except subprocess.TimeoutExpired:
+                    say(f"{what} {spent + 5:.0f} s")
+        finally:
+            build.kill()
+    raise RunError(
+        f"{what} has not ended after {PATIENCE} s", remedy="is the package mirror reachable?"
+    )
+
+
+def build_error(suite: str, output: str, log: Path, status: int) -> RunError | UsageError:
+    """What went wrong in a build, in one line, from its output."""
+    if any(sign in output for sign in UNTRUSTED):
+        return UsageError(
+            f"this machine's keyring cannot verify the packages of {suite} (see {log})",
+            remedy=f"install a newer {KEYRINGS[distribution_of(suite)]}, or choose an older suite",
+        )
+    # mmdebstrap's own last error only says that apt failed; apt's first one says why
+    errors = [line for line in output.splitlines() if line.startswith("E:")]
+    reason = errors[0] if errors else last_line(output)
+    return RunError(
+        f"building the {suite} base failed: {reason}",
+        command="mmdebstrap",
+        status=status,
+        remedy=f"see {log}; is the package mirror reachable?",
+    )

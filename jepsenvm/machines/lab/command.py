@@ -1,0 +1,34 @@
+"""Run one program to its end on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+
+from jepsenvm.errors import CommandError
+
+
+def run(argv: Sequence[str], *, timeout: float = 60) -> str:
+    """Return what the program printed, or raise CommandFailed with its status and last line of stderr."""
+    command = shlex.join(argv)
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise CommandError(f"no end after {timeout:.0f} s: `{command}`") from late
+    if done.returncode != 0:
+        raise CommandError(last_line(done.stderr), command=command, status=done.returncode)
+    return done.stdout
+
+
+def last_line(text: str) -> str:
+    """The last line of a program's output that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

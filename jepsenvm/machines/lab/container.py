@@ -1,0 +1,203 @@
+"""One running host: a systemd-nspawn container that is started, found, and cut off like from its power.
+
+Nothing is remembered about a running container. The kernel knows: its supervisor is the systemd-nspawn
+process whose command line names our machine and our folder, and its inside is every process with the
+host's root directory or in its network namespace. So whatever a crash left is found the same way as what
+we started ourselves. The inside has to be ended too: it outlives a supervisor that gets SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jepsenvm.errors import CommandError, RunError
+from jepsenvm.machines.lab import cgroups
+from jepsenvm.machines.lab.command import last_line, run
+from jepsenvm.machines.lab.mounts import mounts_under, remove_tree
+from jepsenvm.machines.lab.topology import NAMESPACES, LabHost
+
+BOOT_PATIENCE = 90.0
+
+
+def prepare(host: LabHost) -> None:
+    """Make a host's folders and the files that tell it who it is."""
+    for folder in (host.upper / "etc", host.work, host.root):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    host.folder.chmod(0o700)
+    # its own name must resolve before Ansible names all hosts: sudo asks for it
+    (host.upper / "etc/hosts").write_text(
+        f"127.0.0.1 localhost\n::1 localhost\n{host.address} {host.name}\n"
+    )
+    (host.upper / "etc/hostname").write_text(f"{host.name}\n")
+    (host.upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+
+
+def start(host: LabHost, base: Path) -> None:
+    """Power a host on, over the base and over what it wrote before; don't wait for it to boot."""
+    if not mounts_under(host.root):
+        layers = f"lowerdir={base},upperdir={host.upper},workdir={host.work}"
+        run(["mount", "-t", "overlay", "-o", layers, host.machine, str(host.root)])
+    with host.console.open("ab") as console:
+        status = subprocess.run(
+            cgroups.enclosed(host, nspawn_argv(host)),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            check=False,
+        ).returncode
+    if status != 0:
+        raise CommandError(
+            last_words(host), node=host.name, command="systemd-nspawn", status=status
+        )
+
+
+def nspawn_argv(host: LabHost) -> list[str]:
+    """The container's command line, by which it is found again."""
+    return [
+        "systemd-nspawn",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--settings=no",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        f"--directory={host.root}",
+        f"--machine={host.machine}",
+        f"--hostname={host.name}",
+        f"--network-namespace-path={NAMESPACES / host.machine}",
+        # what a Debian machine boots with; a broker with many clients needs it
+        "--rlimit=RLIMIT_NOFILE=1024:524288",
+        # iptables and tc inside need both
+        "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
+    ]
+
+
+def supervisor(host: LabHost) -> int | None:
+    """The process id of a host's systemd-nspawn, or None when the host is off."""
+    return next((pid for pid in _processes() if _is_supervisor(pid, host)), None)
+
+
+def cut(host: LabHost, patience: float = 15) -> None:
+    """End every process of a host at once, as if its power was cut; what it wrote stays."""
+    root, network = _identity(host.root), _identity(NAMESPACES / host.machine)
+
+    def belongs(pid: int) -> bool:
+        return (
+            _is_supervisor(pid, host)
+            or (root is not None and _identity(Path(f"/proc/{pid}/root")) == root)
+            or (network is not None and _identity(Path(f"/proc/{pid}/ns/net")) == network)
+        )
+
+    deadline = time.monotonic() + patience
+    while left := [pid for pid in _processes() if belongs(pid)]:
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"process {left[0]} survives SIGKILL", node=host.name, remedy="restart this machine"
+            )
+        for pid in left:
+            _kill(pid, belongs)
+        time.sleep(0.02)
+    cgroups.remove(host)
+    _forget(host, root)
+
+
+def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
+    """Whether the host's sshd greets us."""
+    try:
+        with socket.create_connection((host.address, 22), timeout=timeout) as connection:
+            connection.settimeout(timeout)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def wait_until_ready(
+    hosts: list[LabHost], say: Callable[[str], None], patience: float = BOOT_PATIENCE
+) -> None:
+    """Wait until every host's sshd answers; name the first that doesn't, with its last words."""
+    started = last_said = time.monotonic()
+    waiting = list(hosts)
+    while waiting := [host for host in waiting if not answers_ssh(host)]:
+        now = time.monotonic()
+        for host in waiting:
+            if now - started > patience:
+                raise _not_ready(host, f"no answer from sshd {patience:.0f} s after power-on")
+            if now - started > 3 and supervisor(host) is None:
+                raise _not_ready(host, "it went off while it booted")
+        if now - last_said > 5:
+            last_said = now
+            say(
+                f"waiting for {', '.join(h.name for h in waiting)} to boot ... {now - started:.0f} s"
+            )
+        time.sleep(0.1)
+
+
+def last_words(host: LabHost) -> str:
+    """The last line on a host's console."""
+    return (
+        last_line(host.console.read_text(errors="replace"))
+        if host.console.exists()
+        else "its console is empty"
+    )
+
+
+def _not_ready(host: LabHost, what: str) -> RunError:
+    return RunError(
+        f"{what}; its console ({host.console}) ends with: {last_words(host)}",
+        node=host.name,
+        remedy="run `jepsenvm lab down` and try again",
+    )
+
+
+def _processes() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208 - half the cost
+
+
+def _is_supervisor(pid: int, host: LabHost) -> bool:
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    ours = {f"--directory={host.root}".encode(), f"--machine={host.machine}".encode()}
+    return Path(os.fsdecode(argv[0])).name == "systemd-nspawn" and ours <= set(argv)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _forget(host: LabHost, root: tuple[int, int] | None) -> None:
+    # what systemd-nspawn itself would have removed, had it ended by itself; the sockets' folder is newer versions'
+    traces = Path("/run/systemd/nspawn")
+    if root:
+        (traces / "locks" / f"inode-{root[0]}:{root[1]}").unlink(missing_ok=True)
+    for folder in (traces / "propagate" / host.machine, traces / "unix-export" / host.machine):
+        remove_tree(folder)
+
+
+def _kill(pid: int, belongs: Callable[[int], bool]) -> None:
+    # the descriptor holds on to this very process, so that a number used again is never killed
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if belongs(pid):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(process)

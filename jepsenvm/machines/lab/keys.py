@@ -1,0 +1,68 @@
+"""SSH keys: one for the lab's user, one for each host, so that known_hosts is true before a host first boots."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jepsenvm.machines.lab.command import run
+from jepsenvm.machines.lab.topology import KEY, KNOWN_HOSTS, USER, USER_ID, LabHost
+
+HOST_KEY = Path("etc/ssh/ssh_host_ed25519_key")
+
+
+def make_keys(hosts: list[LabHost]) -> None:
+    """Generate the lab's key and every host's, let the lab's key in on every host, and write known_hosts."""
+    _generate(KEY, "jepsenvm lab")
+    for host in hosts:
+        key = host.upper / HOST_KEY
+        # these two lie over the base's own, so they carry the modes that the base's have
+        key.parent.mkdir(parents=True, mode=0o755)
+        (host.upper / "etc").chmod(0o755)
+        _generate(key, host.machine)
+        _let_in(host, _public(KEY))
+    KNOWN_HOSTS.write_text("".join(known_hosts_line(h, _public(h.upper / HOST_KEY)) for h in hosts))
+    KNOWN_HOSTS.chmod(0o600)
+
+
+def known_hosts_line(host: LabHost, public_key: str) -> str:
+    """The line of known_hosts that vouches for a host by each of its addresses and names."""
+    kind, material = public_key.split()[:2]
+    return f"{host.address},{host.address6},{host.name} {kind} {material}\n"
+
+
+def ssh_argv(node: LabHost, command: list[str]) -> list[str]:
+    """The ssh command line that reaches a host of the lab, checking its host key and never asking."""
+    options = {
+        "UserKnownHostsFile": str(KNOWN_HOSTS),
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "BatchMode": "yes",
+        "ConnectTimeout": "10",
+        "LogLevel": "ERROR",
+    }
+    # -F none: the settings of whoever runs this must not change how the lab is reached
+    argv = ["ssh", "-F", "none", "-i", str(KEY)]
+    for name, value in options.items():
+        argv += ["-o", f"{name}={value}"]
+    return [*argv, f"{USER}@{node.address}", *(["--", *command] if command else [])]
+
+
+def _generate(path: Path, comment: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
+
+
+def _public(key: Path) -> str:
+    return key.with_name(f"{key.name}.pub").read_text()
+
+
+def _let_in(host: LabHost, public_key: str) -> None:
+    folder = host.upper / "home" / USER / ".ssh"
+    folder.mkdir(parents=True, mode=0o700)
+    authorized = folder / "authorized_keys"
+    authorized.write_text(public_key)
+    authorized.chmod(0o600)
+    for place in (folder.parent, folder, authorized):
+        os.chown(place, USER_ID, USER_ID)
+    folder.parent.parent.chmod(0o755)

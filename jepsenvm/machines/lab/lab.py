@@ -1,0 +1,205 @@
+"""The lab as a whole: brought up, taken down, looked at, and its hosts' power cut and restored."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.lab import container, inventory, keys, network
+from jepsenvm.machines.lab.base import discard_half_built, ensure_base
+from jepsenvm.machines.lab.machine import (
+    one_at_a_time,
+    require_disk_space,
+    require_free_subnet,
+    require_programs,
+    require_root,
+)
+from jepsenvm.machines.lab.mounts import remove_tree
+from jepsenvm.machines.lab.suites import distribution_of
+from jepsenvm.machines.lab.topology import (
+    INVENTORY,
+    LAB,
+    MOST_HOSTS,
+    STATE,
+    LabHost,
+    every_possible_host,
+    host_named,
+    hosts,
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a finished `up` made; as it is written last, a lab without it is one that an `up` never finished."""
+
+    suite: str
+    nodes: int
+    base: str
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """How one host of the lab is."""
+
+    name: str
+    address: str
+    pid: int | None
+    running: bool
+    ssh: bool
+
+
+def up(nodes: int = 5, suite: str = "bookworm", say: Say = print) -> Path:
+    """Bring the lab up, or complete it when it is up already; return its inventory's path."""
+    distribution_of(suite)
+    if not 1 <= nodes <= MOST_HOSTS:
+        raise UsageError(f"the lab cannot have {nodes} hosts", remedy=f"choose 1 to {MOST_HOSTS}")
+    require_root()
+    require_programs()
+    with one_at_a_time(say):
+        state = _state()
+        if state is None:
+            _create(nodes, suite, say)
+        else:
+            _complete(state, nodes, suite, say)
+    return INVENTORY
+
+
+def down(say: Say = print) -> None:
+    """Remove all of the lab but the cached base, whatever state it is in."""
+    require_root()
+    with one_at_a_time(say):
+        if LAB.exists():
+            say("taking the lab down ...")
+        _discard()
+
+
+def status() -> list[HostStatus]:
+    """How each host of the lab is; empty when the lab is down."""
+    require_root()
+    found = []
+    for host in _hosts_of(_state()):
+        pid = container.supervisor(host)
+        ssh = pid is not None and container.answers_ssh(host)
+        found.append(HostStatus(host.name, host.address, pid, pid is not None, ssh))
+    return found
+
+
+def is_up() -> bool:
+    """Whether the lab exists and every host of it runs."""
+    found = status()
+    return bool(found) and all(host.running for host in found)
+
+
+def inventory_path() -> Path:
+    """Where the inventory is while the lab is up."""
+    return INVENTORY
+
+
+def ssh_argv(node: str, command: list[str]) -> list[str]:
+    """The command line that runs a command on a host of the lab, or a shell when there is no command.
+
+    As with ssh itself, the words are joined with blanks and read by the host's shell.
+    """
+    return keys.ssh_argv(_host(node), command)
+
+
+def power_cut(node: str) -> None:
+    """End all of a host at once; what it wrote to its disk stays."""
+    container.cut(_host(node))
+
+
+def power_on(node: str, say: Say = print) -> None:
+    """Boot a host whose power was cut, and wait until it answers."""
+    host, state = _host(node), _existing()
+    with one_at_a_time(say):
+        _boot([host], Path(state.base), say)
+
+
+def _create(nodes: int, suite: str, say: Say) -> None:
+    if LAB.exists():
+        say("clearing away a lab that was never finished ...")
+    _discard()
+    require_disk_space()
+    require_free_subnet()
+    started = time.monotonic()
+    base = ensure_base(suite, say)
+    members = hosts(nodes)
+    LAB.mkdir(parents=True)
+    LAB.chmod(0o700)
+    for host in members:
+        container.prepare(host)
+    keys.make_keys(members)
+    network.create(members)
+    _boot(members, base, say)
+    inventory.write(members, suite)
+    _remember(State(suite, nodes, str(base)))
+    say(f"the lab is up: {nodes} hosts of {suite}, {time.monotonic() - started:.0f} s")
+
+
+def _complete(state: State, nodes: int, suite: str, say: Say) -> None:
+    if (state.suite, state.nodes) != (suite, nodes):
+        raise UsageError(
+            f"a lab of {state.nodes} hosts of {state.suite} is up, and you asked for {nodes} of {suite}",
+            remedy="take it down first with `jepsenvm lab down`",
+        )
+    members = hosts(nodes)
+    if not network.is_whole(members):
+        # this machine was restarted, or somebody removed a part: no host can run without its network
+        for host in members:
+            container.cut(host)
+        network.remove()
+        network.create(members)
+    _boot(members, Path(state.base), say)
+    say(f"the lab is up: {nodes} hosts of {suite}")
+
+
+def _boot(members: list[LabHost], base: Path, say: Say) -> None:
+    missing = [host for host in members if container.supervisor(host) is None]
+    if missing:
+        say(f"powering on {', '.join(host.name for host in missing)} ...")
+    for host in missing:
+        container.start(host, base)
+    container.wait_until_ready(members, say)
+
+
+def _discard() -> None:
+    for host in every_possible_host():
+        container.cut(host)
+    remove_tree(LAB)
+    # whoever mounted a disk of their own there keeps it
+    if LAB.parent.exists() and not LAB.parent.is_mount() and not any(LAB.parent.iterdir()):
+        LAB.parent.rmdir()
+    network.remove()
+    discard_half_built()
+
+
+def _state() -> State | None:
+    return State(**json.loads(STATE.read_text())) if STATE.exists() else None
+
+
+def _remember(state: State) -> None:
+    half = STATE.with_suffix(".new")
+    half.write_text(json.dumps(asdict(state)))
+    half.rename(STATE)
+
+
+def _existing() -> State:
+    state = _state()
+    if state is None:
+        raise UsageError("the lab is down", remedy="bring it up with `jepsenvm lab up`")
+    return state
+
+
+def _hosts_of(state: State | None) -> list[LabHost]:
+    return hosts(state.nodes) if state else []
+
+
+def _host(node: str) -> LabHost:
+    require_root()
+    return host_named(node, _hosts_of(_existing()))

@@ -1,0 +1,107 @@
+"""Whether this machine can hold the lab, and the lock that lets one lab command at a time change it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.lab.command import run
+from jepsenvm.machines.lab.topology import CACHE, CONTROLLER, LAB, SUBNET
+
+PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "mount": "mount",
+    "setpriv": "util-linux",
+    "setsid": "util-linux",
+    "unshare": "util-linux",
+}
+
+LEAST_FREE_BYTES = 3 * 10**9
+
+
+def require_root() -> None:
+    """Refuse anyone but root: namespaces, mounts and the lab's key are root's."""
+    if os.geteuid() != 0:
+        raise UsageError("the lab needs root", remedy="run the same command with sudo")
+
+
+def require_programs() -> None:
+    """Refuse a machine that lacks a program the lab is made with."""
+    missing = sorted(
+        {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    )
+    if missing:
+        raise UsageError(
+            f"this machine lacks {', '.join(missing)}",
+            remedy=f"run `apt-get install -y {' '.join(missing)}`",
+        )
+
+
+def require_disk_space() -> None:
+    """Refuse a machine without the disk space for a lab."""
+    for folder in (CACHE, LAB):
+        free = shutil.disk_usage(_nearest_existing(folder)).free
+        if free < LEAST_FREE_BYTES:
+            raise UsageError(
+                f"{folder} has {free / 10**9:.1f} GB of disk space left, and the lab needs 3 GB",
+                remedy="free some space there",
+            )
+
+
+def require_free_subnet() -> None:
+    """Refuse to hide another network of this machine behind the lab's."""
+    addresses = json.loads(run(["ip", "-j", "-4", "address"]))
+    routes = json.loads(run(["ip", "-j", "-4", "route"]))
+    other = subnet_user(addresses, routes, SUBNET)
+    if other:
+        raise UsageError(
+            f"the lab's subnet {SUBNET} is already used by {other} on this machine",
+            remedy=f"take that network down first (`ip link set {other} down`)",
+        )
+
+
+def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) -> str | None:
+    """The interface, other than ours, with an address in the subnet or a route at least as specific."""
+    for interface in addresses:
+        for info in interface["addr_info"]:
+            if interface["ifname"] != CONTROLLER and ip_address(info["local"]) in subnet:
+                return str(interface["ifname"])
+    for route in routes:
+        if route["dst"] == "default" or route.get("dev", CONTROLLER) == CONTROLLER:
+            continue
+        target = ip_network(route["dst"], strict=False)
+        if isinstance(target, IPv4Network) and target.subnet_of(subnet):
+            return str(route["dev"])
+    return None
+
+
+@contextmanager
+def one_at_a_time(say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lab's lock, which is a flock on the cache folder since that outlives every lab."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another lab command to end ...")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())

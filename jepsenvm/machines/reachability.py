@@ -1,0 +1,73 @@
+"""Reachability: which nodes can exchange packets, as a matrix that was measured or a grudge that was planned.
+
+"Grudge" is Jepsen's word (``jepsen.nemesis``): it maps a node to the set of nodes whose packets it drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+Matrix = Mapping[str, Mapping[str, bool | None]]
+"""from -> to -> whether packets pass; None where the probe failed."""
+
+Grudge = Mapping[str, frozenset[str]]
+Groups = tuple[tuple[str, ...], ...]
+
+
+def pairs(matrix: Matrix) -> Iterator[tuple[str, str, bool | None]]:
+    """Yield (from, to, whether packets pass) for each ordered pair of different nodes."""
+    for source, row in matrix.items():
+        for target, passes in row.items():
+            if source != target:
+                yield source, target, passes
+
+
+def cut_pairs(grudge: Grudge) -> frozenset[tuple[str, str]]:
+    """Return the ordered pairs (from, to) of nodes that a grudge keeps from talking to each other.
+
+    A connection needs both directions. A pair is cut when either node drops the other's packets.
+    """
+    dropped = {(source, node) for node, sources in grudge.items() for source in sources}
+    return frozenset(dropped | {(target, source) for source, target in dropped})
+
+
+def one_way_pairs(grudge: Grudge) -> frozenset[tuple[str, str]]:
+    """Return the ordered pairs (from, to) of which a grudge cuts this direction only."""
+    dropped = {(source, node) for node, sources in grudge.items() for source in sources}
+    return frozenset(
+        (source, target) for source, target in dropped if (target, source) not in dropped
+    )
+
+
+def components(nodes: Iterable[str], cut: Collection[tuple[str, str]]) -> Groups:
+    """Return the groups of nodes that are connected with each other, directly or through other nodes."""
+    left, groups = set(nodes), []
+    while left:
+        group: set[str] = set()
+        joining = {min(left)}
+        while joining:
+            group |= joining
+            joining = {
+                node
+                for node in left - group
+                if any((node, member) not in cut for member in joining)
+            }
+        groups.append(group)
+        left -= group
+    return sorted_groups(*map(tuple, groups))
+
+
+def majority(count: int) -> int:
+    """Return the smallest number of nodes that is a majority of ``count`` nodes."""
+    return count // 2 + 1
+
+
+def leaves_a_majority(grudge: Grudge, nodes: Collection[str]) -> bool:
+    """Return whether a majority of the nodes can still talk to each other under a grudge."""
+    groups = components(nodes, cut_pairs(grudge))
+    return any(len(group) >= majority(len(nodes)) for group in groups)
+
+
+def sorted_groups(*groups: Sequence[str]) -> Groups:
+    """Return the groups with the nodes of each in order."""
+    return tuple(tuple(sorted(group)) for group in groups)

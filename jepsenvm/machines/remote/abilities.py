@@ -1,0 +1,123 @@
+"""Say which kinds of fault this node can make; each is tried on things of its own, which are then removed.
+
+Prints {ability: bool} and, to tell who shares a kernel, "boot-id" and "booted": the wall clock's instant of booting.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+LINK, FAR_END = "jepsenvmprobe0", "jepsenvmprobe1"
+CHAIN = "JEPSENVMPROBE"
+
+
+def main() -> None:
+    """Try everything, and print what works."""
+    print(
+        json.dumps(
+            {
+                "iptables": works("iptables", "-w", "-S"),
+                "ip6tables": works("ip6tables", "-w", "-S"),
+                "statistic": statistic(),
+                "systemd-run": works("systemd-run", "--version"),
+                **queueing(),
+                "socket-kill": socket_kill(),
+                "io-limits": "io" in read("/sys/fs/cgroup/cgroup.controllers").split(),
+                "boot-id": read("/proc/sys/kernel/random/boot_id").strip(),
+                "booted": booted(),
+            }
+        )
+    )
+
+
+def works(*command: str) -> bool:
+    """Return whether a command succeeds here."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def statistic() -> bool:
+    """Return whether packets can be dropped at random; no packet comes by the chain in which it is tried."""
+    works("iptables", "-w", "-N", CHAIN)
+    able = works(
+        *f"iptables -w -A {CHAIN} -m statistic --mode random --probability 0.5 -j DROP".split()
+    )
+    works("iptables", "-w", "-F", CHAIN)
+    works("iptables", "-w", "-X", CHAIN)
+    return able
+
+
+def queueing() -> dict[str, bool]:
+    """Return which queueing disciplines work, tried on a link that leads nowhere."""
+    works("ip", "link", "del", LINK)  # that of a probe that was cut short
+    if not works("ip", "link", "add", LINK, "type", "veth", "peer", "name", FAR_END):
+        return {"netem": False, "shaping": False}
+    try:
+        netem = works(*f"tc qdisc add dev {LINK} root netem delay 1ms".split())
+        works("tc", "qdisc", "del", "dev", LINK, "root")
+        steps = (
+            "qdisc add dev {} root handle 7e57: htb",
+            "class add dev {} parent 7e57: classid 7e57:1 htb rate 100gbit quantum 60000",
+            "qdisc add dev {} parent 7e57:1 tbf rate 1000kbit burst 16kb latency 200ms",
+            "filter add dev {} parent 7e57: protocol ip prio 1 u32 match ip dst 192.0.2.1/32 flowid 7e57:1",
+        )
+        return {
+            "netem": netem,
+            "shaping": all(works("tc", *step.format(LINK).split()) for step in steps),
+        }
+    finally:
+        works("ip", "link", "del", LINK)
+
+
+def socket_kill() -> bool:
+    """Return whether ss can close a connection, tried on one of our own."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as client:
+                works("ss", "--kill", "--tcp", "dst", "127.0.0.1", "dport", "=", f":{port}")
+                return ends(client)
+    except OSError:
+        return False
+
+
+def ends(client: socket.socket) -> bool:
+    """Return whether a connection was closed under its owner."""
+    client.settimeout(0.5)
+    try:
+        client.recv(1)
+    except socket.timeout:  # noqa: UP041 - the same only since python 3.10
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def booted() -> float:
+    """Return the instant of booting, as good as two clocks can be read one after the other."""
+    readings: list[Any] = []
+    for _ in range(20):
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        wall = time.time()
+        took = time.clock_gettime(time.CLOCK_BOOTTIME) - before
+        readings.append((took, wall - before))
+    return float(min(readings)[1])
+
+
+def read(path: str) -> str:
+    """Return a file's text; none where there is no such file."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""VMs by Vagrant's own word: which there are, whether they run, and switching them off and on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from jepsenvm.errors import RunError, UsageError
+
+INVENTORY: Final = Path("inventory/vagrant.yml")
+"""Below the folder of the Vagrantfile, which writes it."""
+
+FOLDER: Final = "jepsenvm_vagrant_dir"
+"""The inventory's variable that says where the Vagrantfile is."""
+
+RUNNING: Final = "running"
+GONE: Final = "not_created"
+
+POWER_CUT: Final = "JEPSENVM_POWER_CUT"
+"""Has the Vagrantfile leave a VM no time to shut down: vagrant-libvirt asks it to even when it is forced to halt."""
+
+STATUS_S: Final = 120.0
+CUT_S: Final = 180.0
+UP_S: Final = 1800.0
+"""Vagrant has its own, shorter deadline for a VM to boot (boot_timeout); this is for Vagrant itself."""
+
+
+def states(folder: Path, *names: str) -> dict[str, str]:
+    """Return the state of all (or these) VMs, such as ``running``, ``not_created`` or ``shutoff``.
+
+    Raises UsageError where Vagrant cannot say, with its reason.
+    """
+    try:
+        said = vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
+    except RunError as problem:
+        raise UsageError(
+            problem.message, remedy="run `vagrant status` there, and `jepsenvm doctor`"
+        ) from problem
+    found = parsed(said)
+    if not found:
+        raise UsageError(
+            "Vagrant says of no VM what state it is in",
+            remedy="run `vagrant status --machine-readable` there",
+        )
+    return found
+
+
+def parsed(machine_readable: str) -> dict[str, str]:
+    """Return the states in what ``vagrant status --machine-readable`` printed."""
+    rows = (line.split(",") for line in machine_readable.splitlines())
+    return {row[1]: row[3] for row in rows if len(row) > 3 and row[2] == "state"}
+
+
+def require_running(folder: Path) -> None:
+    """Raise UsageError, with what brings them up, unless all VMs of the Vagrantfile there run."""
+    problem = trouble(states(folder))
+    if problem:
+        raise UsageError(f"{problem[0]} (VMs of {folder})", remedy=problem[1])
+
+
+def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return what keeps these VMs from being a cluster and what to do about it; None when all run."""
+    gone = [name for name, state in found.items() if state == GONE]
+    off = [name for name, state in found.items() if state not in {RUNNING, GONE}]
+    if gone and len(gone) == len(found):
+        return "no VM has been created", "run `vagrant up`"
+    if gone:
+        rest = "`vagrant destroy -f` for the rest"
+        told = f"{' '.join(gone)} {'is' if len(gone) == 1 else 'are'} not created, and {_rest(found)} there"
+        return told, f"run `vagrant up && vagrant provision`, or {rest}"
+    if off:
+        told = ", ".join(f"{name} is {found[name].replace('_', ' ')}" for name in off)
+        return f"not every VM runs: {told}", f"run `vagrant up {' '.join(off)}`"
+    return None
+
+
+def cut(folder: Path, name: str) -> None:
+    """Switch a VM off without warning; what it had written to its disk stays."""
+    vagrant(folder, "halt", "--force", name, timeout=CUT_S, chosen={POWER_CUT: "1"})
+
+
+def on(folder: Path, name: str) -> None:
+    """Boot a VM that is off, and wait until it answers over SSH."""
+    vagrant(folder, "up", "--no-provision", name, timeout=UP_S)
+
+
+def is_off(folder: Path, name: str) -> bool:
+    """Return whether a VM is there and does not run."""
+    return states(folder, name).get(name, GONE) not in {RUNNING, GONE}
+
+
+def vagrant(
+    folder: Path, *words: str, timeout: float, chosen: Mapping[str, str] | None = None
+) -> str:
+    """Run Vagrant in a folder within so many seconds; return what it printed. Raises UsageError without it, or RunError."""
+    program = shutil.which("vagrant")
+    if program is None:
+        raise UsageError(
+            "Vagrant is not installed", remedy="install it, or name other machines with -i"
+        )
+    try:
+        done = subprocess.run(
+            [program, *words],  # no --no-tty: it would undo --machine-readable
+            cwd=folder,
+            env={**os.environ, **(chosen or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except OSError as problem:
+        raise UsageError(
+            f"no VMs in {folder}: {problem.strerror}", remedy="run `vagrant up`"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise RunError(f"`vagrant {' '.join(words)}` did not end within {timeout:.0f} s") from None
+    if done.returncode != 0:
+        raise RunError(
+            _reason(done.stderr or done.stdout),
+            command=f"vagrant {' '.join(words)}",
+            status=done.returncode,
+        )
+    return done.stdout
+
+
+def _rest(found: Mapping[str, str]) -> str:
+    there = [name for name, state in found.items() if state != GONE]
+    return f"{' '.join(there)} {'is' if len(there) == 1 else 'are'}"
+
+
+def _reason(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:300] or "Vagrant failed without saying why"

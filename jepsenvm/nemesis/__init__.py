@@ -1,0 +1,1 @@
+"""The nemesis: faults, when they happen, how they are injected, verified, healed and recorded."""

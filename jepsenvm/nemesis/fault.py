@@ -1,0 +1,173 @@
+"""The base class of every fault: its data, and how it is drawn, injected, healed and verified.
+
+A new fault is one file in ``nemesis/faults`` and one entry in ``nemesis/registry``. Nothing here, or in
+a subclass, touches a host: the methods return actions and judge evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+from jepsenvm.machines.action import Action
+from jepsenvm.machines.host import Host
+from jepsenvm.machines.reachability import Grudge, cut_pairs
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage, whole
+
+Evidence = Mapping[str, Any]
+"""Results of probes by the names of the probes (``nemesis.probes``), JSON-able, stored in the history."""
+
+Hosts = Mapping[str, Host]
+
+Role = Literal["leader", "followers", "replica"]
+"""The nodes a fault is about when they are known only at the moment of injection."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault on certain nodes. Each subclass is one kind of fault."""
+
+    kind: ClassVar[str]
+    """The name of the kind, as stored in histories and listed in `allowed_faults`."""
+    sweep: ClassVar[str] = ""
+    """A shell script that removes every fault of this kind from a node and prints what it removed."""
+    settles_s: ClassVar[float] = 3.0
+    """Seconds within which the fault must be seen in force."""
+    heals_s: ClassVar[float] = 20.0
+    """Seconds within which it must be seen healed."""
+    lasting: ClassVar[bool] = True
+    """Whether it stays in force until it is healed. Otherwise it is over at once."""
+    isolates_nodes: ClassVar[bool] = False
+    """Whether its grudge separates nodes. Otherwise the grudge names links that become lossy or slow."""
+    disturbs_broker: ClassVar[bool] = False
+    """Whether the broker stops or restarts, which hides what another fault does to the same broker."""
+    powers_off: ClassVar[bool] = False
+    """Whether the machine provider cuts and restores the power; no action on the host can."""
+    queue_types: ClassVar[tuple[str, ...]] = ()
+    """The queue types that it applies to; all if empty."""
+
+    name: str = ""
+    """The nemesis that drew it."""
+    text: str = ""
+    """The nodes it touches, for people."""
+    nodes: tuple[str, ...] = ()
+    """The nodes it acts on. With a role: all nodes, in the order in which followers are chosen."""
+    grudge: Grudge = field(default_factory=dict)
+    """node -> nodes whose packets it drops, loses or slows; empty for other faults."""
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    role: Role | None = None
+
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemeses that draw this kind of fault, by name."""
+        raise NotImplementedError
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Return the actions of one node that inject the fault; none if the node is not affected.
+
+        ``fault_id`` names the fault's files, chains and units on the node.
+        """
+        raise NotImplementedError
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:  # noqa: ARG002 - a default
+        """Return the actions of one node that heal the fault. The default heals itself: no actions."""
+        return ()
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the names of the probes (``nemesis.probes``) that show the fault."""
+        raise NotImplementedError
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each reason why the fault is not proven to be in force; nothing when it is."""
+        raise NotImplementedError
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each effect of the fault that is left after healing; nothing when it is gone."""
+        raise NotImplementedError
+
+    def requirements(self) -> tuple[str, ...]:
+        """Return the capabilities (``nemesis.requirements``) that the affected nodes need."""
+        return ()
+
+    def hidden_by(self, concurrent: ConcurrentFaults) -> bool:
+        """Return whether other faults hide this one, so that evidence at another moment is needed."""
+        cut = cut_pairs(self.grudge)
+        if cut:
+            return all(concurrent.explains(source, target) for source, target in cut)
+        return bool(self.nodes) and set(self.nodes) <= concurrent.off | concurrent.mute
+
+    def silences_links(self) -> bool:
+        """Return whether a probe over a link of the grudge may get no answer at all."""
+        return self.isolates_nodes
+
+    def hides(self) -> ConcurrentFaults:
+        """Return the effects of this fault on the evidence about other faults."""
+        links = cut_pairs(self.grudge)
+        silent = self.silences_links()
+        return ConcurrentFaults(
+            cut=links if silent else frozenset(),
+            rough=frozenset() if silent else links,
+            off=frozenset(self.nodes) if self.powers_off else frozenset(),
+            mute=frozenset(self.nodes) if self.disturbs_broker else frozenset(),
+        )
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:  # noqa: ARG002 - a default
+        """Return whether no publisher can expect a confirm while the fault is in force."""
+        return False
+
+    def resolve(self, leader: str, replicas: Collection[str] = ()) -> Self:  # noqa: ARG002 - a default
+        """Return the fault with its role replaced by nodes.
+
+        ``leader`` leads the run's queue. ``replicas`` are the nodes with a replica of it, the leader
+        included; all nodes if empty.
+        """
+        return self
+
+    def describe(self) -> str:
+        """Return the fault in one line, such as ``partition-random-halves {n1 n2 | n3 n4 n5}``."""
+        return f"{self.name} {{{self.text}}}"
+
+    def as_data(self) -> Mapping[str, object]:
+        """Return JSON-able data for the history; ``registry.fault_from_data`` reads it back."""
+        grudge = {node: sorted(sources) for node, sources in sorted(self.grudge.items())}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "text": self.text,
+            "nodes": list(self.nodes),
+            "grudge": grudge,
+            "settings": dict(self.settings),
+        }
+
+    # Draws that several kinds share.
+
+    @classmethod
+    def on_victims(cls, request: FaultRequest, **fixed: str) -> tuple[Stage, ...]:
+        """Draw the fault on the chosen nodes, or on one random node. ``fixed`` adds settings."""
+        settings: dict[str, float | str] = {**fixed, **request.settings}
+        victims = victims_of(request)
+        text = " ".join(victims) + settings_text(settings)
+        return whole(cls(text=text, nodes=victims, settings=settings))
+
+    @classmethod
+    def on_all_nodes(cls, request: FaultRequest) -> tuple[Stage, ...]:
+        """Draw the fault on every node."""
+        nodes = tuple(sorted(request.nodes))
+        return whole(cls(text=" ".join(nodes), nodes=nodes))
+
+
+def victims_of(request: FaultRequest) -> tuple[str, ...]:
+    """Return the chosen nodes in order, or one random node."""
+    return tuple(sorted(request.victims)) or (request.random.choice(request.nodes),)
+
+
+def settings_text(settings: Mapping[str, float | str]) -> str:
+    """Return the numbers among the settings as text that follows the nodes of a fault."""
+    numbers = {key: value for key, value in settings.items() if not isinstance(value, str)}
+    return "".join(f", {key} {value:g}" for key, value in numbers.items())

@@ -1,0 +1,1 @@
+"""Everything that knows RabbitMQ: the AMQP client, rabbitmqctl, credentials, policies and versions."""

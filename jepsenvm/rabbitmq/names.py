@@ -1,0 +1,20 @@
+"""Names, paths and ports of RabbitMQ as the distributions' packages and our playbooks set them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "rabbitmq"
+"""The inventory group that lists the nodes of the cluster."""
+
+SERVICE: Final = "rabbitmq-server"
+"""The systemd unit."""
+
+DATA_DIR: Final = "/var/lib/rabbitmq"
+DATABASE_DIR: Final = f"{DATA_DIR}/mnesia"
+LOG_DIR: Final = "/var/log/rabbitmq"
+
+AMQP_PORT: Final = 5672
+
+CLUSTER_PORTS: Final = (4369, 25672)
+"""Erlang's port mapper and RabbitMQ's distribution: the ports that connect the nodes of a cluster."""
