@@ -14,7 +14,7 @@ from jepsenvm.checkers.model import identity
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import Op, Type
 from jepsenvm.history.table import from_ops
-from tests.unit.linear import ops
+from tests.unit.checkers.linear import ops
 
 
 def figures(*parts: list[Op]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jepsenvm.checkers.register import CAS_REGISTER
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
-from tests.unit.linear import by_definition, histories, ops
+from tests.unit.checkers.linear import by_definition, histories, ops
 
 REGISTER_OPS = [
     ("read", None),

@@ -16,7 +16,7 @@ from jepsenvm.checkers.lock import MUTEX, exclusion, lock
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
-from tests.unit.linear import by_definition, histories, ops, seconds
+from tests.unit.checkers.linear import by_definition, histories, ops, seconds
 
 ASKED = [("acquire", None), ("release", None)]
 

@@ -44,7 +44,7 @@ SEEDS = st.integers(0, 2**32)
 RECIPES: Mapping[str, NemesisSpec] = {
     name: recipe for name, recipe in NEMESES.items() if recipe is not None
 }
-DOCS = Path(__file__).parents[2] / "docs" / "plan.md"
+DOCS = Path(__file__).parents[3] / "docs" / "plan.md"
 
 
 def cutting(name: str, nodes: list[str], seed: int) -> Fault:

@@ -15,7 +15,7 @@ from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.table import from_ops
-from tests.unit.linear import by_definition, histories, ops, seconds
+from tests.unit.checkers.linear import by_definition, histories, ops, seconds
 
 DOUBT: tuple[Type, ...] = ("invoke", "info")
 FAILED: tuple[Type, ...] = ("invoke", "fail")

@@ -187,7 +187,7 @@ def test_a_written_schedule_repeats_as_long_as_the_whole_of_it_fits() -> None:
 
 
 def test_the_example_of_the_documentation_is_a_schedule() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "plan.md").read_text(encoding="utf-8")
     steps = schedule(written(docs.split("```yaml")[1].split("```")[0]), NODES)
     assert [round(step.at) for step in steps] == [20, 30, 80, 110, 160, 170, 220, 250]
 
