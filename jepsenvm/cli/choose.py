@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from pathlib import Path
-
-import click
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.vagrant import machines
 
+logger = logging.getLogger(__name__)
+
 
 def inventory_for(
     path: Path | None,
-    say: Callable[[str], None] = click.echo,
     *,
     bring_up: bool = False,
     may_be_off: bool = False,
@@ -29,7 +28,7 @@ def inventory_for(
     refused, unless they ``may_be_off``. ``existing`` says that the cluster is not ours, and ``patience`` how slow it
     is; its inventory may say so as well.
     """
-    file = path if path is not None else _found(say, bring_up=bring_up and not existing)
+    file = path if path is not None else _found(bring_up=bring_up and not existing)
     inventory = load(file, existing=existing)
     if inventory.machines == "vagrant" and not may_be_off:
         machines.require_running(
@@ -43,9 +42,9 @@ def are_vms_here() -> bool:
     return any(Path(".vagrant/machines").glob("*/*/id"))
 
 
-def _found(say: Callable[[str], None], *, bring_up: bool) -> Path:
+def _found(*, bring_up: bool) -> Path:
     if are_vms_here():
-        say(f"machines: the VMs of this folder's .vagrant ({machines.INVENTORY})")
+        logger.info(f"machines: the VMs of this folder's .vagrant ({machines.INVENTORY})")
         if not machines.INVENTORY.exists():
             machines.require_running(Path.cwd())
             raise UsageError(
@@ -59,7 +58,7 @@ def _found(say: Callable[[str], None], *, bring_up: bool) -> Path:
                 "there are no machines",
                 remedy="run `vagrant up` or `jepsenvm lab up`, or name an inventory with -i",
             )
-        say("machines: the lab, which is down: bringing it up")
-        return lab.up(say=say)
-    say(f"machines: the lab ({lab.inventory_path()})")
+        logger.info("machines: the lab, which is down: bringing it up")
+        return lab.up()
+    logger.info(f"machines: the lab ({lab.inventory_path()})")
     return lab.inventory_path()

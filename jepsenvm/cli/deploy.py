@@ -100,8 +100,8 @@ def deploy(
 ) -> ansible.Recap:
     """Deploy, and tell the user how it goes."""
     if reset:
-        ansible.play("reset.yml", inventory, settings, click.echo, log)
-    recap = ansible.play("site.yml", inventory, settings, click.echo, log)
+        ansible.play("reset.yml", inventory, settings, log)
+    recap = ansible.play("site.yml", inventory, settings, log)
     for node, counts in recap.nodes.items():
         click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
     version = recap.told["rabbitmq_version"]

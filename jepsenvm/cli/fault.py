@@ -144,7 +144,6 @@ def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | N
         fleet,
         facts,
         spooled(folder),
-        click.echo,
         seconds or UNHEALED_S,
         _queue(fleet) if fault.role else None,
         power_of(inventory),

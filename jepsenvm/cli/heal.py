@@ -39,7 +39,7 @@ def command(
         folder = running(inventory)
         if folder is not None:
             # The run's history is to have the healing of what was done by hand, with its proof.
-            heal_noted(fleet, spooled(folder), click.echo, power_of(inventory))
+            heal_noted(fleet, spooled(folder), power_of(inventory))
         answers = heal_everything(fleet)
     for node, answer in answers.items():
         if isinstance(answer, Exception):

@@ -32,9 +32,9 @@ def command(inventory_path: Path | None, *, existing: bool, patience: float | No
     )
     if inventory.existing:
         with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
-            made = guest.move_in(inventory, fleet, secret, click.echo)
+            made = guest.move_in(inventory, fleet, secret)
             failures = asyncio.run(greet)
-            guest.move_out(fleet, click.echo, made=made, decided=not failures)
+            guest.move_out(fleet, made=made, decided=not failures)
     else:
         failures = asyncio.run(greet)
     if failures:

@@ -23,14 +23,14 @@ def group() -> None:
 )
 def up(nodes: int, suite: str) -> None:
     """Bring the lab up, or start the hosts of it that are off."""
-    inventory = lab.up(nodes, suite, click.echo)
+    inventory = lab.up(nodes, suite)
     click.echo(f"inventory: {inventory}")
 
 
 @group.command()
 def down() -> None:
     """Remove the lab: everything but the cached base."""
-    lab.down(click.echo)
+    lab.down()
     click.echo("the lab is down")
 
 

@@ -8,6 +8,7 @@ import traceback
 import click
 
 from jepsenvm.cli import check, deploy, doctor, export, fault, heal, hello, lab, remove, run
+from jepsenvm.cli.progress import PlainHandler, shown
 from jepsenvm.errors import JepsenvmError
 
 USAGE_STATUS = 254
@@ -24,6 +25,7 @@ def cli(context: click.Context, wants_traceback: bool) -> None:
     Exit status: 0 valid, 1 invalid, 2 unknown, 254 bad usage or configuration, 255 crashed.
     """
     context.obj = wants_traceback
+    context.with_resource(shown(PlainHandler()))
 
 
 cli.add_command(lab.group)

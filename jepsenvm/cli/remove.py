@@ -32,7 +32,7 @@ def command(inventory_path: Path | None, *, patience: float | None, log: Path | 
         raise UsageError(
             f"a run is going on with these machines: {run}", remedy="wait for it, or end it"
         )
-    recap = ansible.play("remove.yml", inventory, {}, click.echo, log)
+    recap = ansible.play("remove.yml", inventory, {}, log)
     for node, counts in recap.nodes.items():
         click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
     click.echo(

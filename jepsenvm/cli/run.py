@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.report.html import page
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.workloads.registry import WORKLOADS
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("run")
@@ -107,35 +110,32 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
     """
     given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
     plan = _plan(plan_path, {**given, **_more(more)})
-    story = RunProgress()
-    inventory = inventory_for(
-        inventory_path, story.say, bring_up=True, existing=existing, patience=patience
-    )
+    progress = RunProgress()
+    context.with_resource(progress.shown())
+    inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
     store = create(store_root, plan)
     with (
-        story.kept_in(store.path / LOG),
+        progress.kept_in(store.path / LOG),
         Fleet(inventory.nodes, patience=inventory.patience) as fleet,
     ):
         try:
             with announced(inventory, store.path):
-                plan, cluster = _fit_cluster(
-                    plan, inventory, fleet, story, may_deploy=not no_deploy
-                )
+                plan, cluster = _fit_cluster(plan, inventory, fleet, may_deploy=not no_deploy)
                 if inventory.existing:
-                    results = _as_guest(plan, cluster, store, story)
+                    results = _as_guest(plan, cluster, store, progress)
                 else:
                     store.begin()
-                    results = execute(plan, cluster, store, story.say, story.tell)
+                    results = execute(plan, cluster, store, progress.load)
         except JepsenvmError:
             if not store.begun:
                 store.discard()
             raise
         for line in verdict_lines(results):
-            story.say(line)
+            logger.info(line)
         text = page(
             f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history)
         )
-        story.say(f"stored in {store.path}, report: {store.write(REPORT, text)}")
+        logger.info(f"stored in {store.path}, report: {store.write(REPORT, text)}")
     context.exit(results.verdict.exit_status)
 
 
@@ -163,24 +163,24 @@ def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
     return resolve({**seed, **document, **overrides}, source, WORKLOADS.keys(), NEMESES.keys())
 
 
-def _as_guest(plan: Plan, cluster: Cluster, store: Store, story: RunProgress) -> Results:
+def _as_guest(plan: Plan, cluster: Cluster, store: Store, progress: RunProgress) -> Results:
     """Run on a cluster that is not ours, within a virtual host of our own."""
     store.write(PLAN, plan.to_yaml())
     made, decided = (
-        guest.move_in(cluster.inventory, cluster.fleet, cluster.credentials, story.say),
+        guest.move_in(cluster.inventory, cluster.fleet, cluster.credentials),
         False,
     )
     store.begin()
     try:
-        results = execute(plan, cluster, store, story.say, story.tell)
+        results = execute(plan, cluster, store, progress.load)
         decided = results.verdict is not Verdict.UNKNOWN
     finally:
-        guest.move_out(cluster.fleet, story.say, made=made, decided=decided)
+        guest.move_out(cluster.fleet, made=made, decided=decided)
     return results
 
 
 def _fit_cluster(
-    plan: Plan, inventory: Inventory, fleet: Fleet, story: RunProgress, *, may_deploy: bool
+    plan: Plan, inventory: Inventory, fleet: Fleet, *, may_deploy: bool
 ) -> tuple[Plan, Cluster]:
     """Return the cluster as the plan needs it, deployed if it was not, or the plan as a cluster of others needs it.
 
@@ -202,7 +202,7 @@ def _fit_cluster(
                 f"the cluster is not as the plan needs it: {found[0]}",
                 remedy="run without --no-deploy",
             )
-        story.say(
+        logger.info(
             f"deploying, because {found[0]}"
             + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
         )
@@ -210,7 +210,7 @@ def _fit_cluster(
             "rabbitmq_partition_handling": plan.partition_handling,
             "rabbitmq_net_ticktime": plan.net_ticktime,
         }
-        ansible.play("site.yml", inventory, settings, story.say)
+        ansible.play("site.yml", inventory, settings)
         facts = preflight.hosts(fleet)
         found = preflight.unlike(fleet, plan)
         if found:
@@ -221,7 +221,7 @@ def _fit_cluster(
     preflight.possible(plan, version)
     preflight.fit_for_faults(fleet, facts)
     nemeses = ", ".join(plan.nemeses) or ("as scheduled" if plan.schedule else "none")
-    story.say(
+    logger.info(
         f"RabbitMQ {version} on {len(inventory.nodes)} nodes, workload {plan.workload}, {plan.queue_type} queue, "
         f"{plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
     )

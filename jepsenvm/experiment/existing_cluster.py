@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
 from typing import Final, get_args
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
@@ -15,6 +15,8 @@ from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.credentials import Credentials
+
+logger = logging.getLogger(__name__)
 
 LOGIN_S: Final = 20
 
@@ -57,9 +59,7 @@ def fitted(plan: Plan, fleet: Fleet, inventory: Inventory) -> Plan:
     return plan.model_copy(update={"net_ticktime": ticktime, **said})
 
 
-def move_in(
-    inventory: Inventory, fleet: Fleet, credentials: Credentials, say: Callable[[str], None]
-) -> bool:
+def move_in(inventory: Inventory, fleet: Fleet, credentials: Credentials) -> bool:
     """Make our virtual host if it is not there, and log in to it through every node; return whether it was made.
 
     Raises UsageError, with nothing left behind, when that user cannot.
@@ -73,7 +73,7 @@ def move_in(
             node=node,
             remedy="check jepsenvm_broker_user",
         ) from None
-    say(f"virtual host {vhost}: " + ("made" if made else "found"))
+    logger.info(f"virtual host {vhost}: " + ("made" if made else "found"))
     try:
         asyncio.run(_log_in(inventory, credentials))
     except BaseException:
@@ -83,18 +83,18 @@ def move_in(
     return made
 
 
-def move_out(fleet: Fleet, say: Callable[[str], None], *, made: bool, decided: bool) -> None:
+def move_out(fleet: Fleet, *, made: bool, decided: bool) -> None:
     """Delete the virtual host if we made it and nobody can want to look into it: only what was decided is over."""
     node, vhost = _first(fleet)
     if made and decided:
         try:
             broker.delete_vhost(fleet, node)
         except JepsenvmError as problem:
-            say(f"virtual host {vhost}: could not be deleted: {problem}")
+            logger.info(f"virtual host {vhost}: could not be deleted: {problem}")
             return
-        say(f"virtual host {vhost}: deleted")
+        logger.info(f"virtual host {vhost}: deleted")
     else:
-        say(
+        logger.info(
             f"virtual host {vhost}: left, with this run's queue; `rabbitmqctl delete_vhost {vhost}` removes it"
         )
 

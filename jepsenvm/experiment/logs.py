@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.ssh import Fleet
+
+logger = logging.getLogger(__name__)
 
 LOGS = "/var/log/rabbitmq"
 MOST_BYTES = 20_000_000
@@ -21,9 +24,7 @@ def log_sizes(fleet: Fleet) -> Mapping[str, Mapping[str, int]]:
     return {node: _sizes(text) if isinstance(text, str) else {} for node, text in listing.items()}
 
 
-def collect(
-    fleet: Fleet, store: Store, before: Mapping[str, Mapping[str, int]], say: Callable[[str], None]
-) -> None:
+def collect(fleet: Fleet, store: Store, before: Mapping[str, Mapping[str, int]]) -> None:
     """Write each node's log files into the run's folder; name a node that cannot be asked, and go on."""
     after = log_sizes(fleet)
 
@@ -38,7 +39,7 @@ def collect(
 
     for node, problem in fleet.each_or_error(fetch).items():
         if isinstance(problem, Exception):
-            say(f"{node}: its logs could not be collected: {problem}")
+            logger.info(f"{node}: its logs could not be collected: {problem}")
 
 
 def _sizes(listing: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import signal
 import time
@@ -38,6 +39,8 @@ from jepsenvm.rabbitmq.credentials import Credentials
 from jepsenvm.workloads.registry import WORKLOADS
 from jepsenvm.workloads.workload import Context, Leftover, Tally
 
+logger = logging.getLogger(__name__)
+
 FLUSH_EVERY_S: Final = 0.1
 TELL_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
@@ -61,15 +64,13 @@ class Cluster:
     credentials: Credentials
 
 
-def execute(
-    plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], None], tell: Tell
-) -> Results:
+def execute(plan: Plan, cluster: Cluster, store: Store, tell: Tell) -> Results:
     """Run a plan on a cluster; return what the checkers make of it.
 
     Whatever happens, every fault is healed before this returns or raises; raises RunError when the run broke midway.
     """
     try:
-        return asyncio.run(_Run(plan, cluster, store, say, tell).execute())
+        return asyncio.run(_Run(plan, cluster, store, tell).execute())
     except BaseExceptionGroup as group:
         raise _first(group) from None
 
@@ -105,15 +106,12 @@ def _text(state: tenacity.RetryCallState) -> str:
 
 
 class _Run:
-    def __init__(
-        self, plan: Plan, cluster: Cluster, store: Store, say: Callable[[str], None], tell: Tell
-    ) -> None:
+    def __init__(self, plan: Plan, cluster: Cluster, store: Store, tell: Tell) -> None:
         plan = plan.patient(cluster.fleet.patience)
-        self._plan, self._cluster, self._store, self._say, self._tell = (
+        self._plan, self._cluster, self._store, self._tell = (
             plan,
             cluster,
             store,
-            say,
             tell,
         )
         self._workload = WORKLOADS[plan.workload]
@@ -128,7 +126,6 @@ class _Run:
             [cluster.credentials.at(node) for node in cluster.inventory.nodes],
             f"{QUEUE_PREFIX}{plan.queue_type}.{store.path.name}",
             self._journal,
-            say,
             self._stop,
         )
         self._record = journaled(self._journal)
@@ -137,7 +134,6 @@ class _Run:
             cluster.fleet,
             cluster.facts,
             self._record,
-            say,
             max((step.until - step.at for step in self._steps), default=0.0),
             self._context.queue,
             power_of(cluster.inventory),
@@ -155,7 +151,7 @@ class _Run:
                 await self._heal()
             await self._recover_and_drain()
         self._journal.close()
-        await asyncio.to_thread(collect, self._cluster.fleet, self._store, sizes, self._say)
+        await asyncio.to_thread(collect, self._cluster.fleet, self._store, sizes)
         results = await asyncio.to_thread(judge_run, self._store.path)
         self._store.write_results(results)
         return results
@@ -171,7 +167,7 @@ class _Run:
                 self._stop.is_set() or (state.seconds_since_start or 0.0) > SETTLE_S * patience
             ),
             wait=tenacity.wait_fixed(SETTLE_POLL_S),
-            before_sleep=lambda state: self._context.say_once(
+            before_sleep=lambda state: self._context.log_once(
                 f"set-up: {_text(state)}; trying again"
             ),
             reraise=True,
@@ -183,7 +179,7 @@ class _Run:
                 f"the queue could not be set up: {problem or 'no answer in time'}"
             ) from None
         for number, step in enumerate(self._steps, 1):
-            self._say(
+            logger.info(
                 f"planned: fault {number} from {step.at:g} s to {step.until:g} s: {step.fault.describe()}"
             )
         planned = [
@@ -203,7 +199,7 @@ class _Run:
         if self._plan.queue_type == "mirrored":
             await asyncio.to_thread(self._mirror)
         await self._workload.setup(self._context, stale)
-        self._say(
+        logger.info(
             f"queue {self._context.queue} declared"
             + (f", {len(stale)} old one(s) deleted" if stale else "")
         )
@@ -251,7 +247,7 @@ class _Run:
                 f"not everything could be healed: {'; '.join(problems)}",
                 remedy="run `jepsenvm heal`",
             )
-        self._say("everything is healed")
+        logger.info("everything is healed")
 
     async def _recover_and_drain(self) -> None:
         if self._interrupted.is_set():
@@ -263,7 +259,7 @@ class _Run:
         await asyncio.wait({work, given_up}, return_when=asyncio.FIRST_COMPLETED)
         given_up.cancel()
         if not work.done():
-            self._say("asked twice: not waiting for the drain")
+            logger.info("asked twice: not waiting for the drain")
             work.cancel()
         with suppress(asyncio.CancelledError):
             await work
@@ -276,7 +272,6 @@ class _Run:
             self._journal,
             self._context.queue,
             plan.recovery_deadline,
-            self._say,
             not inventory.existing or RESTART in (inventory.allowed_faults or ()),
         )
         await recovery.wait()
@@ -316,7 +311,7 @@ class _Run:
             return
         self._interrupted.set()
         self._stop.set()
-        self._say("asked to end: healing, then draining for a verdict; once more skips the drain")
+        logger.info("asked to end: healing, then draining for a verdict; once more skips the drain")
 
     async def _stopped_by(self, instant: float) -> bool:
         """Wait until an instant of the loop's clock; return True at once when the load is to end before."""
@@ -331,7 +326,7 @@ class _Run:
         for note in self._spool.new():
             self._record(note)
             self._nemesis.adopt(note)
-            self._say(
+            logger.info(
                 f"by hand: fault {note.number} ({note.fault['name']} {{{note.fault['text']}}}) {note.phase}"
             )
         self._journal.flush()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,6 +16,8 @@ from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
+
+logger = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
 
@@ -46,7 +49,6 @@ class Recovery:
     journal: Journal
     queue: str
     deadline: float
-    say: Callable[[str], None]
     may_restart: bool = True
     """Whether nodes that do not come back are restarted; those of others are not, unless they allow it."""
 
@@ -56,7 +58,7 @@ class Recovery:
         troubles, troubled = await self._poll(self.deadline)
         restarted: set[str] = set()
         if troubles and not self.may_restart:
-            self.say(
+            logger.info(
                 "nothing is restarted: the cluster is not ours, and its allowed_faults has no restart"
             )
         for _ in range(ROUNDS if self.may_restart else 0):
@@ -64,7 +66,7 @@ class Recovery:
             for group in groups:
                 for node in group:
                     reason = troubles[node].text if node in troubles else "is on the wrong side"
-                    self.say(
+                    logger.info(
                         f"{node} did not come back by itself in {self.deadline:g} s: {reason}; restarting it"
                     )
                 await asyncio.to_thread(self._restart, group)
@@ -83,7 +85,7 @@ class Recovery:
             "troubles": left,
         }
         self.journal.append("info", "recover", process=NEMESIS, data=data)
-        self.say(
+        logger.info(
             f"recovered in {seconds} s" if not troubles else f"NOT recovered: {_text(troubles)}"
         )
         return not troubles
@@ -103,7 +105,7 @@ class Recovery:
                 return troubles, troubled
             if _text(troubles) != told:
                 told = _text(troubles)
-                self.say(f"recovering: {told}")
+                logger.info(f"recovering: {told}")
             await asyncio.sleep(POLL_S)
 
     def _troubles(self) -> dict[str, NodeProblem]:
@@ -158,7 +160,7 @@ class Recovery:
         for act in (broker.stop, broker.start):
             for node, problem in self.fleet.each_or_error(partial(act, self.fleet), nodes).items():
                 if isinstance(problem, Exception):
-                    self.say(f"{node} could not be restarted: {problem}")
+                    logger.info(f"{node} could not be restarted: {problem}")
         until = time.monotonic() + self.deadline
         while not all(map(self._listens, nodes)) and time.monotonic() < until:
             time.sleep(POLL_S)

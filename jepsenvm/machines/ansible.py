@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ import ansible_runner
 
 from jepsenvm.errors import JepsenvmError, RunError, UsageError
 from jepsenvm.machines.inventory import Inventory, natural
+
+logger = logging.getLogger(__name__)
 
 FORKS = 10
 CONNECT_TIMEOUT_S = 10
@@ -100,7 +103,6 @@ def play(
     playbook: str,
     inventory: Inventory,
     extra: Mapping[str, object],
-    say: Callable[[str], None],
     log: Path | None = None,
 ) -> Recap:
     """Play ``playbook`` (such as ``site.yml``) on all nodes; what it printed goes to ``log``.
@@ -114,7 +116,7 @@ def play(
             remedy="name another inventory, or take that line out of it",
         )
     with _log(log) as write:
-        story = PlaybookProgress(NAMES.get(playbook, Path(playbook).stem), say, write)
+        story = PlaybookProgress(NAMES.get(playbook, Path(playbook).stem), write)
         # The handed-on signal may end this process: everything else is cleaned up by then.
         with (
             _interruptible(story) as interrupted,
@@ -230,7 +232,6 @@ class PlaybookProgress:
     """What ansible-runner tells of a run, task by task: said aloud, counted, and remembered if it failed."""
 
     name: str
-    say: Callable[[str], None]
     write: Callable[[str], None]
     recap: Recap = field(default_factory=lambda: Recap({}))
     troubles: list[TaskFailure] = field(default_factory=list)
@@ -269,7 +270,7 @@ class PlaybookProgress:
         """Say how the task went that is now over, if any node had to do it and it was a step of ours."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._tally.items() if count)
         if counts and "Validating arguments" not in self._task:
-            self.say(f"{self.name}: {self._task} ({counts})")
+            logger.info(f"{self.name}: {self._task} ({counts})")
         self._tally.clear()
 
     def error(self, status: int) -> JepsenvmError:

@@ -31,7 +31,7 @@ class Facts:
 def facts(fleet: Fleet) -> dict[str, Facts]:
     """Return the facts of every node.
 
-    An address that several nodes share (that of a hypervisor's NAT, say) is no node's own: dropping its packets
+    An address that several nodes share (that of a hypervisor's NAT) is no node's own: dropping its packets
     would cut whom it should not. Raises UsageError for a node that is left without any, or whose cluster address is none
     of them.
     """

@@ -97,7 +97,7 @@ def _lab_is_off(node: str) -> bool:
 
 
 def _lab(folder: str) -> Power:
-    return _guarded("lab", folder, lab.power_cut, partial(lab.power_on, say=_silent), _lab_is_off)
+    return _guarded("lab", folder, lab.power_cut, lab.power_on, _lab_is_off)
 
 
 def _vagrant(folder: str) -> Power:

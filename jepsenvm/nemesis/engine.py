@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ from jepsenvm.nemesis.records import FaultRecord, Record
 from jepsenvm.nemesis.specs import resolved
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.rabbitmq.ctl import learn_names
+
+logger = logging.getLogger(__name__)
 
 LEAD_S: Final = 1.0
 """So far ahead of its firing a fault is staged on the nodes."""
@@ -68,7 +71,6 @@ class Nemesis:
     fleet: Fleet
     facts: Mapping[str, Facts]
     record: Record
-    say: Callable[[str], None]
     longest_fault: float
     queue: str | None = None
     """The queue whose leader some faults are about."""
@@ -110,7 +112,7 @@ class Nemesis:
             answers = {} if self._ended else self.fleet.each_or_error(self._arm, self._powered())
         for node, problem in answers.items():
             if isinstance(problem, Exception):
-                self.say(f"{node}: its timer could not be renewed: {problem}")
+                logger.info(f"{node}: its timer could not be renewed: {problem}")
 
     def end(self) -> list[str]:
         """Heal everything and stop the timers, for good; return what went wrong."""
@@ -149,7 +151,7 @@ class Nemesis:
             fired = self._injected(number, fault, before, at)
         except JepsenvmError as problem:
             self._note("start", IN_FORCE, number, fault, error=f"could not be injected: {problem}")
-            self.say(f"fault {number}: could not be injected: {problem}")
+            logger.info(f"fault {number}: could not be injected: {problem}")
             return
         if fired is None:
             return
@@ -173,7 +175,7 @@ class Nemesis:
         )
         told = "hidden by other faults until later" if hidden else f"proven ({_summary(during)})"
         told = f"NOT PROVEN: {'; '.join(doubts)}" if doubts else told
-        self.say(f"fault {number}: {fault.describe()} in force, skew {note.skew_ms} ms; {told}")
+        logger.info(f"fault {number}: {fault.describe()} in force, skew {note.skew_ms} ms; {told}")
 
     def heal(self, number: int, at: float | None = None) -> None:
         """Look whether a fault is still there, heal it at an instant (at once if None), look whether it is gone."""
@@ -216,7 +218,7 @@ class Nemesis:
             error="; ".join(problems) or None,
             fired=fired,
         )
-        self.say(
+        logger.info(
             f"fault {number}: "
             + (f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, and seen healed")
         )
@@ -426,12 +428,10 @@ def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:
     )
 
 
-def heal_noted(
-    fleet: Fleet, record: Record, say: Callable[[str], None], power: Power | None
-) -> None:
+def heal_noted(fleet: Fleet, record: Record, power: Power | None) -> None:
     """Heal what was done by hand, as the nodes have it on record, with proof and notes."""
     learn_names(fleet)
-    nemesis = Nemesis(fleet, facts(fleet), record, say, 0.0, power=power)
+    nemesis = Nemesis(fleet, facts(fleet), record, 0.0, power=power)
     told = in_force(fleet)
     noted = [one for faults in told.values() if not isinstance(faults, Exception) for one in faults]
     for one in noted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -11,6 +12,8 @@ import tenacity
 
 from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect
 from jepsenvm.workloads.workload import Context
+
+logger = logging.getLogger(__name__)
 
 
 def numbered(concurrency: int) -> list[Iterator[int]]:
@@ -40,10 +43,10 @@ async def connect_patiently(
                     opened = await connect(address, transactions=transactions)
             except (SessionLost, TimeoutError) as problem:
                 if not told:
-                    context.say(f"{name}: no connection: {problem or 'no answer in time'}")
+                    logger.info(f"{name}: no connection: {problem or 'no answer in time'}")
                     told = True
                 raise
-            context.say(f"{name}: connected" + (" again" if told else ""))
+            logger.info(f"{name}: connected" + (" again" if told else ""))
             return opened
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
 from jepsenvm.workloads.connections import connect_patiently, wait
 from jepsenvm.workloads.workload import Context
+
+logger = logging.getLogger(__name__)
 
 ACKNOWLEDGE_EVERY_S: Final = 0.1
 POLL_S: Final = 0.05
@@ -119,7 +122,7 @@ async def _consume(context: Context, address: Address, processes: Iterator[int],
 
     async for session in reconnecting(context, address, processes, work):
         if session.lost is not None and not context.stop.is_set():
-            context.say(f"{address.node}: consumer's connection lost: {session.lost}")
+            logger.info(f"{address.node}: consumer's connection lost: {session.lost}")
             await wait(context.stop, 1.0)
 
 

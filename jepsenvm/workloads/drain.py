@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
@@ -11,6 +12,8 @@ from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, Reader
 from jepsenvm.workloads.workload import AskBroker, Context, Leftover
+
+logger = logging.getLogger(__name__)
 
 PREFETCH: Final = 500
 IDLE_S: Final = 1.0
@@ -44,15 +47,15 @@ async def drain_queues(
                     break
                 if left.text != told:
                     told = left.text
-                    context.say(f"drain: {received:,} received, the broker says {told}")
+                    logger.info(f"drain: {received:,} received, the broker says {told}")
         journal.append(
             "ok", "drain", process=DRAINER, data={"received": received, "broker": left.text}
         )
-        context.say(f"drain: {received:,} received, the broker says {left.text}")
+        logger.info(f"drain: {received:,} received, the broker says {left.text}")
     except TimeoutError:
         error = f"not empty after {context.plan.drain_deadline:g} s"
         journal.append("info", "drain", process=DRAINER, error=error)
-        context.say(f"drain: {error}")
+        logger.info(f"drain: {error}")
 
 
 async def _left(context: Context, ask_broker: AskBroker, watched: Sequence[str]) -> Leftover:
@@ -100,7 +103,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 readers.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
-                context.say_once(
+                context.log_once(
                     f"drain: not through {address.node}: {problem or 'no answer in time'}"
                 )
         await _until_idle([reader for reader, _ in readers], IDLE_S * context.addresses[0].patience)
@@ -110,7 +113,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     await reader.session.cancel(tag)
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
-                context.say(
+                logger.info(
                     f"drain: lost {reader.session.address.node}: {problem or 'no answer in time'}"
                 )
     return sum(reader.received for reader, _ in readers)

@@ -8,6 +8,7 @@ seen is safe even where two clients hold the lock (``fenced``).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
@@ -24,6 +25,8 @@ from jepsenvm.workloads.declare import arguments, declare
 from jepsenvm.workloads.drain import DRAINER
 from jepsenvm.workloads.publishers import publishing
 from jepsenvm.workloads.workload import AskBroker, Context, Leftover, Tally, Workload
+
+logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.05
 AGAIN_S: Final = 1.0
@@ -78,7 +81,7 @@ async def _client(
         if opened.lost is None:
             await close(opened)
         elif not context.stop.is_set():
-            context.say(f"{address.node}: connection lost: {opened.lost}")
+            logger.info(f"{address.node}: connection lost: {opened.lost}")
 
 
 async def acquire(context: Context, opened: Session, process: int, tally: Tally) -> Delivery | None:
@@ -140,10 +143,10 @@ async def drain(context: Context, ask_broker: AskBroker) -> None:
     except TimeoutError:
         error = f"not settled after {context.plan.drain_deadline:g} s"
         journal.append("info", "tokens", process=DRAINER, error=error)
-        context.say(f"drain: {error}")
+        logger.info(f"drain: {error}")
         return
     journal.append("ok", "tokens", found, process=DRAINER, data={"broker": left.text})
-    context.say(f"drain: {found} message(s) in the lock's queue, the broker says {left.text}")
+    logger.info(f"drain: {found} message(s) in the lock's queue, the broker says {left.text}")
 
 
 async def _settled(context: Context, ask_broker: AskBroker) -> tuple[int, Leftover]:
@@ -164,7 +167,7 @@ async def _settled(context: Context, ask_broker: AskBroker) -> tuple[int, Leftov
             )
         if left.text != told:
             told = left.text
-            context.say(f"drain: the broker says {told}")
+            logger.info(f"drain: the broker says {told}")
         await asyncio.sleep(AGAIN_S)
 
 

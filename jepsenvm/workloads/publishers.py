@@ -8,6 +8,7 @@ successor has another number.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -18,6 +19,8 @@ from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
 from jepsenvm.workloads.connections import connect_patiently, wait
 from jepsenvm.workloads.workload import Context, Tally
+
+logger = logging.getLogger(__name__)
 
 
 def publishing(context: Context) -> list[Address]:
@@ -101,7 +104,7 @@ async def _publish(
                     _one_at_a_time(context, session, process, todo, tally, pace), name=str(slot)
                 )
         if session.lost is not None:
-            context.say(f"{address.node}: connection lost: {session.lost}")
+            logger.info(f"{address.node}: connection lost: {session.lost}")
             # Every slot may have had an op in flight: nobody goes on under its old number.
             processes = [next(slot) for slot in slots]
         else:

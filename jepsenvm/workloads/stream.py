@@ -7,6 +7,7 @@ one of the drain's own, so that each reader knows where the end is.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from itertools import count, cycle
 from typing import Any, Final
@@ -22,6 +23,8 @@ from jepsenvm.workloads.declare import setup
 from jepsenvm.workloads.drain import DRAINER
 from jepsenvm.workloads.publishers import publish_one, publishers, slots_wanted
 from jepsenvm.workloads.workload import AskBroker, Context, Workload
+
+logger = logging.getLogger(__name__)
 
 END: Final = 1 << 40
 """The value of the record that ends a stream: one that no publisher comes to."""
@@ -42,7 +45,7 @@ async def drain(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG00
         _read(context, address, DRAINER + index) for index, address in enumerate(context.addresses)
     ]
     read = await asyncio.gather(*reading)
-    context.say(f"drain: {', '.join(f'{records:,}' for records in read)} records read")
+    logger.info(f"drain: {', '.join(f'{records:,}' for records in read)} records read")
 
 
 async def drain_once(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG001 - a stream is never empty
@@ -63,16 +66,16 @@ async def drain_once(context: Context, ask_broker: AskBroker) -> None:  # noqa: 
                             offset, received = offset_of(delivery) + 1, received + 1
                     break
                 except (SessionLost, TimeoutError) as problem:
-                    context.say_once(
+                    context.log_once(
                         f"drain: not through {address.node}: {problem or 'no answer in time'}"
                     )
                     await asyncio.sleep(AGAIN_S)
         journal.append("ok", "drain", process=DRAINER, data={"received": received})
-        context.say(f"drain: {received:,} records read, to the stream's end")
+        logger.info(f"drain: {received:,} records read, to the stream's end")
     except TimeoutError:
         error = f"the end did not come in {context.plan.drain_deadline:g} s"
         journal.append("info", "drain", process=DRAINER, error=error)
-        context.say(f"drain: {error}")
+        logger.info(f"drain: {error}")
 
 
 async def _end(context: Context) -> None:
@@ -87,7 +90,7 @@ async def _end(context: Context) -> None:
                     break
                 await asyncio.sleep(AGAIN_S)
     except TimeoutError:
-        context.say("drain: the stream took no last record in time")
+        logger.info("drain: the stream took no last record in time")
 
 
 async def _ended(context: Context, address: Address, process: int) -> bool:
@@ -95,7 +98,7 @@ async def _ended(context: Context, address: Address, process: int) -> bool:
         async with session(address, address.connect_timeout) as opened:
             return await publish_one(context, opened, process, END) == "ok"
     except (SessionLost, TimeoutError) as problem:
-        context.say_once(
+        context.log_once(
             f"drain: no last record through {address.node}: {problem or 'no answer in time'}"
         )
         return False
@@ -121,7 +124,7 @@ async def _read(context: Context, address: Address, process: int) -> int:
     except (SessionLost, TimeoutError) as problem:
         error = str(problem) or f"the end did not come in {context.plan.drain_deadline:g} s"
         journal.append("info", "end", process=process, node=node, error=error)
-        context.say(f"drain: {node}: {error}")
+        logger.info(f"drain: {node}: {error}")
     return records
 
 

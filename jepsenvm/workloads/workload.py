@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from jepsenvm.checkers.verdict import Checker
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.config import Plan
 from jepsenvm.rabbitmq.amqp import Address
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -38,18 +41,17 @@ class Context:
     queue: str
     """The queue's name, new for every run, so that no run can read what another left."""
     journal: Journal
-    say: Callable[[str], None]
     stop: asyncio.Event
     """Set when the load is to end."""
     tallies: dict[str, Tally] = field(default_factory=dict)
     """By publisher."""
     _told: set[str] = field(default_factory=set)
 
-    def say_once(self, line: str) -> None:
+    def log_once(self, line: str) -> None:
         """Tell a line that would be true again and again."""
         if line not in self._told:
             self._told.add(line)
-            self.say(line)
+            logger.info(line)
 
 
 @dataclass(frozen=True)

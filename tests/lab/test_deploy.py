@@ -63,7 +63,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(lab_inventory: Path, log: Path) -> Inventory:
     inventory = load(lab_inventory)
-    ansible.play("site.yml", inventory, {}, print, log)
+    ansible.play("site.yml", inventory, {}, log)
     return inventory
 
 
@@ -88,13 +88,14 @@ def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventor
     return load(file)
 
 
-def test_a_second_deployment_changes_nothing(deployed: Inventory, log: Path) -> None:
-    said: list[str] = []
-    recap = ansible.play("site.yml", deployed, {}, said.append, log)
+def test_a_second_deployment_changes_nothing(
+    deployed: Inventory, log: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recap = ansible.play("site.yml", deployed, {}, log)
     assert {node: counts.changed for node, counts in recap.nodes.items()} == {
         n.name: 0 for n in deployed.nodes
     }
-    assert not [line for line in said if "changed" in line]
+    assert not [line for line in caplog.messages if "changed" in line]
     assert recap.told["rabbitmq_version"].count(".") == 2
 
 
@@ -148,7 +149,7 @@ PAUSE = {"rabbitmq_partition_handling": "pause_minority"}
 
 def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
-    ansible.play("site.yml", deployed, PAUSE, print)
+    ansible.play("site.yml", deployed, PAUSE)
     assert partition_handling(first) == "{ok,pause_minority}"
     assert whole(deployed)
 
@@ -158,7 +159,7 @@ def test_a_deployment_that_was_cut_short_is_made_good(deployed: Inventory) -> No
     first = deployed.nodes[0].name
     since = started(first)
     on(first, "sudo touch /etc/rabbitmq/rabbitmq.conf")
-    ansible.play("site.yml", deployed, PAUSE, print)
+    ansible.play("site.yml", deployed, PAUSE)
     assert started(first) != since
     assert partition_handling(first) == "{ok,pause_minority}"
 
@@ -167,7 +168,7 @@ def test_other_policies_need_no_restart(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
     since = started(first)
     assert '"ha-params":3' in on(first, "sudo rabbitmqctl -q list_policies")
-    ansible.play("site.yml", deployed, {**PAUSE, "rabbitmq_mirror_count": 2}, print)
+    ansible.play("site.yml", deployed, {**PAUSE, "rabbitmq_mirror_count": 2})
     assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
     assert started(first) == since
 
@@ -178,7 +179,7 @@ def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory)
         last,
         f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}",
     )
-    ansible.play("site.yml", deployed, {}, print)
+    ansible.play("site.yml", deployed, {})
     assert whole(deployed)
     assert partition_handling(last) == "{ok,autoheal}"
 
@@ -188,7 +189,7 @@ def test_an_unreachable_host_is_refused(deployed: Inventory, tmp_path: Path) -> 
     with pytest.raises(
         UsageError, match=r"^n1: ssh: connect to host \S+ port 9: Connection refused .*; check that"
     ):
-        ansible.play("site.yml", nowhere, {}, print)
+        ansible.play("site.yml", nowhere, {})
 
 
 def test_a_wrong_key_is_refused(deployed: Inventory, tmp_path: Path) -> None:
@@ -199,14 +200,14 @@ def test_a_wrong_key_is_refused(deployed: Inventory, tmp_path: Path) -> None:
         UsageError,
         match=r"^n1: .*Permission denied .*; check ansible_user and ansible_ssh_private_key",
     ):
-        ansible.play("site.yml", wrong, {}, print)
+        ansible.play("site.yml", wrong, {})
 
 
 def test_a_host_without_sudo_is_refused(deployed: Inventory, tmp_path: Path, nosudo: str) -> None:
     with pytest.raises(
         UsageError, match=r"^n1: Missing sudo password .*; let the user sudo without a password"
     ):
-        ansible.play("site.yml", variant(deployed, tmp_path, ansible_user=nosudo), {}, print)
+        ansible.play("site.yml", variant(deployed, tmp_path, ansible_user=nosudo), {})
 
 
 def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
@@ -217,7 +218,7 @@ def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
             UsageError,
             match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host",
         ):
-            ansible.play("site.yml", deployed, {}, print)
+            ansible.play("site.yml", deployed, {})
     finally:
         on(first, f"sudo mv {MARKER}.away {MARKER}")
 
@@ -227,13 +228,13 @@ def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
         UsageError,
         match="rabbitmq_partition_handling must be one of: ignore, autoheal, pause_minority",
     ):
-        ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"}, print)
+        ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"})
 
 
 def test_a_node_that_is_stuck_is_restarted(deployed: Inventory) -> None:
     last = deployed.nodes[-1].name
     on(last, "sudo rabbitmqctl -q stop_app")
-    ansible.play("site.yml", deployed, {"cluster_polls": 3}, print)
+    ansible.play("site.yml", deployed, {"cluster_polls": 3})
     assert whole(deployed)
 
 
@@ -247,7 +248,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
         with pytest.raises(
             JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset"
         ) as error:
-            ansible.play("site.yml", deployed, {"cluster_polls": 2}, print)
+            ansible.play("site.yml", deployed, {"cluster_polls": 2})
         assert "\n" not in str(error.value)
     finally:
         on(last, "sudo rm /etc/rabbitmq/advanced.config && sudo systemctl restart rabbitmq-server")

@@ -147,7 +147,7 @@ def nemesis(
     cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
 ) -> Iterator[Nemesis]:
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
-    one = Nemesis(fleet, known, journaled(journal), print, 60, QUEUE, power_of(cluster))
+    one = Nemesis(fleet, known, journaled(journal), 60, QUEUE, power_of(cluster))
     one.prepare()
     yield one
     assert one.end() == []
@@ -218,7 +218,7 @@ def unproven(
 ) -> str:
     """Return what the history says of a partition to which something else is done."""
     journal = Journal(folder / "history.arrow", time.monotonic_ns)
-    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis = Nemesis(fleet, known, journaled(journal), 60)
     nemesis.prepare()
     (stage,) = stages("partition-halves", FaultRequest(NODES, Random(1)))
     try:
@@ -266,7 +266,7 @@ def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
 ) -> None:
     """While the second stage is in force, every link of the first and of the third is cut by it too."""
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
-    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis = Nemesis(fleet, known, journaled(journal), 60)
     nemesis.prepare()
     first, second, third = stages("partition-rolling-stale", FaultRequest(NODES, Random(7)))
     nemesis.inject(1, first.fault)
@@ -332,7 +332,7 @@ def test_faults_on_the_same_nodes_compose(
     """Each is proven while the others are in force, and healing one leaves the others."""
     come_back(cluster, fleet)
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
-    nemesis = Nemesis(fleet, known, journaled(journal), print, 60)
+    nemesis = Nemesis(fleet, known, journaled(journal), 60)
     nemesis.prepare()
     for number, name in enumerate(["partition-pair", "clients-reject", "rate"], 1):
         (stage,) = stages(
@@ -369,7 +369,7 @@ from random import Random
 from jepsenvm.machines.facts import facts
 from jepsenvm.machines.inventory import load
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.specs import Ask, stages
+from jepsenvm.nemesis.specs import FaultRequest, stages
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.machines.power import power_at
 order = json.load(sys.stdin)
@@ -378,11 +378,11 @@ fleet = Fleet(inventory.nodes)
 nodes = list(fleet.nodes)
 def record(note):
     print(json.dumps({"phase": note.phase, "name": note.fault["name"], "error": note.error}), flush=True)
-nemesis = Nemesis(fleet, facts(fleet), record, lambda line: None, 60, order["queue"], power_at("lab", ""))
+nemesis = Nemesis(fleet, facts(fleet), record, 60, order["queue"], power_at("lab", ""))
 nemesis.prepare()
 for number, words in enumerate(order["faults"], 1):
     name, *victims = words.split()
-    (stage,) = stages(name, Ask(nodes, Random(3), victims=tuple(victims)))
+    (stage,) = stages(name, FaultRequest(nodes, Random(3), victims=tuple(victims)))
     nemesis.inject(number, stage.fault)
 nemesis.longest_fault = 5  # a test need not wait long until the nodes believe that their controller is gone
 nemesis.renew()

@@ -81,14 +81,14 @@ def test_it_is_marked_as_ours(host: Any) -> None:
 
 def test_the_playbook_heals_what_was_broken(cluster: Inventory) -> None:
     jepsenvm("fault", "start", "loss", "n5", "--percent", "10", "-i", str(cluster.path), expect=0)
-    healed = ansible.play("heal.yml", cluster, {}, print)
+    healed = ansible.play("heal.yml", cluster, {})
     assert healed.nodes["n5"].changed == 1
     assert "JEPSENVM" not in on("n5", "iptables -S")
-    assert ansible.play("heal.yml", cluster, {}, print).changed == 0
+    assert ansible.play("heal.yml", cluster, {}).changed == 0
 
 
 def test_the_playbook_collects_logs_and_answers(cluster: Inventory, tmp_path: Path) -> None:
-    ansible.play("collect.yml", cluster, {"collect_folder": str(tmp_path)}, print)
+    ansible.play("collect.yml", cluster, {"collect_folder": str(tmp_path)})
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [
         node.name for node in cluster.nodes
     ]

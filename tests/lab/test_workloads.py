@@ -145,7 +145,7 @@ def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path
     )
 
     async def hold_and_cut(nemesis: Nemesis) -> None:
-        context = Context(plan, addresses, "jepsenvm.quorum.lock", journal, print, asyncio.Event())
+        context = Context(plan, addresses, "jepsenvm.quorum.lock", journal, asyncio.Event())
         await lock.setup(context, [])
         cut_off, other = await connect(addresses[0]), await connect(addresses[2])
         held = await lock.acquire(context, cut_off, 1, Tally())
@@ -162,7 +162,7 @@ def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path
         other.abandon("done")
 
     with Fleet(cluster.nodes) as fleet:
-        nemesis = Nemesis(fleet, facts(fleet), journaled(journal), print, 90)
+        nemesis = Nemesis(fleet, facts(fleet), journaled(journal), 90)
         nemesis.prepare()
         try:
             asyncio.run(hold_and_cut(nemesis))

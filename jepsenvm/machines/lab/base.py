@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from jepsenvm.errors import RunError, UsageError
@@ -15,6 +15,8 @@ from jepsenvm.machines.lab.command import last_line
 from jepsenvm.machines.lab.mounts import remove_tree
 from jepsenvm.machines.lab.suites import distribution_of, mirror_for
 from jepsenvm.machines.lab.topology import CACHE, USER, USER_ID
+
+logger = logging.getLogger(__name__)
 
 RECIPE_VERSION = 1
 
@@ -68,11 +70,11 @@ def base_path(suite: str) -> Path:
     return CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure_base(suite: str, say: Callable[[str], None]) -> Path:
+def ensure_base(suite: str) -> Path:
     """The folder of that suite's base, built now if no earlier lab has built it."""
     base = base_path(suite)
     if not base.is_dir():
-        _build(suite, base, say)
+        _build(suite, base)
         for old in CACHE.glob(f"{suite}-*"):
             if old != base:
                 remove_tree(old)
@@ -112,7 +114,7 @@ def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
     return [*argv, mirror] if mirror else argv
 
 
-def _build(suite: str, base: Path, say: Callable[[str], None]) -> None:
+def _build(suite: str, base: Path) -> None:
     discard_half_built()
     half = CACHE / f"building-{base.name}"
     half.mkdir()
@@ -120,7 +122,7 @@ def _build(suite: str, base: Path, say: Callable[[str], None]) -> None:
     argv = build_argv(suite, half / "root", mirror_for(suite))
     try:
         with log.open("wb") as output:
-            status = _watch(argv, output.fileno(), f"building the {suite} base ...", say)
+            status = _watch(argv, output.fileno(), f"building the {suite} base ...")
         if status != 0:
             raise build_error(suite, log.read_text(errors="replace"), log, status)
         # mmdebstrap makes its folder for root alone, and a host's root must be open to its users
@@ -130,19 +132,19 @@ def _build(suite: str, base: Path, say: Callable[[str], None]) -> None:
         remove_tree(half)
 
 
-def _watch(argv: list[str], output: int, what: str, say: Callable[[str], None]) -> int:
+def _watch(argv: list[str], output: int, what: str) -> int:
     started = time.monotonic()
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
     ) as build:
         try:
-            say(what)
+            logger.info(what)
             while (spent := time.monotonic() - started) < PATIENCE:
                 try:
                     return build.wait(timeout=5)
                 except subprocess.TimeoutExpired:
-                    say(f"{what} {spent + 5:.0f} s")
+                    logger.info(f"{what} {spent + 5:.0f} s")
         finally:
             build.kill()
     raise RunError(

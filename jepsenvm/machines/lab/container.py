@@ -8,6 +8,7 @@ we started ourselves. The inside has to be ended too: it outlives a supervisor t
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from jepsenvm.machines.lab import cgroups
 from jepsenvm.machines.lab.command import last_line, run
 from jepsenvm.machines.lab.mounts import mounts_under, remove_tree
 from jepsenvm.machines.lab.topology import NAMESPACES, LabHost
+
+logger = logging.getLogger(__name__)
 
 BOOT_PATIENCE = 90.0
 
@@ -120,9 +123,7 @@ def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
         return False
 
 
-def wait_until_ready(
-    hosts: list[LabHost], say: Callable[[str], None], patience: float = BOOT_PATIENCE
-) -> None:
+def wait_until_ready(hosts: list[LabHost], patience: float = BOOT_PATIENCE) -> None:
     """Wait until every host's sshd answers; name the first that doesn't, with its last words."""
     started = last_said = time.monotonic()
     waiting = list(hosts)
@@ -135,7 +136,7 @@ def wait_until_ready(
                 raise _not_ready(host, "it went off while it booted")
         if now - last_said > 5:
             last_said = now
-            say(
+            logger.info(
                 f"waiting for {', '.join(h.name for h in waiting)} to boot ... {now - started:.0f} s"
             )
         time.sleep(0.1)

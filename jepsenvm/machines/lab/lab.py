@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ from jepsenvm.machines.lab.topology import (
     hosts,
 )
 
+logger = logging.getLogger(__name__)
+
 Say = Callable[[str], None]
 
 
@@ -54,28 +57,28 @@ class HostStatus:
     ssh: bool
 
 
-def up(nodes: int = 5, suite: str = "bookworm", say: Say = print) -> Path:
+def up(nodes: int = 5, suite: str = "bookworm") -> Path:
     """Bring the lab up, or complete it when it is up already; return its inventory's path."""
     distribution_of(suite)
     if not 1 <= nodes <= MOST_HOSTS:
         raise UsageError(f"the lab cannot have {nodes} hosts", remedy=f"choose 1 to {MOST_HOSTS}")
     require_root()
     require_programs()
-    with one_at_a_time(say):
+    with one_at_a_time():
         state = _state()
         if state is None:
-            _create(nodes, suite, say)
+            _create(nodes, suite)
         else:
-            _complete(state, nodes, suite, say)
+            _complete(state, nodes, suite)
     return INVENTORY
 
 
-def down(say: Say = print) -> None:
+def down() -> None:
     """Remove all of the lab but the cached base, whatever state it is in."""
     require_root()
-    with one_at_a_time(say):
+    with one_at_a_time():
         if LAB.exists():
-            say("taking the lab down ...")
+            logger.info("taking the lab down ...")
         _discard()
 
 
@@ -114,21 +117,21 @@ def power_cut(node: str) -> None:
     container.cut(_host(node))
 
 
-def power_on(node: str, say: Say = print) -> None:
+def power_on(node: str) -> None:
     """Boot a host whose power was cut, and wait until it answers."""
     host, state = _host(node), _existing()
-    with one_at_a_time(say):
-        _boot([host], Path(state.base), say)
+    with one_at_a_time():
+        _boot([host], Path(state.base))
 
 
-def _create(nodes: int, suite: str, say: Say) -> None:
+def _create(nodes: int, suite: str) -> None:
     if LAB.exists():
-        say("clearing away a lab that was never finished ...")
+        logger.info("clearing away a lab that was never finished ...")
     _discard()
     require_disk_space()
     require_free_subnet()
     started = time.monotonic()
-    base = ensure_base(suite, say)
+    base = ensure_base(suite)
     members = hosts(nodes)
     LAB.mkdir(parents=True)
     LAB.chmod(0o700)
@@ -136,13 +139,13 @@ def _create(nodes: int, suite: str, say: Say) -> None:
         container.prepare(host)
     keys.make_keys(members)
     network.create(members)
-    _boot(members, base, say)
+    _boot(members, base)
     inventory.write(members, suite)
     _remember(State(suite, nodes, str(base)))
-    say(f"the lab is up: {nodes} hosts of {suite}, {time.monotonic() - started:.0f} s")
+    logger.info(f"the lab is up: {nodes} hosts of {suite}, {time.monotonic() - started:.0f} s")
 
 
-def _complete(state: State, nodes: int, suite: str, say: Say) -> None:
+def _complete(state: State, nodes: int, suite: str) -> None:
     if (state.suite, state.nodes) != (suite, nodes):
         raise UsageError(
             f"a lab of {state.nodes} hosts of {state.suite} is up, and you asked for {nodes} of {suite}",
@@ -155,17 +158,17 @@ def _complete(state: State, nodes: int, suite: str, say: Say) -> None:
             container.cut(host)
         network.remove()
         network.create(members)
-    _boot(members, Path(state.base), say)
-    say(f"the lab is up: {nodes} hosts of {suite}")
+    _boot(members, Path(state.base))
+    logger.info(f"the lab is up: {nodes} hosts of {suite}")
 
 
-def _boot(members: list[LabHost], base: Path, say: Say) -> None:
+def _boot(members: list[LabHost], base: Path) -> None:
     missing = [host for host in members if container.supervisor(host) is None]
     if missing:
-        say(f"powering on {', '.join(host.name for host in missing)} ...")
+        logger.info(f"powering on {', '.join(host.name for host in missing)} ...")
     for host in missing:
         container.start(host, base)
-    container.wait_until_ready(members, say)
+    container.wait_until_ready(members)
 
 
 def _discard() -> None:

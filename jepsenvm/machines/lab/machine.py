@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.lab.command import run
 from jepsenvm.machines.lab.topology import CACHE, CONTROLLER, LAB, SUBNET
+
+logger = logging.getLogger(__name__)
 
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
@@ -88,7 +91,7 @@ def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) ->
 
 
 @contextmanager
-def one_at_a_time(say: Callable[[str], None]) -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Hold the lab's lock, which is a flock on the cache folder since that outlives every lab."""
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY)
@@ -96,7 +99,7 @@ def one_at_a_time(say: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another lab command to end ...")
+            logger.info("waiting for another lab command to end ...")
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:

@@ -50,7 +50,7 @@ def test_a_fault_that_there_is_not_is_refused() -> None:
 
 def test_nothing_is_ever_installed_there() -> None:
     with pytest.raises(UsageError, match=r"^/hosts\.yml: the cluster is not ours"):
-        ansible.play("site.yml", others(), {}, print)
+        ansible.play("site.yml", others(), {})
 
 
 def test_what_ansible_prints_of_several_hosts() -> None:

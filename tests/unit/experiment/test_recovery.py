@@ -25,19 +25,20 @@ class _Nobody:
         """Append nothing."""
 
 
-def test_a_node_of_others_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_of_others_is_not_restarted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     restarted: list[str] = []
     monkeypatch.setattr(Recovery, "_troubles", lambda _: {"n1": NodeProblem("AMQP is not open")})
     monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
     monkeypatch.setattr(recovery, "SETTLE_S", 0.0)
     monkeypatch.setattr(recovery, "POLL_S", 0.01)
-    said: list[str] = []
     for may in (False, True):
-        one = Recovery(_Nobody(), _Nobody(), "q", 0.0, said.append, may)  # type: ignore[arg-type]  # enough of them
+        one = Recovery(_Nobody(), _Nobody(), "q", 0.0, may)  # type: ignore[arg-type]  # enough of them
         assert not asyncio.run(one.wait())
         assert bool(restarted) is may
-        assert any("its allowed_faults has no restart" in line for line in said)
-        assert "NOT recovered: n1 AMQP is not open" in said
+        assert any("its allowed_faults has no restart" in line for line in caplog.messages)
+        assert "NOT recovered: n1 AMQP is not open" in caplog.messages
 
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]

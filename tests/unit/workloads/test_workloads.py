@@ -45,7 +45,7 @@ class Broker:
 def context(folder: Path, **keys: Any) -> Context:
     ticks = count()
     journal = Journal(folder / "history.arrow", lambda: next(ticks))
-    return Context(Plan(**keys), [], "jepsenvm.quorum.x", journal, print, asyncio.Event())
+    return Context(Plan(**keys), [], "jepsenvm.quorum.x", journal, asyncio.Event())
 
 
 def ops(made: Context, folder: Path) -> list[Op]:
