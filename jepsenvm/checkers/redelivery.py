@@ -61,7 +61,7 @@ def _without(history: History, hidden: Ints) -> History:
             here: Mask = np.zeros(len(chunk.type), dtype=bool)
             low, high = np.searchsorted(hidden, (before, before + len(here)))
             here[hidden[low:high] - before] = True
-            yield chunk.but(type=np.where(here, TYPE_CODES["info"], chunk.type))
+            yield chunk.with_columns(type=np.where(here, TYPE_CODES["info"], chunk.type))
             before += len(here)
 
     return History(chunks, history.names, history.nodes, history.labels, history.complete)

@@ -25,7 +25,7 @@ def in_chunks(history: History, rows: int) -> History:
     (whole,) = history
 
     def cut(first: int) -> Chunk:
-        return Chunk(lambda name: whole.read(name)[first : first + rows], whole.data, whole.error)
+        return Chunk(read=lambda name: whole.read(name)[first : first + rows], data=whole.data, error=whole.error)
 
     return replace(
         history, _chunks=lambda _: iter([cut(first) for first in range(0, len(whole.time), rows)])

@@ -12,8 +12,8 @@ from jepsenvm.checkers.calls import calls
 from jepsenvm.checkers.linearizable import Bounds
 from jepsenvm.checkers.register import CAS_REGISTER, register
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.op import NEMESIS, Op, Type
+from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import from_ops
 from tests.unit.checkers.linear import by_definition, histories, ops, seconds
 
