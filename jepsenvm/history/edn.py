@@ -104,8 +104,8 @@ def _skip_blank(text: str, position: int) -> int:
     return blank.end() if blank else position
 
 
-# The fast path: one expression finds the extent of a plain map, another cuts it into lexemes. All
-# quantifiers are possessive (``*+``), so that no text, however broken, makes them backtrack.
+# The fast path: one expression finds the extent of a plain map, another cuts it into lexemes. The
+# nested repetitions are possessive (``*+``), so that no text, however broken, makes them backtrack.
 _BLANK: Final = re.compile(r"(?:[\s,]|;[^\n]*)*+")
 _PLAIN_STRING: Final = r'"(?:[^"\\]|\\["\\nrt])*+"'
 _FLAT: Final = rf'[^{{}}"\\;]*+(?:{_PLAIN_STRING}[^{{}}"\\;]*+)*+'
@@ -113,8 +113,8 @@ _FLAT: Final = rf'[^{{}}"\\;]*+(?:{_PLAIN_STRING}[^{{}}"\\;]*+)*+'
 # expressions cannot count brackets. Deeper maps go to edn_format.
 _NESTED: Final = rf"{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+"
 _PLAIN_MAP: Final = re.compile(rf"(?:#jepsen\.history\.Op *)?\{{({_NESTED})\}}")
-# A lexeme is a string, a bracket, or a stretch of other characters. A lone quotation mark is a lexeme
-# of its own, so that a string that is not plain fails below instead of being skipped.
+# A lexeme is a string, a bracket, or a stretch of other characters. A lone quotation mark is also a
+# lexeme, so that a string that is not plain fails below instead of being skipped.
 _PLAIN_LEXEME: Final = re.compile(
     rf"[ \t\r\n,]*+({_PLAIN_STRING}(?=[ \t\r\n,\[\]{{}}()]|\Z)"
     rf'|#\{{|[\[\](){{}}]|[^ \t\r\n,\[\](){{}}"]+|")'
