@@ -280,8 +280,16 @@ def test_sets_and_maps_have_no_order() -> None:
     ("name", "text", "says"),
     [
         ("h.edn", "[{:type :ok :f :x}\n", "h.edn:1: not EDN: a vector is never closed"),
-        ("h.edn", "[{:type :ok :f :x}\n]\n{}", "h.edn:3: not EDN: there is text after the history's end"),
-        ("h.edn", "{:type :ok :f :x}\n]", "h.edn:2: not EDN: there is text after the history's end"),
+        (
+            "h.edn",
+            "[{:type :ok :f :x}\n]\n{}",
+            "h.edn:3: not EDN: there is text after the history's end",
+        ),
+        (
+            "h.edn",
+            "{:type :ok :f :x}\n]",
+            "h.edn:2: not EDN: there is text after the history's end",
+        ),
         ("h.edn", "[{:type :ok :f :x})", "h.edn:1: not EDN: a vector is never closed"),
         (
             "h.edn",
