@@ -19,7 +19,7 @@ from jepsenvm.experiment import existing_cluster as guest
 from jepsenvm.experiment import preflight
 from jepsenvm.experiment.phases import Cluster, execute
 from jepsenvm.experiment.store import LOG, PLAN, REPORT, Store, create
-from jepsenvm.history.foreign import open_history
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines import ansible
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet

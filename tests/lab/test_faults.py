@@ -18,8 +18,8 @@ import pytest
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import preflight
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_at, power_of

@@ -12,8 +12,8 @@ import pytest
 
 from jepsenvm.checkers.lock import lock as check_lock
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.facts import facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet

@@ -9,8 +9,8 @@ import pytest
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.errors import UsageError
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.grudge import complete_grudge
 from jepsenvm.nemesis.instance import Fault

@@ -1,4 +1,4 @@
-"""Linearizability by its definition, and small random histories, for the tests of what is built on it."""
+"""Linearizability by its definition, and random histories, for the tests of the search."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from jepsenvm.checkers.calls import Call
-from jepsenvm.checkers.model import ILLEGAL, Model
+from jepsenvm.checkers.client_calls import Call
+from jepsenvm.checkers.sequential_model import ILLEGAL, Model
 from jepsenvm.history.op import Op, Type
 
 
 def by_definition(calls: Sequence[Call], model: Model) -> bool:
-    """Try every order of every choice of the ops in doubt."""
+    """Return whether any order of the ok calls, with any of the calls in doubt, is legal."""
     certain = [call for call in calls if call.type == "ok"]
     doubts = [call for call in calls if call.type == "info"]
     choices = chain.from_iterable(combinations(doubts, size) for size in range(len(doubts) + 1))
@@ -41,32 +41,23 @@ def _legal(order: Sequence[Call], model: Model) -> bool:
     return True
 
 
-def ops(process: int, f: str, value: Any = None, *types: Type, at: int = 0) -> list[Op]:
-    return [
-        Op(type_, f, value, process, at + number)
-        for number, type_ in enumerate(types or ("invoke", "ok"))
-    ]
-
-
-def seconds(
-    process: int, type_: Type, f: str, second: float, value: Any = None, node: str | None = None
-) -> Op:
-    return Op(type_, f, value, process, int(second * 1e9), node)
-
-
 @st.composite
 def histories(
     draw: st.DrawFn,
-    asked: Sequence[tuple[str, Any]],
-    read: Sequence[Any],
+    operations: Sequence[tuple[str, Any]],
+    read_values: Sequence[Any],
     *,
     retire: bool,
     most: int = 6,
 ) -> list[Op]:
-    """Draw a history of three processes and a few ops; ``asked`` is what they ask, ``read`` what a read may answer."""
+    """Draw a history of three processes with at most ``most`` operations.
+
+    ``operations`` are the possible invocations (f, value), ``read_values`` the possible values of
+    an ok read. With ``retire``, a process stops after an operation in doubt.
+    """
     waiting: dict[int, tuple[str, Any]] = {}
     retired: set[int] = set()
-    found: list[Op] = []
+    ops: list[Op] = []
     invoked = 0
     for process in draw(st.lists(st.integers(0, 2), max_size=2 * most + 2)):
         if process in retired:
@@ -76,16 +67,16 @@ def histories(
             type_: Type = draw(st.sampled_from(("ok", "ok", "ok", "info", "fail")))
             if type_ == "info" and retire:
                 retired.add(process)
-            found.append(
+            ops.append(
                 Op(
                     type_,
                     f,
-                    draw(st.sampled_from(read)) if f == "read" and type_ == "ok" else value,
+                    draw(st.sampled_from(read_values)) if f == "read" and type_ == "ok" else value,
                     process,
                 )
             )
         elif invoked < most:
             invoked += 1
-            waiting[process] = draw(st.sampled_from(asked))
-            found.append(Op("invoke", *waiting[process], process))
-    return found
+            waiting[process] = draw(st.sampled_from(operations))
+            ops.append(Op("invoke", *waiting[process], process))
+    return ops
