@@ -1,4 +1,4 @@
-"""Grudges and nemeses: whom they cut, and whom never; what each nemesis draws, takes and refuses."""
+"""Grudges and nemeses: what each nemesis draws, which links it cuts, what it takes and refuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.reachability import components, cut_pairs, leaves_a_majority, majority
+from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.grudge import (
     bridge,
     complete_grudge,
@@ -25,24 +26,16 @@ from jepsenvm.nemesis.grudge import (
     rolling_stale,
     with_rest,
 )
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.specs import (
-    NEMESES,
-    PRESETS,
-    FaultRequest,
-    NemesisSpec,
-    Stage,
-    resolved,
-    stages,
-)
+from jepsenvm.nemesis.registry import MIXES, NEMESES, stages
+from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
-SYMMETRIC = [name for name in PRESETS["partitions"] if name != "partition-one-way"]
+SYMMETRIC = [name for name in MIXES["partitions"] if name != "partition-one-way"]
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 SEEDS = st.integers(0, 2**32)
-RECIPES: Mapping[str, NemesisSpec] = {
-    name: recipe for name, recipe in NEMESES.items() if recipe is not None
+SPECS: Mapping[str, NemesisSpec] = {
+    name: spec for name, spec in NEMESES.items() if spec is not None
 }
 DOCS = Path(__file__).parents[3] / "docs" / "plan.md"
 
@@ -53,8 +46,8 @@ def cutting(name: str, nodes: list[str], seed: int) -> Fault:
 
 
 def enough(name: str, nodes: list[str]) -> bool:
-    recipe = NEMESES[name]
-    return recipe is not None and len(nodes) >= recipe.fewest
+    spec = NEMESES[name]
+    return spec is not None and len(nodes) >= spec.fewest_nodes
 
 
 @given(NODES, st.integers())
@@ -219,7 +212,7 @@ def one(name: str, seed: int = 0, **said: Any) -> Fault:
     return stage.fault
 
 
-@given(st.sampled_from(sorted(RECIPES)), st.integers(5, 9), SEEDS)
+@given(st.sampled_from(sorted(SPECS)), st.integers(5, 9), SEEDS)
 def test_every_nemesis_draws_the_same_again_of_known_nodes(
     name: str, count: int, seed: int
 ) -> None:
@@ -237,19 +230,19 @@ def test_every_nemesis_draws_the_same_again_of_known_nodes(
             *(node for drops in fault.grudge.values() for node in drops),
         } <= set(nodes)
         assert all(node not in dropped for node, dropped in fault.grudge.items())
-        assert fault.name in PRESETS.get(name, (name,))
+        assert fault.name in MIXES.get(name, (name,))
         assert fault.text
 
 
-@given(st.sampled_from(sorted(RECIPES)), SEEDS)
+@given(st.sampled_from(sorted(SPECS)), SEEDS)
 def test_a_nemesis_does_with_the_fewest_nodes_and_refuses_fewer(name: str, seed: int) -> None:
-    fewest = RECIPES[name].fewest
+    fewest = SPECS[name].fewest_nodes
     nodes = tuple(f"n{number}" for number in range(1, fewest + 1))
     said: dict[str, Any] = {"groups": (("n1",),)} if name == "partition" else {}
     assert stages(name, FaultRequest(nodes, Random(seed), **said))
     with pytest.raises(
         UsageError,
-        match=f"nemesis: {name} needs {fewest} nodes or more, and there are {fewest - 1}",
+        match=f"nemesis: {name} needs at least {fewest} nodes, and the cluster has {fewest - 1}",
     ):
         stages(name, FaultRequest(nodes[:-1], Random(seed)))
 
@@ -343,30 +336,39 @@ def test_a_bump_is_never_none(seed: int) -> None:
     }
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_preset_draws_each_of_its_nemeses_for_which_there_are_nodes(preset: str) -> None:
-    drawn = {one(preset, seed).name for seed in range(300)}
-    assert drawn == set(PRESETS[preset])
-    few = {draw(preset, seed, ("n1", "n2"))[0].fault.name for seed in range(300)}
-    assert few == {name for name in PRESETS[preset] if RECIPES[name].fewest <= 2}
+@pytest.mark.parametrize("mix", sorted(MIXES))
+def test_a_mix_draws_each_of_its_nemeses_with_enough_nodes(mix: str) -> None:
+    drawn = {one(mix, seed).name for seed in range(300)}
+    assert drawn == set(MIXES[mix])
+    few = {draw(mix, seed, ("n1", "n2"))[0].fault.name for seed in range(300)}
+    assert few == {name for name in MIXES[mix] if SPECS[name].fewest_nodes <= 2}
 
 
 @pytest.mark.parametrize(
     ("name", "said", "says"),
     [
-        ("none", {}, "none makes no faults"),
-        ("gremlins", {}, "there is no gremlins (known: none, partition,"),
+        ("none", {}, "none injects no faults"),
+        (
+            "gremlins",
+            {},
+            "unknown nemesis 'gremlins' (known: none, partition-flapping, partition,",
+        ),
+        ("x" * 500, {}, f"unknown nemesis '{'x' * 57}...' (known: none"),
         ("partition-pair", {"victims": ("n1",)}, "partition-pair takes no nodes"),
         ("kill", {"groups": (("n1",), ("n2",))}, "kill takes no groups"),
-        ("kill", {"grudge": {"n1": frozenset({"n2"})}}, "kill takes no grudge"),
+        (
+            "kill",
+            {"grudge": {"n1": frozenset({"n2"})}},
+            "kill takes no grudge (only partition does)",
+        ),
         ("kill", {"victims": ("n1", "n9")}, "kill: unknown nodes n9 (known: n1 n2 n3 n4 n5)"),
-        ("kill", {"victims": ("n1", "n1")}, "kill: n1 is named twice"),
+        ("kill", {"victims": ("n1", "n1")}, "kill: node n1 is given twice"),
         (
             "partition",
             {"groups": (("n1", "n2"), ("n2",))},
-            "partition: n2 stands twice in the groups",
+            "partition: node n2 is in the groups twice",
         ),
-        ("partition", {"groups": (FIVE,)}, "partition: fewer than two groups"),
+        ("partition", {"groups": (FIVE,)}, "partition: all nodes are in one group"),
         ("partition", {"groups": (("n1",), ())}, "partition: a group is empty"),
         ("partition", {"groups": ()}, "partition needs either groups or a grudge"),
         (
@@ -435,7 +437,7 @@ def test_the_leader_is_cut_from_all_others_once_it_is_known(
     leader = data.draw(st.sampled_from(nodes))
     (stage,) = draw("partition-leader", seed, nodes)
     assert sorted(stage.fault.nodes) == sorted(nodes)
-    fault = resolved(stage.fault, leader)
+    fault = stage.fault.resolve(leader)
     assert fault.role is None
     assert fault.grudge[leader] == set(nodes) - {leader}
     assert cut_pairs(fault.grudge) == {pair for node in nodes if node != leader for pair in
@@ -449,7 +451,7 @@ def test_the_leader_keeps_a_majority_when_followers_are_cut_off(
     nodes = tuple(f"n{number}" for number in range(1, count + 1))
     leader = data.draw(st.sampled_from(nodes))
     (stage,) = draw("partition-followers", seed, nodes)
-    fault = resolved(stage.fault, leader)
+    fault = stage.fault.resolve(leader)
     assert fault.role is None
     cut_off = fault.grudge[leader]
     assert cut_off == {node for node in stage.fault.nodes if node in cut_off}
@@ -461,17 +463,17 @@ def test_the_leader_keeps_a_majority_when_followers_are_cut_off(
 def test_only_nodes_with_a_replica_are_followers_and_the_leader_keeps_most_replicas() -> None:
     """By default a quorum queue of five nodes is on three of them."""
     (stage,) = draw("partition-followers", 3, FIVE)
-    fault = resolved(stage.fault, "n4", ("n2", "n4", "n5"))
+    fault = stage.fault.resolve("n4", ("n2", "n4", "n5"))
     assert fault.grudge["n4"] in ({"n2"}, {"n5"})
 
 
 @given(SEEDS, st.sets(st.sampled_from(FIVE), min_size=1))
 def test_what_is_about_replicas_is_about_nodes_that_have_one(seed: int, replicas: set[str]) -> None:
     (shrink,) = draw("replica-shrink", seed, FIVE)
-    assert set(resolved(shrink.fault, min(replicas), replicas).nodes) <= replicas
+    assert set(shrink.fault.resolve(min(replicas), replicas).nodes) <= replicas
     (transfer,) = draw("leader-transfer", seed, FIVE)
     if len(replicas) > 1:
-        heir = resolved(transfer.fault, min(replicas), replicas).settings["heir"]
+        heir = transfer.fault.resolve(min(replicas), replicas).settings["heir"]
         assert heir in replicas - {min(replicas)}
 
 
@@ -480,29 +482,29 @@ def test_a_replica_that_is_named_is_not_looked_up() -> None:
 
 
 def test_other_roles_become_the_leader_and_a_fault_without_one_stays() -> None:
-    fault = resolved(one("leader-transfer"), "n4")
+    fault = one("leader-transfer").resolve("n4")
     assert (fault.nodes, fault.role, fault.text) == (("n4",), None, "n4")
     kill = one("kill")
-    assert resolved(kill, "n4") is kill
+    assert kill.resolve("n4") is kill
 
 
 def test_faults_say_whom_they_touch() -> None:
-    texts = {name: one(name, 1).text for name in PRESETS["partitions"]}
+    texts = {name: one(name, 1).text for name in MIXES["partitions"]}
     assert texts["partition-halves"] == "n1 n2 | n3 n4 n5"
     assert texts["partition-bridge"].count(" + ") == 2
-    assert "all others see both" in texts["partition-pair"]
+    assert texts["partition-pair"].endswith(", all other links work")
     assert texts["partition-majorities-ring"].startswith("ring of ")
-    assert texts["partition-one-way"].endswith(", who still hear them")
+    assert texts["partition-one-way"].endswith(", but not vice versa")
     assert one("clients-kill", victims=("n1",)).describe() == "clients-kill {clients of n1}"
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(SPECS))
 def test_the_documentation_tells_of_every_nemesis_and_its_settings(name: str) -> None:
     table = DOCS.read_text(encoding="utf-8").split("## Nemeses")[1]
     rows = [line for line in table.splitlines() if line.startswith(f"| `{name}` |")]
     assert len(rows) == 1
-    assert RECIPES[name].about.replace("|", r"\|") in rows[0]
-    assert all(f"`{key}` {value:g}" in rows[0] for key, value in RECIPES[name].settings.items())
+    assert SPECS[name].about.replace("|", r"\|") in rows[0]
+    assert all(f"`{key}` {value:g}" in rows[0] for key, value in SPECS[name].settings.items())
 
 
 @given(NODES, st.integers())
@@ -521,3 +523,33 @@ def test_who_hears_others_through_a_bridge_is_with_them() -> None:
         FIVE[:2],
         FIVE[2:],
     )
+
+
+def test_the_nemeses_of_each_mix_and_their_order() -> None:
+    """A mix chooses by index, so this order is part of what a seed means."""
+    assert MIXES == {
+        "mixed": (
+            "partition-random-node",
+            "partition-random-groups",
+            "loss",
+            "kill",
+            "pause",
+            "restart",
+            "clients-drop",
+        ),
+        "partitions": (
+            "partition-halves",
+            "partition-random-halves",
+            "partition-random-node",
+            "partition-same-majority",
+            "partition-random-majority",
+            "partition-random-groups",
+            "partition-majorities-ring",
+            "partition-bridge",
+            "partition-pair",
+            "partition-one-way",
+        ),
+        "processes": ("kill", "pause", "stop-app", "restart"),
+    }
+    assert next(iter(NEMESES)) == "none"
+    assert list(NEMESES)[-3:] == ["mixed", "partitions", "processes"]
