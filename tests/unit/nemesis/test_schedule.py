@@ -21,7 +21,7 @@ NODES = ["n1", "n2", "n3", "n4", "n5"]
 DRAWN = sorted(set(NEMESES) - {"none", "partition"})
 
 
-def written(text: str) -> Plan:
+def plan_from(text: str) -> Plan:
     return resolve(read(text, "plan.yml"), "plan.yml", {"queue"}, NEMESES.keys())
 
 
@@ -79,7 +79,7 @@ def test_any_mix_ends_within_the_limit_and_is_sorted(
 
 
 @given(st.integers(0, 2**32), st.floats(0, 200))
-def test_pairs_are_bounds(seed: int, more: float) -> None:
+def test_a_pair_of_times_bounds_the_draw(seed: int, more: float) -> None:
     plan = Plan(
         seed=seed, nemesis="kill", quiet_before=(2, 9), fault_duration=(5, 20), time_limit=7 + more
     )
@@ -91,7 +91,7 @@ def test_pairs_are_bounds(seed: int, more: float) -> None:
     assert plan.time_limit - steps[-1].until < 7, "there is room for one more"
 
 
-def test_pairs_are_drawn_anew_each_time() -> None:
+def test_each_fault_draws_its_times_anew() -> None:
     steps = schedule(
         Plan(nemesis="kill", quiet_before=(1, 9), fault_duration=(5, 20), time_limit=600), NODES
     )
@@ -99,7 +99,9 @@ def test_pairs_are_drawn_anew_each_time() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 5))
-def test_each_lane_has_its_own_faults_of_which_none_overlap(seed: int, lanes: int) -> None:
+def test_lanes_draw_independently_and_faults_of_one_lane_never_overlap(
+    seed: int, lanes: int
+) -> None:
     one = Plan(
         seed=seed, nemesis="processes", quiet_before=(1, 20), fault_duration=(5, 20), time_limit=300
     )
@@ -116,14 +118,14 @@ def test_different_seeds_differ() -> None:
     assert len({schedule(Plan(seed=seed), NODES)[0].fault.text for seed in range(50)}) > 5
 
 
-def test_a_list_of_nemeses_is_drawn_from() -> None:
+def test_a_list_of_nemeses_draws_from_all_of_them() -> None:
     plan = Plan(
         nemesis=("kill", "loss", "partition-pair"), quiet_before=1, fault_duration=5, time_limit=600
     )
     assert {step.fault.name for step in schedule(plan, NODES)} == {"kill", "loss", "partition-pair"}
 
 
-def test_the_stages_of_one_fault_overlap_and_are_steps_of_their_own() -> None:
+def test_each_stage_of_a_nemesis_is_scheduled_separately() -> None:
     plan = Plan(
         nemesis="partition-rolling-stale", quiet_before=10, fault_duration=60, time_limit=90
     )
@@ -139,7 +141,7 @@ def test_a_nemesis_with_too_few_nodes_is_refused(nemesis: str, seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_nemesis_with_too_few_nodes_is_refused_even_where_it_is_not_drawn(seed: int) -> None:
+def test_a_nemesis_with_too_few_nodes_is_refused_even_if_the_seed_never_draws_it(seed: int) -> None:
     with pytest.raises(
         UsageError, match="partition-bridge needs at least 3 nodes, and the cluster has 2"
     ):
@@ -150,8 +152,8 @@ def test_no_nemesis_no_faults() -> None:
     assert schedule(Plan(nemesis="none", overlapping=3), NODES) == ()
 
 
-def test_a_written_schedule_is_followed() -> None:
-    plan = written(
+def test_a_listed_schedule_is_followed() -> None:
+    plan = plan_from(
         """
         time-limit: 2m
         schedule:
@@ -174,7 +176,7 @@ def test_a_written_schedule_is_followed() -> None:
     assert steps[3].fault.nodes == ("n2", "n4")
 
 
-def test_a_written_schedule_repeats_as_long_as_the_whole_of_it_fits() -> None:
+def test_a_listed_schedule_repeats_while_all_of_it_fits() -> None:
     text = """
         time-limit: 70
         repeat-every: 20
@@ -182,22 +184,22 @@ def test_a_written_schedule_repeats_as_long_as_the_whole_of_it_fits() -> None:
           - {at: 5, for: 5, fault: kill}
           - {at: 12, for: 8, fault: pause}
         """
-    steps = schedule(written(text), NODES)
+    steps = schedule(plan_from(text), NODES)
     assert times(steps) == [
         ("kill", 5, 10), ("pause", 12, 20), ("kill", 25, 30), ("pause", 32, 40), ("kill", 45, 50), ("pause", 52, 60)
     ]  # fmt: skip
-    assert steps == schedule(written(text), NODES)
-    assert steps != schedule(written(text + "\n        seed: 1"), NODES)
+    assert steps == schedule(plan_from(text), NODES)
+    assert steps != schedule(plan_from(text + "\n        seed: 1"), NODES)
 
 
-def test_the_example_of_the_documentation_is_a_schedule() -> None:
+def test_the_documentations_example_is_valid() -> None:
     docs = (Path(__file__).parents[3] / "docs" / "plan.md").read_text(encoding="utf-8")
-    steps = schedule(written(docs.split("```yaml")[1].split("```")[0]), NODES)
+    steps = schedule(plan_from(docs.split("```yaml")[1].split("```")[0]), NODES)
     assert [round(step.at) for step in steps] == [20, 30, 80, 110, 160, 170, 220, 250]
 
 
 @pytest.mark.parametrize(
-    ("step", "says"),
+    ("step", "message"),
     [
         (
             "{at: 1, for: 2, fault: kill, nodes: [n9]}",
@@ -215,11 +217,11 @@ def test_the_example_of_the_documentation_is_a_schedule() -> None:
         ("{at: 1, for: 2, fault: mixed, nodes: [n1]}", "mixed takes no nodes"),
     ],
 )
-def test_a_step_that_cannot_be_done_is_refused(step: str, says: str) -> None:
-    plan: Any = written(f"schedule: [{step}]")
+def test_an_invalid_item_is_refused(step: str, message: str) -> None:
+    plan: Any = plan_from(f"schedule: [{step}]")
     with pytest.raises(UsageError) as refused:
         schedule(plan, NODES)
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 # Schedules of stored plans. These values were computed before faults became classes. A change of any
