@@ -18,7 +18,7 @@ from jepsenvm.machines.facts import abilities
 from jepsenvm.machines.lab import machine
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.machines.vagrant import fitness, machines
-from jepsenvm.nemesis.requirements import ABILITIES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.rabbitmq import ctl as broker
 
 NOT_FIT = 254
@@ -123,7 +123,7 @@ def _abilities(fleet: Fleet) -> Iterator[Finding]:
     for node, able in abilities(fleet).items():
         for name, can in able.items():
             yield Finding(
-                f"{node}: {name}", None if can else ABILITIES[name], needed=name in NEEDED
+                f"{node}: {name}", None if can else CAPABILITIES[name], needed=name in NEEDED
             )
 
 

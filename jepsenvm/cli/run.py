@@ -24,8 +24,8 @@ from jepsenvm.machines import ansible
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.manual import announced
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.nemesis.schedule import schedule
-from jepsenvm.nemesis.specs import NEMESES
 from jepsenvm.plan.config import PartitionHandling, Plan, QueueType, read, resolve
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.report.html import page
@@ -187,11 +187,11 @@ def _fit_cluster(
     Raises UsageError when that cannot be.
     """
     faults = [step.fault for step in schedule(plan, list(fleet.nodes))]
-    preflight.suits(plan, faults)
-    preflight.allowed(inventory, faults)
+    preflight.require_supported_queue_type(plan, faults)
+    preflight.require_allowed(inventory, faults)
     secret = credentials(inventory) if inventory.existing else None
     facts = preflight.hosts(fleet)
-    preflight.able(fleet, inventory, faults)
+    preflight.require_capabilities(fleet, inventory, faults)
     if inventory.existing:
         plan, found = guest.fitted(plan, fleet, inventory), []
     else:

@@ -23,7 +23,7 @@ from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.readers import open_history
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.config import Plan, read, resolve
 from jepsenvm.workloads.registry import WORKLOADS
 

@@ -13,10 +13,9 @@ from jepsenvm.machines.power import POWER
 from jepsenvm.machines.reachability import pairs
 from jepsenvm.machines.reachability_probe import matrix
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.faults.registry import KINDS, kind_of
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.requirements import ABILITIES
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.registry import FAULTS, NEMESES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.config import Plan
 from jepsenvm.rabbitmq import ctl as broker
@@ -66,14 +65,14 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
         )
 
 
-def able(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for the first fault that a node it acts on, or whoever keeps the nodes, cannot make."""
+def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault that requires a capability its nodes lack."""
     asked = list(faults)
     if not asked:
         return
     known = abilities(fleet)
     for fault in asked:
-        for need in kind_of(fault).needs(fault):
+        for need in fault.requirements():
             for node in sorted({*fault.nodes, *fault.grudge}):
                 has = (
                     inventory.machines in POWER if need == "power" else known[node].get(need, False)
@@ -82,14 +81,14 @@ def able(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
                     raise UsageError(
                         f"{fault.name} is not possible here: no {need}",
                         node=node,
-                        remedy=ABILITIES[need],
+                        remedy=CAPABILITIES[need],
                     )
 
 
-def allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
+def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
     """Raise UsageError for the first fault that the inventory does not allow on its hosts."""
     permitted = inventory.allowed_faults
-    unknown = sorted((permitted or frozenset()) - KINDS.keys() - NEMESES.keys())
+    unknown = sorted((permitted or frozenset()) - FAULTS.keys() - NEMESES.keys())
     if unknown:
         raise UsageError(
             f"{inventory.path}: allowed_faults: there is no fault {unknown[0]!r}",
@@ -103,13 +102,15 @@ def allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
             )
 
 
-def suits(plan: Plan, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for a fault that this type of queue cannot have."""
+def require_supported_queue_type(plan: Plan, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault that does not apply to the plan's type of queue."""
     for fault in faults:
-        if fault.kind in ("replica-shrink", "leader-transfer") and plan.queue_type != "quorum":
+        if fault.queue_types and plan.queue_type not in fault.queue_types:
+            types = " or ".join(fault.queue_types)
             raise UsageError(
-                f"{fault.name} is about the replicas of quorum queues, and the plan's queue-type is {plan.queue_type}",
-                remedy="use queue-type quorum, or another nemesis",
+                f"{fault.name} applies to {types} queues, and the plan's queue-type is"
+                f" {plan.queue_type}",
+                remedy=f"use queue-type {types}, or another nemesis",
             )
 
 

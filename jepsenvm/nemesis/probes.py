@@ -167,4 +167,4 @@ LOOKS: Final[Mapping[str, Look]] = {
     "members": _members,
     "queue": _queue,
 }
-"""What can be looked at, by the names that ``faults.kind.Kind.looks`` uses."""
+"""What can be looked at, by the names that ``Fault.probes`` uses."""

@@ -26,9 +26,10 @@ from jepsenvm.machines.power import power_at, power_of
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
-from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.records import journaled
-from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
+from jepsenvm.nemesis.registry import NEMESES, stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.rabbitmq import ctl as broker
 from tests.lab.conftest import cut, made_whole, on
 
@@ -307,7 +308,7 @@ def test_a_fault_of_the_broker_bites_and_heals(
 def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
     (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     with pytest.raises(UsageError, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
-        preflight.able(fleet, cluster, [stage.fault])
+        preflight.require_capabilities(fleet, cluster, [stage.fault])
 
 
 def test_no_fault_is_left_out() -> None:
@@ -369,7 +370,8 @@ from random import Random
 from jepsenvm.machines.facts import facts
 from jepsenvm.machines.inventory import load
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.specs import FaultRequest, stages
+from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.machines.power import power_at
 order = json.load(sys.stdin)

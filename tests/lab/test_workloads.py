@@ -19,7 +19,8 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.records import journaled
-from jepsenvm.nemesis.specs import FaultRequest, stages
+from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.plan.config import Plan
 from jepsenvm.rabbitmq.amqp import connect
 from jepsenvm.rabbitmq.credentials import credentials

@@ -15,9 +15,9 @@ from jepsenvm.machines.action import Action, shell
 from jepsenvm.machines.fire import argv
 from jepsenvm.machines.remote import datagrams, fire, processes, reference_clock, traffic_control
 from jepsenvm.machines.ssh import _AtOnce, source
-from jepsenvm.nemesis.faults import clock
+from jepsenvm.nemesis.faults.clock import Clock
 from jepsenvm.nemesis.probes import LOOKS
-from jepsenvm.nemesis.requirements import ABILITIES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 
 PROGRAMS = sorted(
     path.stem
@@ -64,7 +64,7 @@ def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
 
 
 def test_the_clock_fault_keeps_its_time_where_the_programs_look() -> None:
-    assert str(reference_clock.MOVED) in clock.SWEEP
+    assert str(reference_clock.MOVED) in Clock.sweep
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_every_ability_has_its_remedy() -> None:
         for node in ast.walk(ast.parse(source("abilities")))
         if isinstance(node, ast.Constant)
     }
-    assert set(ABILITIES) - {"own-clock", "power"} <= words
+    assert set(CAPABILITIES) - {"own-clock", "power"} <= words
 
 
 def test_looks_have_names() -> None:
