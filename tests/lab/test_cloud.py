@@ -176,7 +176,7 @@ def test_a_foreign_rabbitmq_is_refused(cloud: list[str]) -> None:
     on("n3", "mkdir -p /var/lib/rabbitmq/mnesia/theirs")
     refused = jepsenvm("deploy", *cloud, expect=254).stderr
     on("n3", "rm -r /var/lib/rabbitmq")
-    assert refused.startswith("jepsenvm: n3: a RabbitMQ that jepsenvm did not install is on it; use another host")
+    assert refused.startswith("jepsenvm: n3: has a RabbitMQ that jepsenvm did not install; use another host")
     assert "rabbitmq-server" not in on("n1", "dpkg --get-selections")
 
 

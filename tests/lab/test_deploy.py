@@ -183,7 +183,7 @@ def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
     on(first, f"sudo mv {MARKER} {MARKER}.away")
     try:
-        with pytest.raises(Refused, match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host"):
+        with pytest.raises(Refused, match=r"^n1: has a RabbitMQ that jepsenvm did not install; use another host"):
             ansible.play("site.yml", deployed, {}, print)
     finally:
         on(first, f"sudo mv {MARKER}.away {MARKER}")
@@ -208,7 +208,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
     on(last, "sudo tee /etc/rabbitmq/advanced.config", too_much)
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
-        with pytest.raises(JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset") as error:
+        with pytest.raises(JepsenvmError, match=r"^n1.*: reports an alarm; .*jepsenvm deploy --reset") as error:
             ansible.play("site.yml", deployed, {"cluster_polls": 2}, print)
         assert "\n" not in str(error.value)
     finally:
