@@ -230,7 +230,7 @@ def test_a_foreign_rabbitmq_is_refused(cloud: list[str]) -> None:
     refused = jepsenvm("deploy", *cloud, expect=254).stderr
     on("n3", "rm -r /var/lib/rabbitmq")
     assert refused.startswith(
-        "jepsenvm: n3: a RabbitMQ that jepsenvm did not install is on it; use another host"
+        "jepsenvm: n3: has a RabbitMQ that jepsenvm did not install; use another host"
     )
     assert "rabbitmq-server" not in on("n1", "dpkg --get-selections")
 

@@ -215,8 +215,7 @@ def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
     on(first, f"sudo mv {MARKER} {MARKER}.away")
     try:
         with pytest.raises(
-            UsageError,
-            match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host",
+            UsageError, match=r"^n1: has a RabbitMQ that jepsenvm did not install; use another host"
         ):
             ansible.play("site.yml", deployed, {})
     finally:
@@ -246,7 +245,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
         with pytest.raises(
-            JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset"
+            JepsenvmError, match=r"^n1.*: reports an alarm; .*jepsenvm deploy --reset"
         ) as error:
             ansible.play("site.yml", deployed, {"cluster_polls": 2})
         assert "\n" not in str(error.value)
