@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
-from jepsenvm.machines.facts import Facts, abilities, facts
+from jepsenvm.machines.capabilities import capabilities
+from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.machines.power import POWER
+from jepsenvm.machines.power import power_of
 from jepsenvm.machines.reachability import pairs
 from jepsenvm.machines.reachability_probe import matrix
 from jepsenvm.machines.ssh import Fleet
@@ -19,6 +20,7 @@ from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.config import Plan
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 
 MIRRORING_ENDED = (4, 0)
 PARTITION_HANDLING_ENDED = (4, 3)
@@ -57,7 +59,7 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
                 node=node,
                 remedy="run `jepsenvm heal`",
             )
-    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known)) if not flows]
+    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known, CLUSTER_PORTS)) if not flows]
     if cut:
         raise UsageError(
             f"the network is broken before any fault: {', '.join(cut)}",
@@ -70,12 +72,14 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
     asked = list(faults)
     if not asked:
         return
-    known = abilities(fleet)
+    known = capabilities(fleet)
     for fault in asked:
         for need in fault.requirements():
             for node in sorted({*fault.nodes, *fault.grudge}):
                 has = (
-                    inventory.machines in POWER if need == "power" else known[node].get(need, False)
+                    power_of(inventory) is not None
+                    if need == "power"
+                    else known[node].get(need, False)
                 )
                 if not has:
                     raise UsageError(

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shorten
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.faults.clients_cut import ClientsCut
 from jepsenvm.nemesis.faults.clients_kill import ClientsKill
@@ -86,7 +86,7 @@ def fault_from_data(data: Mapping[str, Any]) -> Fault:
     kind = data["kind"]
     if kind not in FAULTS:
         raise UsageError(
-            f"unknown kind of fault {_shortened(kind)!r} (known: {', '.join(FAULTS)})",
+            f"unknown kind of fault {shorten(str(kind))!r} (known: {', '.join(FAULTS)})",
             remedy="use the version of jepsenvm that injected it",
         )
     return FAULTS[kind](
@@ -101,7 +101,7 @@ def fault_from_data(data: Mapping[str, Any]) -> Fault:
 def _spec(name: str) -> NemesisSpec:
     if name not in NEMESES:
         raise UsageError(
-            f"nemesis: unknown nemesis {_shortened(name)!r} (known: {', '.join(NEMESES)})"
+            f"nemesis: unknown nemesis {shorten(name)!r} (known: {', '.join(NEMESES)})"
         )
     spec = NEMESES[name]
     if spec is None:
@@ -137,7 +137,7 @@ def _node_problems(request: FaultRequest) -> Iterator[str]:
         *chain.from_iterable(request.grudge.values()),
     } - set(request.nodes)
     if unknown:
-        names = _shortened(" ".join(sorted(unknown)))
+        names = shorten(" ".join(sorted(unknown)))
         yield f"unknown nodes {names} (known: {' '.join(request.nodes)})"
     yield from (f"node {node} is given twice" for node in _repeated(request.victims))
     yield from (f"node {node} is in the groups twice" for node in _repeated(grouped))
@@ -153,7 +153,7 @@ def _node_problems(request: FaultRequest) -> Iterator[str]:
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
-    return sorted(_shortened(name) for name, count in Counter(names).items() if count > 1)
+    return sorted(shorten(name) for name, count in Counter(names).items() if count > 1)
 
 
 def _setting_problems(
@@ -162,7 +162,7 @@ def _setting_problems(
     for key, value in settings.items():
         if key not in defaults:
             known = ", ".join(defaults) or "none"
-            yield f"unknown setting {_shortened(key)!r} (known: {known})"
+            yield f"unknown setting {shorten(key)!r} (known: {known})"
         elif not math.isfinite(value):
             yield f"{key} must be a finite number"
         elif key.endswith("percent") and not 0 < value <= 100:
@@ -171,11 +171,6 @@ def _setting_problems(
             yield f"{key} must be 0 or more, not {value:g}"
         elif defaults[key] != 0 and key != "jitter-ms" and value <= 0:
             yield f"{key} must be more than 0, not {value:g}"
-
-
-def _shortened(text: object) -> str:
-    text = str(text)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # Nemeses.

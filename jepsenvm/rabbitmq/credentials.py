@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from jepsenvm.errors import UsageError
-from jepsenvm.machines.inventory import Inventory, Node
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.inventory_node import Node
 from jepsenvm.rabbitmq.amqp import Address
 
 USER: Final = "jepsenvm"

@@ -14,6 +14,7 @@ from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.machines import ansible, lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.rabbitmq import credentials as secrets
+from jepsenvm.rabbitmq.names import GROUP
 
 MARKER = "/etc/rabbitmq/.jepsenvm"
 
@@ -62,7 +63,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(lab_inventory: Path, log: Path) -> Inventory:
-    inventory = load(lab_inventory)
+    inventory = load(lab_inventory, GROUP)
     ansible.play("site.yml", inventory, {}, log)
     return inventory
 
@@ -85,7 +86,7 @@ def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventor
     group["vars"]["jepsenvm_secrets_dir"] = str(inventory.secrets_dir)
     file = tmp_path / "variant.yml"
     file.write_text(yaml.safe_dump(content))
-    return load(file)
+    return load(file, GROUP)
 
 
 def test_a_second_deployment_changes_nothing(
@@ -96,7 +97,7 @@ def test_a_second_deployment_changes_nothing(
         n.name: 0 for n in deployed.nodes
     }
     assert not [line for line in caplog.messages if "changed" in line]
-    assert recap.told["rabbitmq_version"].count(".") == 2
+    assert recap.stats["rabbitmq_version"].count(".") == 2
 
 
 def test_every_node_sees_all_the_others(deployed: Inventory) -> None:

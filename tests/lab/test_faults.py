@@ -127,7 +127,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.rabbitmq.amqp import connect
 async def main():
-    inventory = load(Path({str(cluster.path)!r}))
+    inventory = load(Path({str(cluster.path)!r}), "rabbitmq")
     session = await connect(credentials(inventory).at(inventory.nodes[0]))
     await session.declare({QUEUE!r}, {{"x-queue-type": "quorum", "x-quorum-initial-group-size": 5}})
     await session.close()
@@ -375,7 +375,7 @@ from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.machines.power import power_at
 order = json.load(sys.stdin)
-inventory = load(Path(order["inventory"]))
+inventory = load(Path(order["inventory"]), "rabbitmq")
 fleet = Fleet(inventory.nodes)
 nodes = list(fleet.nodes)
 def record(note):
@@ -426,7 +426,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.rabbitmq.amqp import connect
 async def main():
-    inventory = load(Path({str(cluster.path)!r}))
+    inventory = load(Path({str(cluster.path)!r}), "rabbitmq")
     where = next(one for one in inventory.nodes if one.name == {node!r})
     session = await connect(credentials(inventory).at(where))
     print("connected", flush=True)

@@ -48,7 +48,10 @@ def test_verdict_lines() -> None:
     assert lines[0] == (
         "INVALID: acknowledged 8, drained 5, LOST 3, duplicated 0, unexpected 0, recovered 0"
     )
-    assert "3 messages were lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1" in lines[1]
+    assert (
+        "3 messages were lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1"
+        in lines[1]
+    )
     assert lines[-1] == "  first lost: 3, 4, 5"
 
 
