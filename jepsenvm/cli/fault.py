@@ -22,7 +22,7 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
-from jepsenvm.nemesis.probes import look
+from jepsenvm.nemesis.probes import probe
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
@@ -132,7 +132,7 @@ def status(inventory_path: Path | None, *, existing: bool, patience: float | Non
                         node, f"{one['number']} {one['fault']['name']}", one["fault"]["text"], since
                     )
         console.print(table)
-        console.print(_matrix(look(fleet, preflight.hosts(fleet), ["matrix"], None)["matrix"]))
+        console.print(_matrix(probe(fleet, preflight.hosts(fleet), ["matrix"], None)["matrix"]))
 
 
 def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | None) -> None:

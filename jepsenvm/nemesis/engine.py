@@ -1,382 +1,315 @@
-"""The nemesis: injects faults, proves that they bite, heals them, proves that too, and records all of it."""
+"""The nemesis engine: injects faults, verifies them, heals them, and records every phase."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from jepsenvm.errors import JepsenvmError, RunError
-from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
-from jepsenvm.machines.action import Action
+from jepsenvm.history.nemesis_records import (
+    AFTER,
+    BEFORE,
+    DURING,
+    HEAL,
+    HEALED,
+    IN_FORCE,
+    INJECT,
+    START,
+    STOP,
+    VIEW,
+)
 from jepsenvm.machines.facts import Facts, facts
-from jepsenvm.machines.fire import argv, fire
 from jepsenvm.machines.power import Power
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis import heal_all as everything
-from jepsenvm.nemesis import heal_timer as deadman
-from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis import heal_all, probes
+from jepsenvm.nemesis.active import ActiveFault, ActiveFaults
+from jepsenvm.nemesis.clock import Clock
+from jepsenvm.nemesis.evidence import EvidenceCollector, Observation, Probe, summary
+from jepsenvm.nemesis.fault import Evidence, Fault
+from jepsenvm.nemesis.firing import ACT_TIMEOUT_S, Firing
+from jepsenvm.nemesis.heartbeat import Heartbeat
 from jepsenvm.nemesis.manual import FIRST_NUMBER
-from jepsenvm.nemesis.probes import LOOKS, broker_view, look
-from jepsenvm.nemesis.records import FaultRecord, Record
+from jepsenvm.nemesis.power import PowerSwitch
+from jepsenvm.nemesis.records import FaultRecord, Recorder
 from jepsenvm.nemesis.registry import fault_from_data
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.rabbitmq.ctl import learn_names
 
 logger = logging.getLogger(__name__)
 
-LEAD_S: Final = 1.0
-"""So far ahead of its firing a fault is staged on the nodes."""
-
 AHEAD_S: Final = 4.0
-"""So far ahead of its time a fault, or its healing, wants to be begun: what is looked at before takes its time too."""
+"""Seconds before its instant at which a fault, or its healing, should begin: probing takes time."""
 
-LOOK_AGAIN_S: Final = 1.5
-"""A look takes about so long; one that raises a doubt at a fault's end is repeated if there is time."""
+PROBE_S: Final = 1.5
+"""Seconds that probes take. At a fault's end they are repeated only if there is time."""
 
-GRACE_S: Final = 30.0
-"""A node heals itself when the controller has been silent for the longest planned fault and so much more."""
-
-ACT_DEADLINE_S: Final = 130.0
-
-HIDDEN: Final = "other faults hid whether it bites, each time that it was looked at"
-
-Acts = Callable[[Fault, str, str, Hosts], Sequence[Action]]
-"""``Fault.inject`` or ``Fault.heal``."""
-
-Judge = Callable[[Fault, Evidence, Evidence, ConcurrentFaults], Iterator[str]]
-"""``Fault.verify_active`` or ``Fault.verify_healed``."""
+HIDDEN: Final = "other faults hid it each time it was probed"
 
 
-@dataclass(frozen=True)
-class Active:
-    """A fault in force, and what was seen before it."""
-
-    fault: Fault
-    before: Evidence
-    seen: bool = False
-    """Whether it was looked at while no other fault hid it."""
-
-
-@dataclass
 class Nemesis:
-    """What the nemesis works with; all its methods block, and any thread may call them."""
+    """Injects and heals faults. All methods block, and any thread may call them."""
 
-    fleet: Fleet
-    facts: Mapping[str, Facts]
-    record: Record
-    longest_fault: float
-    queue: str | None = None
-    """The queue whose leader some faults are about."""
-    power: Power | None = None
-    views: bool = False
-    """Whether the brokers' own views are recorded as well, before, during and after each fault."""
-    _active: dict[int, Active] = field(default_factory=dict)
-    _ended: bool = False
-    _acting: threading.Lock = field(default_factory=threading.Lock)
-    """Held while nodes act: what a cancelled run still has under way must not fire after the last healing."""
+    def __init__(  # noqa: PLR0913 - four of them are optional
+        self,
+        fleet: Fleet,
+        facts: Mapping[str, Facts],
+        record: Recorder,
+        longest_fault: float,
+        queue: str | None = None,
+        power: Power | None = None,
+        *,
+        views: bool = False,
+        probe: Probe | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare to break a fleet; ``record`` keeps every phase of every fault.
 
-    _viewers: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "view"))
-    """Asking brokers takes seconds, and longest under a fault: no fault waits for it."""
+        ``longest_fault`` is in seconds. ``queue`` is the queue whose leader some faults need.
+        ``power`` switches the hosts. ``views`` also records what the brokers report around each
+        fault. Tests replace ``probe`` and ``clock``.
+        """
+        self._fleet = fleet
+        self._facts = facts
+        self._record = record
+        self._queue = queue
+        self._views = views
+        self._clock = clock or Clock()
+        self._probe = probe or self._probe_cluster
+        self._active = ActiveFaults()
+        self._evidence = EvidenceCollector(self._probe, self._active, self._clock)
+        self._firing = Firing(fleet, facts, self._clock)
+        self._heartbeat = Heartbeat(fleet, longest_fault)
+        self._switch = PowerSwitch(fleet, power, self._clock)
+        self._ended = False
+        # Held while nodes act. A cancelled run may still have a fault in its staging: it must not
+        # fire after everything was healed.
+        self._acting = threading.Lock()
+        # Asking the brokers takes seconds, most of all under a fault. No fault waits for it.
+        self._viewers = ThreadPoolExecutor(1, "view")
 
     @property
     def ahead(self) -> float:
-        """So many seconds ahead of its time a fault, or its healing, wants to be begun."""
-        return AHEAD_S * self.fleet.patience
+        """Seconds before its instant at which ``inject`` or ``heal`` should be called."""
+        return AHEAD_S * self._fleet.patience
 
     @property
-    def _lead(self) -> float:
-        return LEAD_S * self.fleet.patience
+    def longest_fault(self) -> float:
+        """Seconds that the longest fault lasts; it decides when silent nodes heal themselves."""
+        return self._heartbeat.longest_fault
 
-    @property
-    def _silence(self) -> float:
-        """Seconds of its controller's silence after which a node heals itself."""
-        return self.longest_fault + GRACE_S * self.fleet.patience
+    @longest_fault.setter
+    def longest_fault(self, seconds: float) -> None:
+        self._heartbeat.longest_fault = seconds
 
     def prepare(self) -> None:
-        """Arm every node's timer, before the first fault."""
-        self.fleet.each(self._arm)
+        """Arm the healing timer of every node, before the first fault."""
+        self._heartbeat.arm()
 
     def renew(self) -> None:
-        """Tell every node that its controller lives.
-
-        A node that cannot be told heals itself when its timer runs out, and then the proof sees that.
-        """
+        """Renew the healing timers. Call it more often than a node's silence may last."""
         with self._acting:
-            answers = {} if self._ended else self.fleet.each_or_error(self._arm, self._powered())
-        for node, problem in answers.items():
-            if isinstance(problem, Exception):
-                logger.info(f"{node}: its timer could not be renewed: {problem}")
+            if not self._ended:
+                self._heartbeat.renew(self._active.powered_off())
 
     def end(self) -> list[str]:
-        """Heal everything and stop the timers, for good; return what went wrong."""
+        """Heal everything and stop the timers, for good; return what could not be healed."""
         self._viewers.shutdown(cancel_futures=True)
         with self._acting:
             self._ended = True
-            problems = self._power_on(
-                [node for one in self._active.values() for node in _switched_off(one.fault)]
-            )
+            problems = self._switch.restore_all(sorted(self._active.powered_off()))
             self._active.clear()
-            answers = heal_everything(self.fleet)
+            answers = heal_everything(self._fleet)
         return problems + [
             str(answer) for answer in answers.values() if isinstance(answer, Exception)
         ]
 
-    def adopt(self, note: FaultRecord) -> None:
-        """Take over what another process did by hand to the same nodes: ours to explain, and to heal at the end."""
-        if note.phase == IN_FORCE:
-            self._active[note.number] = Active(
-                fault_from_data(note.fault), note.proof.get("before", {})
-            )
-        if note.phase == HEALED:
-            self._active.pop(note.number, None)
+    def adopt(self, record: FaultRecord) -> None:
+        """Take over a fault that another process injected: it counts as concurrent, and is healed."""
+        if record.phase == IN_FORCE:
+            before = record.proof.get(BEFORE, {})
+            self._active[record.number] = ActiveFault(fault_from_data(record.fault), before)
+        if record.phase == HEALED:
+            self._active.remove(record.number)
 
     def heal_by_hand(self) -> None:
-        """Heal what was adopted and is still in force, and look whether it is gone."""
-        for number in sorted(number for number in self._active if number >= FIRST_NUMBER):
-            self.heal(number)
+        """Heal the faults by hand that are still in force, and verify that they are gone."""
+        for number in self._active.numbers():
+            if number >= FIRST_NUMBER:
+                self.heal(number)
 
     def inject(self, number: int, fault: Fault, at: float | None = None) -> None:
-        """Inject a fault on all its nodes at one instant (wall clock; at once if None), and look whether it bites."""
+        """Inject a fault on all its nodes at one instant, and verify that it is in force.
+
+        ``at`` is on the wall clock; None is at once. A fault that cannot be injected is recorded.
+        """
         try:
-            fault = self._resolved(fault)
-            self._view("before", number, fault)
-            before = self._before(number, fault, at)
+            fault = self._resolve_role(fault)
+            self._view(BEFORE, number, fault)
+            before = self._evidence.before(number, fault, (at or 0.0) - self._firing.lead)
             fired = self._injected(number, fault, before, at)
         except JepsenvmError as problem:
-            self._note("start", IN_FORCE, number, fault, error=f"could not be injected: {problem}")
-            logger.info(f"fault {number}: could not be injected: {problem}")
+            error = f"could not be injected: {problem}"
+            self._note(START, IN_FORCE, number, fault, error=error)
+            logger.info(f"fault {number}: {error}")
             return
-        if fired is None:
-            return
-        self._view("during", number, fault)
-        during, doubts, hidden = self._seen(
-            number, fault, _active, before, fault.settles_s * self.fleet.patience
-        )
-        if hidden and not fault.lasting:
-            doubts.append(HIDDEN)
-        if number in self._active:  # unless everything was healed meanwhile
-            self._active[number] = Active(fault, before, seen=not hidden)
-        note = self._note(
-            "start",
-            IN_FORCE,
-            number,
-            fault,
-            proof={"before": before, "during": during},
-            error="; ".join(doubts) or None,
-            fired=fired,
-        )
-        told = "hidden by other faults until later" if hidden else f"proven ({_summary(during)})"
-        told = f"NOT PROVEN: {'; '.join(doubts)}" if doubts else told
-        logger.info(f"fault {number}: {fault.describe()} in force, skew {note.skew_ms} ms; {told}")
+        if fired is not None:
+            self._verify_injected(number, fault, before, fired)
 
     def heal(self, number: int, at: float | None = None) -> None:
-        """Look whether a fault is still there, heal it at an instant (at once if None), look whether it is gone."""
+        """Verify that a fault is still in force, heal it at one instant, verify that it is gone."""
         if number not in self._active:
             return
         active = self._active[number]
-        fault, before, seen = active.fault, active.before, active.seen
-        gone: list[str] = []
-        proof = {}
-        if fault.lasting and (at is None or at - time.time() > self._lead + 0.5):
-            look_again = LOOK_AGAIN_S * self.fleet.patience
-            again = look_again if at is None else at - time.time() - self._lead - look_again
-            proof["at-end"], gone, hidden = self._seen(
-                number, fault, _active, before, min(again, look_again)
-            )
-            seen = seen or not hidden
-        doubt = (
-            f"it did not last: {'; '.join(gone)}"
-            if gone
-            else None
-            if seen or not fault.lasting
-            else HIDDEN
-        )
-        self._note("stop", HEAL, number, fault, proof=proof, error=doubt)
-        fired, problems = self._healed(number, fault, at)
-        self._view("after", number, fault)
-        after, left, hidden = self._seen(
-            number, fault, _gone, before, fault.heals_s * self.fleet.patience
-        )
-        problems += left
-        if hidden and not fault.grudge:
-            problems.append(HIDDEN)
-        self._note(
-            "stop",
-            HEALED,
-            number,
-            fault,
-            proof={"after": after},
-            error="; ".join(problems) or None,
-            fired=fired,
-        )
-        logger.info(
-            f"fault {number}: "
-            + (f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, and seen healed")
-        )
+        self._verify_lasted(number, active, at)
+        fired, problems = self._healed(number, active.fault, at)
+        self._view(AFTER, number, active.fault)
+        self._verify_healed(number, active, fired, problems)
 
-    # Acting.
+    # The steps of an injection.
+
+    def _resolve_role(self, fault: Fault) -> Fault:
+        """Return the fault with its role replaced by the nodes that have it at this moment."""
+        if fault.role is None:
+            return fault
+        queue = self._probe(["queue"])["queue"]
+        if not queue or not queue["leader"]:
+            raise RunError("the queue's leader is unknown")
+        resolved = fault.resolve(queue["leader"], queue["members"])
+        return replace(resolved, settings={**resolved.settings, "queue": self._queue or ""})
 
     def _injected(
         self, number: int, fault: Fault, before: Evidence, at: float | None
     ) -> Mapping[str, float] | None:
-        """Return when each node had acted; None when the nemesis has ended meanwhile."""
-        if at is not None:
-            time.sleep(max(0.0, at - self._lead - time.time()))
+        """Return the time at which each node had acted; None if the nemesis has ended meanwhile."""
+        self._wait_for(at)
         with self._acting:
             if self._ended:
                 return None
-            self._note("start", INJECT, number, fault)
-            self._active[number] = Active(fault, before)
+            self._note(START, INJECT, number, fault)
+            # In force from here on: a node may have acted even if the firing fails.
+            self._active[number] = ActiveFault(fault, before)
             if fault.powers_off:
-                return self._from_outside(fault, at, cut=True)
-            return self._fire(number, fault, _inject, at, forget=False)
+                return self._switch.cut(fault.nodes, at, self._heartbeat.silence)
+            return self._firing.inject(number, fault, at, before)
+
+    def _verify_injected(
+        self, number: int, fault: Fault, before: Evidence, fired: Mapping[str, float]
+    ) -> None:
+        self._view(DURING, number, fault)
+        timeout = fault.settles_s * self._fleet.patience
+        seen = self._evidence.observe(number, fault, type(fault).verify_active, before, timeout)
+        problems = list(seen.problems)
+        if seen.hidden and not fault.lasting:
+            problems.append(HIDDEN)
+        if number in self._active:  # unless everything was healed meanwhile
+            self._active[number] = ActiveFault(fault, before, seen=not seen.hidden)
+        record = self._note(
+            START,
+            IN_FORCE,
+            number,
+            fault,
+            proof={BEFORE: before, DURING: seen.evidence},
+            error="; ".join(problems) or None,
+            fired=fired,
+        )
+        logger.info(
+            f"fault {number}: {fault.describe()} in force, skew {record.skew_ms} ms; "
+            f"{_outcome(seen, problems)}"
+        )
+
+    # The steps of a healing.
+
+    def _verify_lasted(self, number: int, active: ActiveFault, at: float | None) -> None:
+        """Record whether a fault is still in force just before its healing."""
+        fault, seen = active.fault, active.seen
+        proof: dict[str, Any] = {}
+        error = None
+        timeout = self._time_for_probes(at)
+        if fault.lasting and timeout is not None:
+            last = self._evidence.observe(
+                number, fault, type(fault).verify_active, active.before, timeout
+            )
+            proof["at-end"] = last.evidence
+            seen = seen or not last.hidden
+            if last.problems:
+                error = f"it did not last: {'; '.join(last.problems)}"
+        if error is None and fault.lasting and not seen:
+            error = HIDDEN
+        self._note(STOP, HEAL, number, fault, proof=proof, error=error)
+
+    def _time_for_probes(self, at: float | None) -> float | None:
+        """Return the seconds for repeating probes before a healing; None if it is too late for one.
+
+        0 or less allows one attempt.
+        """
+        repeat = PROBE_S * self._fleet.patience
+        if at is None:
+            return repeat
+        left = at - self._clock.time() - self._firing.lead
+        return min(repeat, left - repeat) if left > 0.5 else None
 
     def _healed(
         self, number: int, fault: Fault, at: float | None
     ) -> tuple[Mapping[str, float], list[str]]:
-        """Return when each node had healed, and what went wrong."""
-        if at is not None:
-            time.sleep(max(0.0, at - self._lead - time.time()))
+        """Return the time at which each node had healed, and the problems."""
+        self._wait_for(at)
         with self._acting:
             try:
                 if fault.powers_off:
-                    return self._from_outside(fault, at, cut=False), []
-                return self._fire(number, fault, _heal, at, forget=True), []
+                    return self._switch.restore(fault.nodes, at), []
+                return self._firing.heal(number, fault, at), []
             except JepsenvmError as problem:
                 return {}, [str(problem)]
             finally:
-                self._active.pop(number, None)
+                self._active.remove(number)
 
-    def _fire(
-        self, number: int, fault: Fault, acts: Acts, at: float | None, *, forget: bool
-    ) -> Mapping[str, float]:
-        """Stage what every node does, let all act at one instant; return when each had, on our clock."""
-        hosts = {node: known.host for node, known in self.facts.items()}
-        actions = {node: acts(fault, str(number), node, hosts) for node in self.facts}
-        actions = {node: todo for node, todo in actions.items() if todo}
-        self.fleet.script_each({node: everything.prepare(hosts[node]) for node in actions})
-        instant = max(at or 0.0, time.time() + self._lead)
-        before = {} if forget else self._active[number].before
-        note = {"number": number, "fault": fault.as_data(), "since": instant, "before": before}
-        orders = {
-            node: {
-                "at": instant + self.facts[node].clock_offset,
-                "actions": [
-                    {"argv": argv(action, self.fleet.nodes[node].python), "stdin": action.stdin}
-                    for action in todo
-                ],
-                "id": str(number),
-                "note": None if forget else note,
-                "forget": forget,
-                "timeout": ACT_DEADLINE_S * self.fleet.patience,
-            }
-            for node, todo in actions.items()
-        }
-        answers = fire(self.fleet, orders, LEAD_S + ACT_DEADLINE_S + 10)
-        return {
-            node: answer["fired"] - self.facts[node].clock_offset
-            for node, answer in answers.items()
-        }
+    def _verify_healed(
+        self, number: int, active: ActiveFault, fired: Mapping[str, float], problems: list[str]
+    ) -> None:
+        fault = active.fault
+        timeout = fault.heals_s * self._fleet.patience
+        seen = self._evidence.observe(
+            number, fault, type(fault).verify_healed, active.before, timeout
+        )
+        problems = problems + seen.problems
+        # Every link of a grudge was compared on its own. Other faults were seen as a whole.
+        if seen.hidden and not fault.grudge:
+            problems.append(HIDDEN)
+        self._note(
+            STOP,
+            HEALED,
+            number,
+            fault,
+            proof={AFTER: seen.evidence},
+            error="; ".join(problems) or None,
+            fired=fired,
+        )
+        outcome = f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, and seen healed"
+        logger.info(f"fault {number}: {outcome}")
 
-    def _from_outside(self, fault: Fault, at: float | None, *, cut: bool) -> Mapping[str, float]:
-        """Switch hosts off or on; return when each was."""
-        if self.power is None:
-            raise RunError("nobody here can switch these hosts off and on")
-        time.sleep(max(0.0, (at or 0.0) - time.time()))
-        power = self.power
+    # What the steps share.
 
-        def switch(node: str) -> float:
-            if cut:
-                power.cut(node, self._silence)
-            else:
-                power.on(node)
-            self.fleet.forget(node)
-            return time.time()
+    def _wait_for(self, at: float | None) -> None:
+        """Sleep until the actions for an instant must be staged."""
+        if at is not None:
+            self._clock.sleep_until(at - self._firing.lead)
 
-        return self.fleet.each(switch, fault.nodes)
+    def _probe_cluster(self, names: Any) -> Evidence:
+        return probes.probe(self._fleet, self._facts, names, self._queue)
 
-    def _power_on(self, nodes: Sequence[str]) -> list[str]:
-        problems = []
-        for node in nodes:
-            try:
-                if self.power:
-                    self.power.on(node)
-                self.fleet.forget(node)
-            except JepsenvmError as problem:
-                problems.append(str(problem))
-        return problems
-
-    def _arm(self, node: str) -> None:
-        self.fleet.run(node, deadman.arm(self._silence, everything.heal()))
-
-    def _powered(self) -> list[str]:
-        off = {node for one in self._active.values() for node in _switched_off(one.fault)}
-        return [node for node in self.facts if node not in off]
-
-    # Looking.
-
-    def _resolved(self, fault: Fault) -> Fault:
-        """Return the fault about the nodes that it is about at this moment."""
-        if fault.role is None:
-            return fault
-        seen = look(self.fleet, self.facts, ["queue"], self.queue)["queue"]
-        if not seen or not seen["leader"]:
-            raise RunError("the queue's leader could not be learnt")
-        found = fault.resolve(seen["leader"], seen["members"])
-        return replace(found, settings={**found.settings, "queue": self.queue or ""})
-
-    def _before(self, number: int, fault: Fault, at: float | None) -> Evidence:
-        """Look before a fault; again, while there is time, when another one was just being healed."""
-        while True:
-            busy = self._active.keys() - {number}
-            around = self._around(number)
-            sights = {**self._look(fault), "around": (around | self._around(number)).as_data()}
-            if not busy or time.time() > (at or 0.0) - self._lead:
-                return sights
-
-    def _look(self, fault: Fault) -> Evidence:
-        return look(self.fleet, self.facts, fault.probes(), self.queue)
-
-    def _seen(
-        self, number: int, fault: Fault, judge: Judge, before: Evidence, deadline: float
-    ) -> tuple[Evidence, list[str], bool]:
-        """Look until nothing is doubted or left over, or the deadline (seconds) is over.
-
-        Return what was seen and what was doubted last, and whether other faults hide the fault.
-        """
-        until = time.monotonic() + deadline
-        while True:
-            earlier = self._around(number)
-            sights = self._look(fault)
-            around = earlier | self._around(number)
-            away = set() if fault.grudge else around.off | around.mute
-            known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in away))
-            found = list(judge(known, before, sights, around))
-            if not found or time.monotonic() > until:
-                return {**sights, "around": around.as_data()}, found, fault.hidden_by(around)
-
-    def _view(self, when: str, number: int, fault: Fault) -> None:
-        """Record what the brokers themselves see, as soon as they have said it."""
+    def _view(self, phase: str, number: int, fault: Fault) -> None:
+        """Record what the brokers report, as soon as they have answered."""
 
         def ask() -> None:
-            self._note(
-                "view", when, number, fault, proof={"broker": broker_view(self.fleet, self.queue)}
-            )
+            view = probes.broker_view(self._fleet, self._queue)
+            self._note(VIEW, phase, number, fault, proof={"broker": view})
 
-        if self.views:
+        if self._views:
             self._viewers.submit(ask)
-
-    def _around(self, number: int) -> ConcurrentFaults:
-        """Return what the other faults in force explain."""
-        others = [one.fault for other, one in list(self._active.items()) if other != number]
-        return ConcurrentFaults.union(fault.hides() for fault in others)
 
     def _note(
         self,
@@ -389,69 +322,47 @@ class Nemesis:
         error: str | None = None,
         fired: Mapping[str, float] | None = None,
     ) -> FaultRecord:
-        note = FaultRecord(
-            f,
-            phase,
-            number,
-            fault.as_data(),
-            proof or {},
-            error,
-            fired or {},
-            fault.stops_all_load(self.facts.keys()),
+        record = FaultRecord(
+            f=f,
+            phase=phase,
+            number=number,
+            fault=fault.as_data(),
+            proof=proof or {},
+            error=error,
+            fired=fired or {},
+            stops_load=fault.stops_all_load(self._facts.keys()),
+            isolates_nodes=fault.isolates_nodes,
         )
-        self.record(note)
-        return note
+        self._record(record)
+        return record
 
 
 def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:
-    """Remove every fault of ours and every timer from every node; return what each removed, or why it could not."""
-    script = everything.heal_and_disarm()
+    """Remove every fault and every timer from every node.
+
+    Return the lines that say what each node removed, or its error.
+    """
+    script = heal_all.heal_and_disarm()
+    timeout = ACT_TIMEOUT_S * 2
     return fleet.each_or_error(
-        lambda node: fleet.run(node, script, timeout=ACT_DEADLINE_S * 2).stdout.splitlines()
+        lambda node: fleet.run(node, script, timeout=timeout).stdout.splitlines()
     )
 
 
-def heal_noted(fleet: Fleet, record: Record, power: Power | None) -> None:
-    """Heal what was done by hand, as the nodes have it on record, with proof and notes."""
+def heal_noted(fleet: Fleet, record: Recorder, power: Power | None) -> None:
+    """Heal the faults by hand that the nodes have on record, with verification and records."""
     learn_names(fleet)
     nemesis = Nemesis(fleet, facts(fleet), record, 0.0, power=power)
-    told = in_force(fleet)
-    noted = [one for faults in told.values() if not isinstance(faults, Exception) for one in faults]
-    for one in noted:
-        nemesis.adopt(
-            FaultRecord("start", IN_FORCE, one["number"], one["fault"], {"before": one["before"]})
-        )
+    for faults in in_force(fleet).values():
+        for note in [] if isinstance(faults, Exception) else faults:
+            proof = {BEFORE: note["before"]}
+            nemesis.adopt(FaultRecord(START, IN_FORCE, note["number"], note["fault"], proof))
     nemesis.heal_by_hand()
 
 
-def _switched_off(fault: Fault) -> tuple[str, ...]:
-    return fault.nodes if fault.powers_off else ()
-
-
-def _inject(fault: Fault, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    return fault.inject(fault_id, node, hosts)
-
-
-def _heal(fault: Fault, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    return fault.heal(fault_id, node, hosts)
-
-
-def _active(
-    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    return fault.verify_active(before, during, around)
-
-
-def _gone(
-    fault: Fault, before: Evidence, after: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    return fault.verify_healed(before, after, around)
-
-
-def _summary(during: Evidence) -> str:
-    """Return what was seen, in a few words."""
-    matrix = during.get("matrix")
-    if matrix:
-        links = [flows for row in matrix.values() for flows in row.values()]
-        return f"{links.count(False)} of {len(links)} links cut, {links.count(True)} open"
-    return f"seen in {', '.join(name for name in during if name in LOOKS)}"
+def _outcome(seen: Observation, problems: list[str]) -> str:
+    if problems:
+        return f"NOT PROVEN: {'; '.join(problems)}"
+    if seen.hidden:
+        return "hidden by other faults until later"
+    return f"proven ({summary(seen.evidence)})"

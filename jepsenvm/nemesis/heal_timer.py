@@ -1,4 +1,4 @@
-"""The dead man's timer: each node heals itself when its controller has gone silent."""
+"""The healing timer of a node, as shell scripts: systemd runs the healing script when it expires."""
 
 from __future__ import annotations
 
@@ -12,30 +12,35 @@ _SCRIPT: Final = f"{STATE_DIR}/heal.sh"
 
 
 def arm(seconds: float, heal: str) -> str:
-    """Return the script that arms (or renews) a timer which runs the healing script after so many seconds.
+    """Return the shell script that arms or renews the timer; ``heal`` is the healing script.
 
-    What cannot be healed yet, such as a broker that waits for another, is tried again until it can. The new timer is
-    armed before the old ones are stopped, so that there is no moment without one.
+    A healing that fails is retried until it succeeds: a broker may be waiting for another one. The new
+    timer starts before the old ones are stopped, so that one is always armed.
     """
-    # The script in a file and a description of its own: by default the command is the description, and one of several
-    # lines makes a unit that systemd cannot read again; after a daemon-reload (ours or anybody's) it would never fire.
+    # The healing script is a file, and the unit has a description. By default systemd describes a
+    # unit by its command. With a command of several lines it cannot read the unit again after a
+    # daemon-reload, and the timer would never fire.
     return f"""mkdir -p {STATE_DIR}
 cat > {_SCRIPT}.new <<'HEAL'
 {heal} && rm -f {_SCRIPT}
 HEAL
 mv {_SCRIPT}.new {_SCRIPT}
 new={UNIT}-$(date +%s%N)
-systemd-run --quiet --collect --unit="$new" --description='jepsenvm heals this node' --on-active={seconds:.0f}s \
---timer-property=AccuracySec=1s --property=Restart=on-failure --property=RestartSec=5 /bin/sh {_SCRIPT}
-{_stop_others('"$new.timer"')}"""
+systemd-run --quiet --collect --unit="$new" --description='jepsenvm heals this node' \
+--on-active={seconds:.0f}s --timer-property=AccuracySec=1s \
+--property=Restart=on-failure --property=RestartSec=5 /bin/sh {_SCRIPT}
+{_stop_all_but('"$new.timer"')}"""
 
 
 def disarm() -> str:
-    """Return the script that stops every timer of ours, and a healing that is being tried again."""
-    return f"{_stop_others('none')}\nsystemctl stop '{UNIT}-*.service' 2>/dev/null || true\nrm -f {_SCRIPT}"
+    """Return the shell script that stops every timer, and a healing that is being retried."""
+    return f"""{_stop_all_but("none")}
+systemctl stop '{UNIT}-*.service' 2>/dev/null || true
+rm -f {_SCRIPT}"""
 
 
-def _stop_others(kept: str) -> str:
-    return f"""for timer in $(systemctl list-units --all --plain --no-legend '{UNIT}-*.timer' | cut -d' ' -f1); do
+def _stop_all_but(kept: str) -> str:
+    timers = f"systemctl list-units --all --plain --no-legend '{UNIT}-*.timer' | cut -d' ' -f1"
+    return f"""for timer in $({timers}); do
   [ "$timer" = {kept} ] || systemctl stop "$timer"
 done"""

@@ -1,6 +1,7 @@
-"""Faults by hand while a run is going on: another process makes them, and the run's history has them all the same.
+"""Faults by hand during a run: another process injects them, and the run's history includes them.
 
-The run says where its folder is; the other process appends its notes to a file there; the run reads them as they come.
+The run publishes its folder. The other process appends its records to a file there, and the run reads
+them as they arrive.
 """
 
 from __future__ import annotations
@@ -15,32 +16,35 @@ from typing import Final
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.nemesis.records import FaultRecord, Record
+from jepsenvm.nemesis.records import FaultRecord, Recorder
 
 SPOOL: Final = "by-hand.jsonl"
 
 FIRST_NUMBER: Final = 100_000
-"""Faults by hand are numbered from here on, those of a schedule from 1."""
+"""The first number of faults by hand. The faults of a schedule are numbered from 1."""
 
 
-def sign(inventory: Inventory) -> Path:
-    """Return the file that says which run is going on with these machines."""
+def marker_file(inventory: Inventory) -> Path:
+    """Return the file that names the run in progress on these machines."""
     return inventory.secrets_dir.with_suffix(".running")
 
 
 @contextmanager
 def announced(inventory: Inventory, folder: Path) -> Iterator[None]:
-    """Say as long as the context is open that a run is going on; raise UsageError when another one is."""
+    """Publish a run in progress while the context is open.
+
+    Raise UsageError if another run is in progress.
+    """
     other = running(inventory)
     if other is not None:
         raise UsageError(
-            f"another run is going on with these machines: {other}", remedy="wait for it, or end it"
+            f"another run is in progress on these machines: {other}",
+            remedy="wait for it, or end it",
         )
-    file = sign(inventory)
+    file = marker_file(inventory)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps({"pid": os.getpid(), "folder": str(folder.resolve())}), encoding="utf-8"
-    )
+    entry = {"pid": os.getpid(), "folder": str(folder.resolve())}
+    file.write_text(json.dumps(entry), encoding="utf-8")
     try:
         yield
     finally:
@@ -48,44 +52,44 @@ def announced(inventory: Inventory, folder: Path) -> Iterator[None]:
 
 
 def running(inventory: Inventory) -> Path | None:
-    """Return the folder of the run that is going on with these machines, if any is and its process lives."""
+    """Return the folder of the run in progress on these machines; None without one."""
     try:
-        said = json.loads(sign(inventory).read_text(encoding="utf-8"))
-        os.kill(said["pid"], 0)
+        entry = json.loads(marker_file(inventory).read_text(encoding="utf-8"))
+        os.kill(entry["pid"], 0)
     except (OSError, ValueError, KeyError):
         return None
-    return Path(said["folder"])
+    return Path(entry["folder"])
 
 
-def spooled(folder: Path | None) -> Record:
-    """Return what records notes for a run that is going on; without one they are not kept."""
+def spooled(folder: Path | None) -> Recorder:
+    """Return a recorder for the run in a folder. Without a folder it keeps nothing."""
 
-    def record(note: FaultRecord) -> None:
-        # A run that was refused after all takes its folder with it.
+    def record(entry: FaultRecord) -> None:
+        # A run that was refused removes its folder.
         if folder is not None and folder.exists():
             with (folder / SPOOL).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(note.as_data()) + "\n")
+                file.write(json.dumps(entry.as_data()) + "\n")
 
     return record
 
 
 @dataclass
 class Spool:
-    """The reading end."""
+    """The records that other processes append to a run."""
 
     folder: Path
-    _read: int = 0
+    _position: int = 0
 
     def new(self) -> Iterator[FaultRecord]:
-        """Yield the notes that have been appended since the last call."""
+        """Yield the records that were appended since the last call."""
         try:
             with (self.folder / SPOOL).open("rb") as file:
-                file.seek(self._read)
+                file.seek(self._position)
                 lines = file.readlines()
         except FileNotFoundError:
             return
         for line in lines:
             if not line.endswith(b"\n"):
-                return
-            self._read += len(line)
+                return  # its writer has not finished it
+            self._position += len(line)
             yield FaultRecord(**json.loads(line))

@@ -1,116 +1,146 @@
-"""Looks: what is seen of the cluster before, during and after a fault; all of it JSON-able, to be stored as proof."""
+"""Probes: measurements of the cluster before, during and after a fault.
+
+Each returns JSON-able results, which are stored as evidence. None stands for a node that could not be
+asked.
+"""
 
 from __future__ import annotations
 
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from jepsenvm.errors import JepsenvmError
-from jepsenvm.machines import reachability_probe as reach
 from jepsenvm.machines.datagrams import datagrams
 from jepsenvm.machines.facts import Facts
+from jepsenvm.machines.reachability_probe import matrix
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 
-KNOCK_S: Final = 2.0
-"""So long without any answer counts as silence."""
+CONNECT_S: Final = 2.0
+"""Seconds without any answer after which a port counts as silent."""
 
 ASK_S: Final = 15.0
-"""So long a node is asked; rabbitmqctl alone takes a second or two."""
+"""Seconds that a node may take to answer; rabbitmqctl alone takes one or two."""
 
 VIEW_S: Final = 10.0
 
 T = TypeVar("T")
 
-Known = Mapping[str, Facts]
-Look = Callable[[Fleet, Known, str | None], Any]
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the probes need to know."""
+
+    fleet: Fleet
+    facts: Mapping[str, Facts]
+    queue: str | None
+    """The queue whose leader and replicas are of interest."""
+
+    def ask_each(self, task: Callable[[str], T]) -> dict[str, T | None]:
+        """Run a task for all nodes at once; None for a node where it failed."""
+        answers = self.fleet.each_or_error(task)
+        return {
+            node: None if isinstance(answer, Exception) else answer
+            for node, answer in answers.items()
+        }
 
 
-def look(fleet: Fleet, facts: Known, names: Sequence[str], queue: str | None) -> dict[str, Any]:
-    """Return what these looks see, by their names, one after the other."""
-    return {name: LOOKS[name](fleet, facts, queue) for name in names}
+def probe(
+    fleet: Fleet, facts: Mapping[str, Facts], names: Sequence[str], queue: str | None
+) -> dict[str, Any]:
+    """Return the results of the probes with these names, run one after the other."""
+    cluster = Cluster(fleet, facts, queue)
+    return {name: PROBES[name](cluster) for name in names}
 
 
 def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
-    """Return whom each node sees running and cut off (None where it does not say), and the queue's leader."""
-    views = _seen(fleet, lambda node: broker.view(fleet, node, timeout=VIEW_S))
-    nodes = {
-        node: None
-        if view is None
-        else {
-            "running": sorted(view.running),
-            "partitions": {a: sorted(b) for a, b in view.partitions.items()},
-        }
-        for node, view in views.items()
-    }
-    found = _replicas(fleet, [node for node, view in views.items() if view], queue, VIEW_S)
-    return {"nodes": nodes, "leader": found.leader if found else None}
-
-
-def _seen(fleet: Fleet, task: Callable[[str], T]) -> dict[str, T | None]:
-    """Do a task for all nodes at once; None stands for a node where it failed."""
-    answers = fleet.each_or_error(task)
+    """Return the nodes that each node sees running and partitioned, and the queue's leader."""
+    cluster = Cluster(fleet, {}, queue)
+    views = cluster.ask_each(lambda node: ctl.view(fleet, node, timeout=VIEW_S))
+    answering = [node for node, view in views.items() if view]
+    replicas = _replicas(cluster, answering, VIEW_S)
     return {
-        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
+        "nodes": {node: _view_data(view) if view else None for node, view in views.items()},
+        "leader": replicas.leader if replicas else None,
     }
 
 
-def _replicas(
-    fleet: Fleet, nodes: Sequence[str], queue: str | None, timeout: float
-) -> broker.Replicas | None:
-    """Ask these nodes one after the other until one answers."""
-    for node in nodes if queue else ():
+def _view_data(view: ctl.View) -> dict[str, Any]:
+    partitions = {node: sorted(others) for node, others in view.partitions.items()}
+    return {"running": sorted(view.running), "partitions": partitions}
+
+
+def _replicas(cluster: Cluster, nodes: Sequence[str], timeout: float) -> ctl.Replicas | None:
+    """Ask the nodes for the queue's replicas, one after the other, until one answers."""
+    if cluster.queue is None:
+        return None
+    for node in nodes:
         try:
-            return broker.replicas(fleet, node, str(queue), timeout)
+            return ctl.replicas(cluster.fleet, node, cluster.queue, timeout)
         except JepsenvmError:
             continue
     return None
 
 
-def _matrix(fleet: Fleet, facts: Known, _: str | None) -> Any:
-    return {node: dict(row) for node, row in reach.matrix(fleet, facts, CLUSTER_PORTS).items()}
+def _matrix(cluster: Cluster) -> Any:
+    """Who can open TCP connections to whom, on the cluster's ports."""
+    rows = matrix(cluster.fleet, cluster.facts, CLUSTER_PORTS)
+    return {node: dict(row) for node, row in rows.items()}
 
 
-def _datagrams(fleet: Fleet, facts: Known, _: str | None) -> Any:
-    return datagrams(fleet, facts)
+def _datagrams(cluster: Cluster) -> Any:
+    """Small datagrams from all nodes to all: loss, order and delay by direction."""
+    return datagrams(cluster.fleet, cluster.facts)
 
 
-def _burst(fleet: Fleet, facts: Known, _: str | None) -> Any:
-    return datagrams(fleet, facts, count=200, every_ms=5, size=1200)
+def _burst(cluster: Cluster) -> Any:
+    """Large datagrams at a high rate: the rate that a link allows."""
+    return datagrams(cluster.fleet, cluster.facts, count=200, every_ms=5, size=1200)
 
 
-def _program(name: str, fleet: Fleet, _: Known, __: str | None) -> Any:
-    return _seen(fleet, lambda node: fleet.python(node, name, timeout=ASK_S))
+def _processes(cluster: Cluster) -> Any:
+    """RabbitMQ's processes and AMQP connections on each node."""
+    return cluster.ask_each(lambda node: cluster.fleet.python(node, "processes", timeout=ASK_S))
 
 
-def _clocks(fleet: Fleet, _: Known, __: str | None) -> Any:
-    """Several readings for each node, in seconds ahead of our clock: one that strobes is caught at either end."""
+def _writes(cluster: Cluster) -> Any:
+    """The time of a synced write on each node."""
+    return cluster.ask_each(lambda node: cluster.fleet.python(node, "writes", timeout=ASK_S))
+
+
+def _clocks(cluster: Cluster) -> Any:
+    """Readings of each node's clock over a second, in seconds ahead of this machine's clock.
+
+    A strobing clock is at either end of its jump in some of them.
+    """
 
     def readings(node: str) -> list[float]:
-        answer = fleet.python(node, "clocks", timeout=ASK_S)
-        ours = time.time()
-        # All are told against the node's monotonic clock; the last one was read just before the answer came in.
-        last = answer["clock"] - ours
-        return [round(last + ahead - answer["ahead"][-1], 4) for ahead in answer["ahead"]]
+        answer = cluster.fleet.python(node, "clocks", timeout=ASK_S)
+        now = time.time()
+        # The readings are relative to the node's monotonic clock. The last one was taken just before
+        # the answer arrived, which relates all of them to this machine's clock.
+        last_offset = answer["clock"] - now
+        last = answer["ahead"][-1]
+        return [round(last_offset + ahead - last, 4) for ahead in answer["ahead"]]
 
-    return _seen(fleet, readings)
+    return cluster.ask_each(readings)
 
 
-def _clients(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return fleet.each(
-        lambda node: _knock(
-            fleet.nodes[node].amqp_host, fleet.nodes[node].amqp_port, KNOCK_S * fleet.patience
-        )
+def _clients(cluster: Cluster) -> Any:
+    """What a client meets at each node's AMQP port: open, refused or silent."""
+    nodes, patience = cluster.fleet.nodes, cluster.fleet.patience
+    return cluster.fleet.each(
+        lambda node: _connect(nodes[node].amqp_host, nodes[node].amqp_port, CONNECT_S * patience)
     )
 
 
-def _knock(host: str, port: int, silence: float) -> str:
+def _connect(host: str, port: int, timeout: float) -> str:
     try:
-        socket.create_connection((host, port), timeout=silence).close()
+        socket.create_connection((host, port), timeout=timeout).close()
     except ConnectionRefusedError:
         return "refused"
     except OSError:
@@ -118,54 +148,63 @@ def _knock(host: str, port: int, silence: float) -> str:
     return "open"
 
 
-def _hosts(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return fleet.each(
-        lambda node: _greets(
-            fleet.nodes[node].ssh_host, fleet.nodes[node].ssh_port or 22, KNOCK_S * fleet.patience
+def _hosts(cluster: Cluster) -> Any:
+    """Whether each host's sshd answers."""
+    nodes, patience = cluster.fleet.nodes, cluster.fleet.patience
+    return cluster.fleet.each(
+        lambda node: _ssh_answers(
+            nodes[node].ssh_host, nodes[node].ssh_port or 22, CONNECT_S * patience
         )
     )
 
 
-def _greets(host: str, port: int, silence: float) -> bool:
+def _ssh_answers(host: str, port: int, timeout: float) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=silence) as connection:
+        with socket.create_connection((host, port), timeout=timeout) as connection:
             return connection.recv(4).startswith(b"SSH")
     except OSError:
         return False
 
 
-def _alarms(fleet: Fleet, _: Known, __: str | None) -> Any:
-    return _seen(fleet, lambda node: broker.view(fleet, node, timeout=ASK_S).alarm_texts())
+def _alarms(cluster: Cluster) -> Any:
+    """The resource alarms that each node reports."""
+    fleet = cluster.fleet
+    return cluster.ask_each(lambda node: ctl.view(fleet, node, timeout=ASK_S).alarm_texts())
 
 
-def _members(fleet: Fleet, _: Known, __: str | None) -> Any:
-    def of(node: str) -> dict[str, list[str]]:
-        view = broker.view(fleet, node, timeout=ASK_S)
+def _members(cluster: Cluster) -> Any:
+    """The members and the running nodes that each node reports."""
+
+    def members(node: str) -> dict[str, list[str]]:
+        view = ctl.view(cluster.fleet, node, timeout=ASK_S)
         return {"running": sorted(view.running), "members": sorted(view.members)}
 
-    return _seen(fleet, of)
+    return cluster.ask_each(members)
 
 
-def _queue(fleet: Fleet, _: Known, queue: str | None) -> Any:
-    found = _replicas(fleet, list(fleet.nodes), queue, ASK_S)
-    return found and {
-        "leader": found.leader,
-        "members": list(found.members),
-        "online": list(found.online),
+def _queue(cluster: Cluster) -> Any:
+    """The leader and the replicas of the queue."""
+    replicas = _replicas(cluster, list(cluster.fleet.nodes), ASK_S)
+    if replicas is None:
+        return None
+    return {
+        "leader": replicas.leader,
+        "members": list(replicas.members),
+        "online": list(replicas.online),
     }
 
 
-LOOKS: Final[Mapping[str, Look]] = {
+PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "matrix": _matrix,
     "datagrams": _datagrams,
     "burst": _burst,
     "clients": _clients,
-    "processes": partial(_program, "processes"),
-    "writes": partial(_program, "writes"),
+    "processes": _processes,
+    "writes": _writes,
     "clocks": _clocks,
     "hosts": _hosts,
     "alarms": _alarms,
     "members": _members,
     "queue": _queue,
 }
-"""What can be looked at, by the names that ``Fault.probes`` uses."""
+"""Every probe by the name that ``Fault.probes`` returns."""

@@ -1,4 +1,4 @@
-"""What the nemesis did and saw, as the history keeps it."""
+"""Records of the nemesis: what it did and measured, as a run's history keeps it."""
 
 from __future__ import annotations
 
@@ -16,49 +16,54 @@ class FaultRecord:
     """One phase of one fault."""
 
     f: str
+    """START, STOP or VIEW of ``history.nemesis_records``."""
     phase: str
     number: int
     fault: Mapping[str, object]
+    """The fault as ``Fault.as_data`` returns it."""
     proof: Mapping[str, Any] = field(default_factory=dict)
-    """What was seen, by when it was seen: before, during, at-end, after."""
+    """Evidence by the time it was collected: before, during, at-end, after."""
     error: str | None = None
+    """Why the fault, or its healing, is not proven."""
     fired: Mapping[str, float] = field(default_factory=dict)
-    """When each node had acted, on the controller's wall clock, in seconds."""
+    """The time at which each node had acted, on the controller's wall clock, in seconds."""
     stops_load: bool = False
+    isolates_nodes: bool = False
 
     @property
     def skew_ms(self) -> float:
-        """Milliseconds between the first node and the last."""
-        return (
-            round((max(self.fired.values()) - min(self.fired.values())) * 1000, 1)
-            if self.fired
-            else 0.0
-        )
+        """Milliseconds between the first node and the last node to act."""
+        if not self.fired:
+            return 0.0
+        return round((max(self.fired.values()) - min(self.fired.values())) * 1000, 1)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the note as JSON-able data, from which ``Note(**data)`` makes it again."""
+        """Return JSON-able data; ``FaultRecord(**data)`` reads it back."""
         return asdict(self)
 
 
-Record = Callable[[FaultRecord], None]
+Recorder = Callable[[FaultRecord], None]
+"""Keeps a record."""
 
 
-def journaled(journal: Journal) -> Record:
-    """Return what records notes in a run's history, the nodes' times on its own clock (nanoseconds)."""
+def journaled(journal: Journal) -> Recorder:
+    """Return a recorder that appends to a run's history and flushes it."""
 
-    def record(note: FaultRecord) -> None:
+    def record(entry: FaultRecord) -> None:
+        # The history counts nanoseconds since the run began. The nodes' times are on the wall clock.
         now, wall = journal.now(), time.time()
-        fired = {node: now - round((wall - at) * 1e9) for node, at in note.fired.items()}
+        fired = {node: now - round((wall - at) * 1e9) for node, at in entry.fired.items()}
         data = {
-            "phase": note.phase,
-            "window": note.number,
-            "fault": note.fault,
-            "proof": note.proof,
+            "phase": entry.phase,
+            "window": entry.number,
+            "fault": entry.fault,
+            "proof": entry.proof,
             "fired": fired,
-            "skew-ms": note.skew_ms,
-            "stops-load": note.stops_load,
+            "skew-ms": entry.skew_ms,
+            "stops-load": entry.stops_load,
+            "isolates-nodes": entry.isolates_nodes,
         }
-        journal.append("info", note.f, process=NEMESIS, data=data, error=note.error)
+        journal.append("info", entry.f, process=NEMESIS, data=data, error=entry.error)
         journal.flush()
 
     return record

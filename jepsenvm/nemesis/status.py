@@ -1,21 +1,26 @@
-"""What is in force on every node, as the nodes themselves have it on record."""
+"""The faults in force on every node, as the nodes themselves keep them on record."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from jepsenvm.machines.action import STATE_DIR
 from jepsenvm.machines.ssh import Fleet
 
+_PRINT_NOTES: Final = f"""for note in {STATE_DIR}/faults/*.json; do
+  [ ! -e "$note" ] || {{ cat "$note"; echo; }}
+done"""
+
 
 def in_force(fleet: Fleet) -> dict[str, list[dict[str, Any]] | Exception]:
-    """Return each node's faults (number, fault, since, before); an error for a node that cannot be asked."""
-    script = f'for note in {STATE_DIR}/faults/*.json; do [ ! -e "$note" ] || {{ cat "$note"; echo; }}; done'
+    """Return the faults of each node, or the error of a node that could not be asked.
+
+    Each fault is a mapping with number, fault, since and before.
+    """
 
     def ask(node: str) -> list[dict[str, Any]]:
-        return [
-            json.loads(line) for line in fleet.run(node, script).stdout.splitlines() if line.strip()
-        ]
+        lines = fleet.run(node, _PRINT_NOTES).stdout.splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
 
     return fleet.each_or_error(ask)

@@ -17,7 +17,7 @@ from jepsenvm.machines.remote import datagrams, fire, processes, reference_clock
 from jepsenvm.machines.remote_source import source
 from jepsenvm.machines.ssh import _InOnePiece
 from jepsenvm.nemesis.faults.clock import Clock
-from jepsenvm.nemesis.probes import LOOKS
+from jepsenvm.nemesis.probes import PROBES
 from jepsenvm.nemesis.requirements import CAPABILITIES
 
 PROGRAMS = sorted(
@@ -256,4 +256,4 @@ def test_looks_have_names() -> None:
         "alarms",
         "members",
         "queue",
-    } <= set(LOOKS)
+    } <= set(PROBES)

@@ -14,7 +14,7 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.grudge import complete_grudge
-from jepsenvm.nemesis.manual import SPOOL, Spool, announced, running, sign, spooled
+from jepsenvm.nemesis.manual import SPOOL, Spool, announced, marker_file, running, spooled
 from jepsenvm.nemesis.records import FaultRecord, journaled
 from jepsenvm.nemesis.registry import fault_from_data
 
@@ -53,14 +53,14 @@ def test_a_run_is_going_on_as_long_as_its_process_lives(tmp_path: Path) -> None:
     with announced(inventory, tmp_path):
         assert running(inventory) == tmp_path
         with (
-            pytest.raises(UsageError, match="another run is going on"),
+            pytest.raises(UsageError, match="another run is in progress"),
             announced(inventory, tmp_path),
         ):
             pass
     assert running(inventory) is None
-    sign(inventory).write_text('{"pid": 999999999, "folder": "/"}')
+    marker_file(inventory).write_text('{"pid": 999999999, "folder": "/"}')
     assert running(inventory) is None
-    sign(inventory).write_text(f'{{"pid": {os.getpid()}, "fol')
+    marker_file(inventory).write_text(f'{{"pid": {os.getpid()}, "fol')
     assert running(inventory) is None
 
 

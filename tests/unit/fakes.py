@@ -1,0 +1,225 @@
+"""Fakes for unit tests: a fleet without SSH, a clock without waiting, faults without effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from jepsenvm.errors import JepsenvmError, UnreachableError
+from jepsenvm.machines.action import Action, shell
+from jepsenvm.machines.facts import Facts
+from jepsenvm.machines.host import Host
+from jepsenvm.machines.inventory_node import Node
+from jepsenvm.machines.power import Power
+from jepsenvm.machines.ssh import Fleet, Output
+from jepsenvm.nemesis.clock import Clock
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
+
+NODES = ("n1", "n2", "n3")
+
+
+def node(name: str) -> Node:
+    """Return a node that has no real host."""
+    return Node(
+        name=name,
+        ssh_host="192.0.2.1",
+        ssh_port=22,
+        ssh_user="root",
+        ssh_key=None,
+        known_hosts=None,
+        become_password=None,
+        cluster_address=f"192.0.2.1{name[1:]}",
+        amqp_host="192.0.2.1",
+        amqp_port=5672,
+        broker=f"rabbit@{name}",
+    )
+
+
+def facts(*names: str) -> dict[str, Facts]:
+    """Return facts about nodes whose clocks agree with this machine's."""
+    return {
+        name: Facts(
+            host=Host((f"192.0.2.1{name[1:]}",), "192.0.2.254", 22, f"rabbit@{name}"),
+            global_addresses=(f"192.0.2.1{name[1:]}",),
+            clock_offset=0.0,
+            missing=(),
+        )
+        for name in names
+    }
+
+
+class FakeClock(Clock):
+    """A clock that stands still, except that sleeping and asking for a deadline's clock take time."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        # So that whoever polls until a deadline comes to an end.
+        self.now += 0.1
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(0.0, seconds)
+
+
+class FakeFleet(Fleet):
+    """A fleet that records what it is told. Nodes in ``broken`` raise UnreachableError."""
+
+    def __init__(self, *names: str, clock: Clock | None = None) -> None:
+        self.patience = 1.0
+        self.nodes = {name: node(name) for name in names or NODES}
+        self.clock = clock or FakeClock()
+        self.scripts: list[tuple[str, str]] = []
+        """Node and shell script of each ``run``."""
+        self.orders: list[tuple[str, str, Mapping[str, Any]]] = []
+        """Node, program and order of each ``python``."""
+        self.forgotten: list[str] = []
+        self.broken: set[str] = set()
+        self.outputs: dict[str, str] = {}
+        """The standard output of ``run`` by node."""
+        self._pool = ThreadPoolExecutor(4)
+
+    def run(
+        self,
+        node: str,
+        script: str,
+        *,
+        timeout: float = 30,
+        stdin: str = "",
+        check: bool = True,
+    ) -> Output:
+        self._require_answer(node)
+        self.scripts.append((node, script))
+        return Output(self.outputs.get(node, ""), "", 0)
+
+    def python(
+        self,
+        node: str,
+        program: str,
+        order: Mapping[str, Any] | None = None,
+        timeout: float = 30,
+    ) -> Any:
+        self._require_answer(node)
+        self.orders.append((node, program, order or {}))
+        offset = int(node[1:]) / 1000
+        return {"fired": (order or {}).get("at", 0.0) + offset}
+
+    def forget(self, node: str) -> None:
+        self.forgotten.append(node)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _require_answer(self, node: str) -> None:
+        if node in self.broken:
+            raise UnreachableError("no answer", node=node)
+
+
+@dataclass
+class FakePower:
+    """The power of fake hosts."""
+
+    events: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def power(self) -> Power:
+        """Return the switch."""
+        return Power(cut=self._cut, on=self._on, is_off=lambda _node: False)
+
+    def _cut(self, node: str, seconds: float) -> None:
+        self.events.append(f"cut {node}, on {seconds:g} s after this process")
+
+    def _on(self, node: str) -> None:
+        if node in self.broken:
+            raise JepsenvmError("does not boot", node=node)
+        self.events.append(f"on {node}")
+
+
+@dataclass
+class ScriptedProbe:
+    """Answers probes from a script: a value for each call, the last one again and again."""
+
+    values: list[Any]
+    seconds: float = 0.0
+    """Seconds of the clock that each call takes."""
+    clock: FakeClock = field(default_factory=FakeClock)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __call__(self, names: Sequence[str]) -> Evidence:
+        value = self.values[min(len(self.calls), len(self.values) - 1)]
+        self.calls.append(tuple(names))
+        self.clock.sleep(self.seconds)
+        return dict.fromkeys(names, value)
+
+
+class FakeFault(Fault):
+    """A fault whose probe says "whole" before and after it and "broken" while it is in force."""
+
+    kind: ClassVar[str] = "fake"
+
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        return {"fake": NemesisSpec(about="breaks nothing", draw=cls.on_victims, takes="nodes")}
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        return [shell(f"break {fault_id}")] if node in self.nodes else []
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        return [shell(f"mend {fault_id}")] if node in self.nodes else []
+
+    def probes(self) -> tuple[str, ...]:
+        return ("fake",)
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        if before["fake"] != "whole":
+            yield "it was broken before"
+        if during["fake"] != "broken":
+            yield f"the probe says {during['fake']}"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        if after["fake"] != "whole":
+            yield f"the probe still says {after['fake']}"
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        return set(self.nodes) == set(all_nodes)
+
+
+class MomentaryFault(FakeFault):
+    """A fault that is over at once."""
+
+    lasting = False
+
+
+class MutingFault(FakeFault):
+    """A fault that disturbs the broker, and so hides other faults of the same nodes."""
+
+    disturbs_broker = True
+
+
+class PowerFault(FakeFault):
+    """A fault for the machine provider."""
+
+    powers_off = True
+
+
+def verifier(*answers: list[str]) -> Callable[..., Iterator[str]]:
+    """Return a verify function that yields each answer in turn, the last one again and again."""
+    remaining = list(answers)
+
+    def verify(*_arguments: object) -> Iterator[str]:
+        answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        yield from answer
+
+    return verify
