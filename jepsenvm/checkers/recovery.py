@@ -17,7 +17,9 @@ def recovery(history: History) -> Result:
         op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
     ]
     if not records:
-        return Result(Verdict.UNKNOWN, ("the run ended before the cluster was seen recovered",))
+        return Result(
+            Verdict.UNKNOWN, ("the run ended before the cluster was observed to recover",)
+        )
     last = records[-1]
     reasons = [
         f"{node} did not come back by itself within {last['deadline']:g} s of the healing, "

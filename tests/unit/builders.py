@@ -7,7 +7,14 @@ from itertools import chain
 from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Result
-from jepsenvm.history.nemesis_records import RECOVER
+from jepsenvm.history.nemesis_records import (
+    HEAL,
+    HEALED,
+    IN_FORCE,
+    INJECT,
+    RECOVER,
+    SCHEDULE,
+)
 from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.table import History, from_ops
 from jepsenvm.history.units import SECOND
@@ -96,6 +103,35 @@ def fault_records(
     return [
         nemesis_record(phase, time, number=number, fault=fault, **data)
         for phase, time in times.items()
+    ]
+
+
+PARTITION: Final = {"name": "partition-random-halves", "text": "n1 | n2 n3"}
+"""A fault as a record has it, with just the keys that reasons show."""
+
+
+def acknowledged(value: int, time: int, node: str = "n1") -> Op:
+    """Return an ok enqueue; ``time`` is in nanoseconds."""
+    return Op("ok", "enqueue", value, time=time, node=node)
+
+
+def schedule(planned: int) -> Op:
+    """Return the record that this many faults were planned."""
+    return Op("info", SCHEDULE, process=NEMESIS, data=[{"fault": PARTITION}] * planned)
+
+
+def proven_fault() -> list[Op]:
+    """Return a proven fault, with one op acknowledged before it and one while it is in force."""
+    injected, began, heal_began, healed = fault_records(
+        {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}, fault=PARTITION
+    )
+    return [
+        acknowledged(0, 5),
+        injected,
+        began,
+        acknowledged(1, 30, "n2"),
+        heal_began,
+        healed,
     ]
 
 

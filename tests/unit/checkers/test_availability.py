@@ -143,7 +143,7 @@ def test_only_the_last_healing_has_a_recovery_time() -> None:
             "not known whether the cluster recovered by itself within 10 s of the last healing: "
             "the last observation of it was 10.1 s after the healing",
         ),
-        # Observed from 20 s on, it was in trouble until 26 s, or 30 s: 8 s or 12 s after the healing.
+        # Observed from 20 s on, in trouble until 26 s or 30 s: 8 s or 12 s after the healing.
         (
             [fault(), recover(31, 11, **{"trouble-seconds": 6.0})],
             Verdict.UNKNOWN,

@@ -45,7 +45,8 @@ def judged(logs: Mapping[str, list[str]], nodes: tuple[str, ...] = (), **more: A
         (f"{AT} [error] <0.5.0> Partial partition detected:", ["errors", "partitions"]),
         (f"{AT} [info] <0.5.0> Autoheal request sent to rabbit@n1", ["autoheal"]),
         (
-            f"{AT} [warning] <0.5.0> Cluster minority/secondary status detected - awaiting recovery",
+            f"{AT} [warning] <0.5.0> Cluster minority/secondary status detected - "
+            "awaiting recovery",
             ["pauses"],
         ),
         (f"{AT} [error] <0.5.0>  * pause_minority mode enabled", ["errors", "pauses"]),

@@ -63,8 +63,8 @@ def test_a_message_that_is_returned_each_time_is_dropped() -> None:
 def test_the_reason_names_the_returns_and_the_limit() -> None:
     (reason,) = judged(published(1, 2), returned(1, 1, 1, 1, 2), DRAIN)["reasons"]
     assert reason == (
-        "2 acknowledged messages were dropped after being returned 1 to 4 times (delivery limit 2), "
-        "1 of them after no more returns than the limit allows"
+        "2 acknowledged messages were dropped after being returned 1 to 4 times "
+        "(delivery limit 2), 1 of them after no more returns than the limit allows"
     )
     (reason,) = judged(published(1), returned(1), DRAIN, limit=None)["reasons"]
     assert (

@@ -175,7 +175,8 @@ def test_a_search_that_reached_its_bounds_is_unknown() -> None:
     )
     assert result.verdict is Verdict.UNKNOWN
     assert result.reasons == (
-        "it is undecided whether the register is linearizable: the search ended after 1 configuration",
+        "it is undecided whether the register is linearizable: the search ended after "
+        "1 configuration",
     )
 
 
@@ -185,8 +186,10 @@ def test_a_history_as_knossos_writes_it(tmp_path: Path, read: int, verdict: Verd
     path.write_text(
         "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :ok :f :write :value 1}\n"
         "{:process :nemesis :type :info :f :start :value nil}\n"
-        "{:process 1 :type :invoke :f :cas :value [1 2]}\n{:process 1 :type :ok :f :cas :value [1 2]}\n"
-        f"{{:process 0 :type :invoke :f :read :value nil}}\n{{:process 0 :type :ok :f :read :value {read}}}\n"
+        "{:process 1 :type :invoke :f :cas :value [1 2]}\n"
+        "{:process 1 :type :ok :f :cas :value [1 2]}\n"
+        "{:process 0 :type :invoke :f :read :value nil}\n"
+        f"{{:process 0 :type :ok :f :read :value {read}}}\n"
     )
     assert register(open_history(path)).verdict is verdict
 

@@ -184,7 +184,7 @@ def test_counts_are_exact_although_the_lists_are_cut() -> None:
     assert (figures["lost-count"], len(figures["lost"])) == (1500, 1000)
 
 
-# Agreement with the definition; values stand for themselves, 0 to 5 are attempted, 0 to 3 acknowledged.
+# Agreement with the definition. Values 0 to 5 are attempted, 0 to 3 acknowledged.
 
 READS = st.lists(
     st.tuples(st.sampled_from([10, 11]), st.integers(0, 5), st.integers(0, 6)), max_size=8

@@ -42,7 +42,7 @@ KILL = {"kind": "kill", "name": "kill", "text": "n2", "nodes": ["n2"], "grudge":
 def judged(
     *acknowledged: tuple[int, str], fault: Any = CUT, f: str = "enqueue", stops: bool = False
 ) -> Result:
-    """Judge a fault, in force from 20 to 40, with ops acknowledged at these times on these nodes."""
+    """Judge a fault in force from 20 to 40, and ops acknowledged at these times on these nodes."""
     times = {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}
     ops = [Op("ok", f, 0, time=time, node=node) for time, node in acknowledged]
     return vacuity(

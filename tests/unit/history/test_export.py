@@ -1,4 +1,4 @@
-"""Export: what is written reads back as the same history, and is what Jepsen's tools load."""
+"""Export: an exported history reads back as the same history, in the formats of Jepsen's tools."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ OPS = st.builds(
 
 
 def exact(history: History) -> list[str]:
-    """Return the ops with all types: in Python 1 and True are equal."""
+    """Return the ops with all types as text. In Python 1 and True are equal."""
     return [edn.written([getattr(op, name) for name in Op.__slots__]) for op in history.ops()]
 
 
@@ -87,7 +87,7 @@ def read_back(history: History, format_: str, folder: Path) -> History:
 
 
 @pytest.mark.parametrize("format_", ["edn", "jsonl"])
-def test_what_is_written_reads_back_as_the_same_history(
+def test_an_exported_history_reads_back_as_the_same_history(
     format_: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("export")
@@ -133,13 +133,14 @@ def test_a_run_reads_back_as_the_same_history(format_: str, tmp_path: Path) -> N
     assert list(read_back(history, format_, tmp_path).ops()) == list(history.ops())
 
 
-def test_edn_is_as_jepsen_writes_it(tmp_path: Path) -> None:
+def test_edn_has_the_form_that_jepsen_writes(tmp_path: Path) -> None:
     assert written(recorded(tmp_path / "history.arrow"), "edn").decode().splitlines() == [
         '{:index 0, :time 0, :type :invoke, :process 1, :f :enqueue, :value 7, :node "n1"}',
         "{:index 1, :time 1, :type :info, :process 1, :f :enqueue, :value 7, "
         r':node "n2", :error "no \"confirm\"\nat all"}',
         "{:index 2, :time 2, :type :invoke, :process 2, :f :dequeue, :value nil}",
-        '{:index 3, :time 3, :type :ok, :process 2, :f :dequeue, :value 7, :data {"redelivered" true}, :offset 3}',
+        "{:index 3, :time 3, :type :ok, :process 2, :f :dequeue, :value 7, "
+        ':data {"redelivered" true}, :offset 3}',
         "{:index 4, :time 4, :type :info, :process :nemesis, :f :inject, :value nil, "
         ':data {"fault" {"groups" [["n1"] ["n2"]]}, "window" 1}}',
         "{:index 5, :time 5, :type :ok, :process 3, :f :drain, :value nil}",
@@ -148,12 +149,12 @@ def test_edn_is_as_jepsen_writes_it(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(VALUES)
-def test_values_are_read_by_edn_format_as_they_were_meant(value: Any) -> None:
+def test_edn_format_reads_the_written_values(value: Any) -> None:
     [form] = edn_format.loads_all(edn.written(value))
     assert edn.written(edn._converted(form)) == edn.written(value)
 
 
-def test_json_says_which_values_are_not_its_own() -> None:
+def test_json_marks_the_values_that_it_cannot_represent() -> None:
     history = from_ops(
         [
             Op("ok", "read", [Keyword(":a"), 1]),
@@ -165,7 +166,7 @@ def test_json_says_which_values_are_not_its_own() -> None:
     assert values == [{"jepsenvm/edn": "[:a 1]"}, [None, 1.5], {"jepsenvm/edn": "[1]"}]
 
 
-def test_a_drains_elements_are_written_once(tmp_path: Path) -> None:
+def test_the_values_of_a_drain_are_written_once(tmp_path: Path) -> None:
     sent = [Op(type_, "enqueue", value) for value in (1, 2) for type_ in TYPES[:2]]
     history = from_ops(
         [*sent, Op("ok", "dequeue", 1), Op("ok", "drain", [1, 2]), Op("ok", "drain", [])]
@@ -175,7 +176,7 @@ def test_a_drains_elements_are_written_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", ["edn", "jsonl"])
-def test_a_history_that_was_cut_short_is_not_made_whole(format_: str, tmp_path: Path) -> None:
+def test_the_export_of_a_history_cut_short_is_unknown(format_: str, tmp_path: Path) -> None:
     history = recorded(tmp_path / "history.arrow", close=False)
     results = check(read_back(history, format_, tmp_path), {"total-queue": total_queue})
     assert results.verdict is Verdict.UNKNOWN
@@ -206,7 +207,7 @@ def test_parquet_and_csv_have_a_row_for_each_op(tmp_path: Path) -> None:
     }
 
 
-def test_foreign_values_stand_in_tables_as_edn() -> None:
+def test_tables_have_foreign_values_as_edn() -> None:
     out = BytesIO()
     write_parquet(
         from_ops([Op("ok", "read", value) for value in (Keyword(":a"), ":a", 1, None)]), out
@@ -248,7 +249,7 @@ def test_the_command_writes_beside_a_run_and_overwrites_only_by_force(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.arrow", target.name]
 
 
-def test_the_command_writes_to_stdout_and_where_it_is_told(tmp_path: Path) -> None:
+def test_the_command_writes_to_stdout_and_to_the_given_file(tmp_path: Path) -> None:
     history = recorded(tmp_path / "history.arrow")
     assert export(tmp_path, "--format", "edn", "-o", "-") == written(history, "edn").decode()
     export(tmp_path, "--format", "jsonl", "-o", tmp_path / "other")
@@ -275,7 +276,7 @@ def test_the_command_refuses_in_one_line(
     assert says in str(refused.value)
 
 
-def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     recorded(tmp_path / "history.arrow")
     with pytest.raises(RunError, match="cannot be written"):
         export(tmp_path, "--format", "edn", "-o", tmp_path / "no" / "such.edn")

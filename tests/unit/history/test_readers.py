@@ -1,4 +1,4 @@
-"""Jepsen's formats, read: every form of EDN, the quick way and the thorough way alike."""
+"""Readers of EDN and JSON lines: every form of EDN, on the fast path and by edn_format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jepsenvm.checkers.total_queue import total_queue
-from jepsenvm.checkers.verdict import Verdict
+from jepsenvm.checkers.verdict import Verdict, check
 from jepsenvm.errors import UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.edn import Keyword
@@ -25,14 +25,18 @@ from jepsenvm.history.table import History, from_ops
 JEPSEN_02 = """\
 {:type :invoke, :f :enqueue, :value 0, :process 3, :time 12345678, :index 0}
 {:type :info, :f :start, :value nil, :process :nemesis, :time 12999999, :index 1}
-{:type :info, :f :start, :value [:isolated {"n1" #{"n2" "n3"}, "n2" #{"n1"}}], :process :nemesis, :time 13000000}
-{:type :info, :f :enqueue, :value 0, :process 3, :time 99345678, :error [:timeout "a \\"b\\"\\n{"], :index 3}
+{:type :info, :f :start, :value [:isolated {"n1" #{"n2" "n3"}, "n2" #{"n1"}}], :process :nemesis, \
+:time 13000000}
+{:type :info, :f :enqueue, :value 0, :process 3, :time 99345678, \
+:error [:timeout "a \\"b\\"\\n{"], :index 3}
 """
 JEPSEN_03 = """\
 {:index 0, :time 5, :type :invoke, :process 0, :f :cas, :value [1 2], :jepsen.history/foo {:a \\b}}
-#jepsen.history.Op{:index 1, :time 6, :type :fail, :process 0, :f :cas, :value [1 2], :error :precondition-failed}
+#jepsen.history.Op{:index 1, :time 6, :type :fail, :process 0, :f :cas, :value [1 2], \
+:error :precondition-failed}
 {:index 2, :type :ok, :process 1, :f :read, :value #{3 1 2}, :node "n1"}
-{:index 3, :type :ok, :process 1, :f :txn, :value [[:append 1 2] [:r 3 nil]], :exception {:via [{:type x.Y}]}}
+{:index 3, :type :ok, :process 1, :f :txn, :value [[:append 1 2] [:r 3 nil]], \
+:exception {:via [{:type x.Y}]}}
 """
 
 
@@ -92,9 +96,9 @@ def test_a_history_of_jepsen_03(tmp_path: Path) -> None:
     ],
 )
 def test_every_form_of_edn_is_a_value(tmp_path: Path, text: str, expected: Any) -> None:
-    found = value(tmp_path, text)
-    assert found == expected
-    assert type(found) is type(expected)
+    result = value(tmp_path, text)
+    assert result == expected
+    assert type(result) is type(expected)
 
 
 PLAIN = st.one_of(
@@ -184,8 +188,8 @@ NESTED = st.recursive(
 )
 
 
-def thorough(text: str) -> Any:
-    """Return the text's forms as edn_format has them, or None where it reads none of it."""
+def by_edn_format(text: str) -> Any:
+    """Return the forms of a text as edn_format reads them, or None if it cannot."""
     try:
         return [edn._converted(form) for form in edn_format.loads_all(text.replace("\r", " "))]
     except Exception:
@@ -193,40 +197,40 @@ def thorough(text: str) -> Any:
 
 
 def exact(form: Any) -> str:
-    """Return a form with all its types: in Python 1 and True are equal."""
+    """Return a form with its type as text. In Python 1 and True are equal."""
     return f"{type(form).__name__} {edn.written(form)}"
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(NESTED, max_size=6), st.sampled_from([" ", ", ", ""]))
-def test_the_quick_reader_agrees_with_edn_format_or_leaves_it_to_it(
+def test_the_fast_path_agrees_with_edn_format_or_passes_the_form_to_it(
     parts: list[str], space: str
 ) -> None:
     inside = space.join(f":k{number} {part}" for number, part in enumerate(parts))
-    quick = edn._plain_map(inside)
-    if quick is not None:
-        slow = thorough(f"{{{inside}}}")
-        assert slow is not None
-        assert [exact(form) for form in slow] == [exact(quick)]
+    fast = edn._plain_map(inside)
+    if fast is not None:
+        expected = by_edn_format(f"{{{inside}}}")
+        assert expected is not None
+        assert [exact(form) for form in expected] == [exact(fast)]
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(NESTED, max_size=5))
-def test_the_forms_of_a_text_are_those_of_edn_format(parts: list[str]) -> None:
+def test_the_forms_of_a_text_agree_with_edn_format(parts: list[str]) -> None:
     text = "{:a 1}\n" + "\n".join(parts) + "\n{:b 2}"
-    expected = thorough(text)
+    expected = by_edn_format(text)
     try:
-        found = [form for form, _ in edn.elements(text)]
+        result = [form for form, _ in edn.elements(text)]
     except edn.EdnError:
-        return  # refused, loudly: never wrong
+        return  # an error is allowed, a wrong form is not
     if expected is not None:
-        assert list(map(exact, found)) == list(map(exact, expected))
+        assert list(map(exact, result)) == list(map(exact, expected))
 
 
-def test_what_jepsen_writes_is_read_the_quick_way(
+def test_histories_of_jepsen_take_the_fast_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(edn_format, "loads_all", lambda _: pytest.fail("left to edn_format"))
+    monkeypatch.setattr(edn_format, "loads_all", lambda _: pytest.fail("passed to edn_format"))
     assert len(list(opened(tmp_path, JEPSEN_02).ops())) == 4
     assert value(tmp_path, '[[:append 1 #{2}] {:a "}"}]') == [
         [Keyword(":append"), 1, frozenset({2})],
@@ -235,11 +239,14 @@ def test_what_jepsen_writes_is_read_the_quick_way(
 
 
 def test_braces_in_strings_and_comments_do_not_join_ops(tmp_path: Path) -> None:
-    text = '{:type :info :f :a :error "{" :x 1.5} ; {\n{:type :info :f :b :error "}" :x \\}\n }\n{:type :ok :f :c}'
+    text = (
+        '{:type :info :f :a :error "{" :x 1.5} ; {\n{:type :info :f :b :error "}" :x \\}\n }\n'
+        "{:type :ok :f :c}"
+    )
     assert [op.f for op in opened(tmp_path, text).ops()] == ["a", "b", "c"]
 
 
-def test_unicodes_own_line_ends_do_not_end_a_line_of_json(tmp_path: Path) -> None:
+def test_a_unicode_line_end_does_not_end_a_line_of_json(tmp_path: Path) -> None:
     [op] = opened(
         tmp_path, '{"type": "ok", "f": "read", "value": "a\u2028\x85b"}\n', "h.jsonl"
     ).ops()
@@ -263,7 +270,7 @@ def test_a_drain_may_be_any_collection(tmp_path: Path, drained: str) -> None:
         ({"a": 1}, {Keyword(":a"): 1}),
     ],
 )
-def test_values_that_only_print_alike_are_different_values(sent: Any, came: Any) -> None:
+def test_values_that_are_printed_alike_are_different_values(sent: Any, came: Any) -> None:
     ops = [Op("invoke", "enqueue", sent), Op("ok", "enqueue", sent), Op("ok", "dequeue", came)]
     assert total_queue(from_ops(ops)).figures["lost"] == [sent]
 
@@ -305,8 +312,112 @@ def test_sets_and_maps_have_no_order() -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_line(
+def test_an_unreadable_form_is_refused_with_its_line(
     tmp_path: Path, name: str, text: str, says: str
 ) -> None:
     with pytest.raises(UsageError, match=says.replace("[", r"\[")):
         opened(tmp_path, text, name)
+
+
+# Verdicts of histories that other tools wrote.
+
+SANE_EDN = """\
+{:index 0, :time 12, :type :invoke, :process 1, :f :enqueue, :value 7}
+; a comment, an unknown key, and a nemesis
+{:type :info, :process :nemesis, :f :start, :value nil, :extra {:a #{1 2}}}
+{:index 1, :time 13, :type :ok, :process 1, :f :enqueue, :value 7}
+{:type :invoke, :f :dequeue, :value nil}
+{:type :ok, :f :dequeue, :value 7}
+"""
+SANE_JSONL = """\
+{"index": 0, "time": 12, "type": "invoke", "process": 1, "f": "enqueue", "value": 7}
+{"type": "ok", "process": 1, "f": "enqueue", "value": 7, "extra": [1]}
+
+{"type": "ok", "process": 2, "f": "dequeue", "value": 7}
+"""
+
+
+def judged(tmp_path: Path, name: str, text: str) -> dict[str, Any]:
+    path = tmp_path / name
+    path.write_text(text)
+    return dict(check(open_history(path), {"total-queue": total_queue}).as_data())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("empty.edn", ""),
+        ("empty.jsonl", ""),
+        ("empty-vector.edn", "[]"),
+        ("sane.edn", SANE_EDN),
+        ("vector.edn", f"[{SANE_EDN}]"),
+        ("sane.jsonl", SANE_JSONL),
+        ("multiline.edn", SANE_EDN.replace(", :", ",\n  :")),
+        ("record.edn", SANE_EDN.replace("{:index", "#jepsen.history.Op{:index")),
+        ("string-names.edn", '{:type "invoke" :f "enqueue" :value 1}'),
+    ],
+)
+def test_valid_foreign_histories(tmp_path: Path, name: str, text: str) -> None:
+    assert judged(tmp_path, name, text)["verdict"] == "valid"
+
+
+@pytest.mark.parametrize(
+    "value", ["7", "nil", "true", '"x"', ":k", "1.5", "2/3", "9007199254740993", r"\a", "-1"]
+)
+def test_any_edn_scalar_can_be_lost(tmp_path: Path, value: str) -> None:
+    text = (
+        f"{{:type :invoke :f :enqueue :value {value}}}\n{{:type :ok :f :enqueue :value {value}}}\n"
+    )
+    result = judged(tmp_path, "h.edn", text)["checkers"]["total-queue"]
+    assert (result["lost-count"], result["verdict"]) == (1, "invalid")
+
+
+def test_a_keyword_is_not_the_string_of_its_name(tmp_path: Path) -> None:
+    text = (
+        '{:type :invoke :f :enqueue :value ":a"}{:type :ok :f :enqueue :value ":a"}'
+        "{:type :ok :f :dequeue :value :a}"
+    )
+    result = judged(tmp_path, "h.edn", text)["checkers"]["total-queue"]
+    assert (result["lost-count"], result["unexpected-count"]) == (1, 1)
+
+
+def test_several_maps_on_one_line_are_all_read(tmp_path: Path) -> None:
+    text = "{:type :invoke :f :enqueue :value 1} {:type :ok :f :enqueue :value 1}"
+    assert judged(tmp_path, "h.edn", text)["checkers"]["total-queue"]["lost"] == [1]
+
+
+def test_an_edn_drain(tmp_path: Path) -> None:
+    text = SANE_EDN.replace(":ok, :f :dequeue, :value 7", ":ok, :f :drain, :value [7 8]")
+    result = judged(tmp_path, "h.edn", text)["checkers"]["total-queue"]
+    assert (result["lost"], result["unexpected"]) == ([], [8])
+
+
+def test_json_lines_with_an_unfinished_last_line_are_unknown(tmp_path: Path) -> None:
+    assert (
+        judged(tmp_path, "h.jsonl", SANE_JSONL + '{"type": "ok", "f": "deq')["verdict"] == "unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.edn", "{:type :maybe :f :enqueue}", "a.edn:1: the key 'type' must be one of"),
+        ("a.edn", "\n{:type :ok}", "a.edn:2: the key 'f' is missing"),
+        ("a.edn", "{:type :ok :f", "a.edn:1: not EDN"),
+        ("a.edn", "[1\n2]", "a.edn:1: an op is a map"),
+        ("a.edn", "[] []", "a.edn:1: not EDN: there is text after the history's end"),
+        ("a.jsonl", "{}\n", "a.jsonl:1: the key 'type'"),
+        ("a.jsonl", "{\n{}\n", "a.jsonl:1: not JSON"),
+        ("a.jsonl", "[1]\n", "an op is a map"),
+        ("a.arrow", "what", "not a history of jepsenvm"),
+        ("a.txt", "", "unknown kind of history"),
+    ],
+)
+def test_unreadable_histories_are_refused_with_their_line(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError) as refused:
+        check(open_history(tmp_path / name), {})
+    assert says in str(refused.value)
+    assert refused.value.exit_status == 254
