@@ -1,8 +1,8 @@
 # Writes inventory/vagrant.yml: the VMs of any provider, with the SSH keys, addresses and ports that
 # Vagrant uses.
 #
-# The file is written when a VM starts, before the playbook runs and after a VM is destroyed, so that
-# it always agrees with Vagrant's own state.
+# The file is written when a VM starts, before the playbook runs and after a VM is destroyed. So it
+# always agrees with Vagrant's own state.
 
 require "fileutils"
 require "json"
@@ -59,8 +59,8 @@ module JepsenVM
       JSON.parse(file.read) if file.file?
     end
 
-    # Reads the host keys through Vagrant's own SSH connection, once, when the VM first starts. After
-    # that, no other keys are trusted.
+    # Reads the host keys through Vagrant's own SSH connection, once, when the VM first starts. No
+    # other keys are trusted after that.
     def read_host_keys(machine)
       output = +""
       machine.communicate.execute("cat /etc/ssh/ssh_host_*_key.pub") do |stream, data|

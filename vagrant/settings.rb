@@ -23,7 +23,7 @@ module JepsenVM
     WHOLE = [->(value) { value.is_a?(Integer) && value.positive? },
              "a whole number of at least 1"].freeze
     NUMBER = [->(value) { value.is_a?(Numeric) && value.positive? }, "a number above 0"].freeze
-    TEXT = [->(value) { value.is_a?(String) && !value.empty? }, "a text"].freeze
+    TEXT = [->(value) { value.is_a?(String) && !value.empty? }, "a non-empty string"].freeze
     SWITCH = [->(value) { [true, false].include?(value) }, "true or false"].freeze
     NODES = [->(value) { value.is_a?(Integer) && value.between?(1, 20) },
              "a whole number from 1 to 20"].freeze
@@ -116,7 +116,7 @@ module JepsenVM
         text = environment[variable]
         next if text.to_s.empty?
 
-        # A text is taken literally; every other type is written as in vagrant.yml.
+        # A string is taken literally; every other type is written as in vagrant.yml.
         assign(key, type == TEXT ? text : YAML.safe_load(text), variable)
       end
     end

@@ -1,4 +1,4 @@
-# Five hosts at Hetzner Cloud with a private network, and the inventory for jepsenvm.
+# Creates five hosts with a private network at Hetzner Cloud, and an inventory for jepsenvm.
 #
 #   export HCLOUD_TOKEN=...
 #   terraform init && terraform apply -var 'controller=203.0.113.7/32'
@@ -17,24 +17,24 @@ terraform {
 }
 
 variable "controller" {
-  description = "The network from which jepsenvm comes, such as 203.0.113.7/32: nobody else reaches SSH and AMQP."
+  description = "The network of the controller, which may use SSH and AMQP: 203.0.113.7/32."
   type        = string
 }
 
 variable "public_key" {
-  description = "The SSH key that is let in."
+  description = "The file with the SSH public key that may log in."
   type        = string
   default     = "~/.ssh/id_ed25519.pub"
 }
 
 variable "nodes" {
-  description = "How many hosts."
+  description = "The number of hosts."
   type        = number
   default     = 5
 }
 
 variable "image" {
-  description = "Debian or Ubuntu; its release decides the version of RabbitMQ."
+  description = "A Debian or Ubuntu image; its release determines the version of RabbitMQ."
   type        = string
   default     = "ubuntu-24.04"
 }
@@ -66,7 +66,7 @@ resource "hcloud_network_subnet" "nodes" {
   ip_range     = "10.77.1.0/24"
 }
 
-# It is about the public addresses: the nodes' private network has none.
+# Applies to the public addresses only; Hetzner's firewalls do not filter private networks.
 resource "hcloud_firewall" "controller" {
   name = "jepsenvm"
   dynamic "rule" {
@@ -98,7 +98,7 @@ resource "hcloud_server" "node" {
 }
 
 output "inventory" {
-  description = "An Ansible inventory of the hosts."
+  description = "The Ansible inventory of the hosts."
   value = yamlencode({
     all = {
       children = {

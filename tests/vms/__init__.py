@@ -1,1 +1,1 @@
-"""The VM tier: real VMs by the project's own Vagrantfile, brought up, broken and destroyed by `script/test-vms`."""
+"""Tests with real VMs from the project's Vagrantfile, run by `script/test-vms`."""

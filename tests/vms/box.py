@@ -1,4 +1,7 @@
-"""Builds the box of the VM tier: Debian bookworm for vagrant-libvirt, with RabbitMQ's packages downloaded."""
+"""Builds the Vagrant box of the VM tests.
+
+The box is Debian bookworm for vagrant-libvirt, with RabbitMQ's packages in apt's cache.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,15 @@ PROGRAMS: Final = (
 )
 
 PACKAGES: Final = (
-    "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,initramfs-tools,extlinux,ifupdown,isc-dhcp-client,openssh-server,"
-    "python3,python3-apt,sudo,ca-certificates,iptables,iproute2,procps,kmod,udev,netbase"
+    "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,initramfs-tools,extlinux,ifupdown,"
+    "isc-dhcp-client,openssh-server,python3,python3-apt,sudo,ca-certificates,iptables,"
+    "iproute2,procps,kmod,udev,netbase"
 )
 
-# What only costs time under emulation, and timers that would fight Ansible for apt's lock.
+# Units that only cost time under emulation, and timers that would take apt's lock from Ansible.
 MASKED: Final = (
-    "apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer dpkg-db-backup.timer "
-    "e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service"
+    "apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer "
+    "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service"
 )
 
 EXTLINUX: Final = """DEFAULT linux
@@ -59,14 +63,15 @@ ExecStart=/usr/bin/ssh-keygen -A
 WantedBy=multi-user.target
 """
 
-# The key that every new box has, and that Vagrant replaces by one of the VM's own.
+# Ruby that prints the path of Vagrant's insecure public key. A new box trusts that key, and Vagrant
+# replaces it when a VM first starts.
 INSECURE_KEY: Final = (
     "puts Gem::Specification.find_by_name('vagrant').gem_dir + '/keys/vagrant.pub'"
 )
 
 
 def ensure_box() -> Path:
-    """Return the box, built now if this recipe has not been."""
+    """Return the box of the current recipe; build it unless it exists, and delete older boxes."""
     recipe = hashlib.sha256(
         json.dumps([PACKAGES, EXTLINUX, VIRTUAL_SIZE_GIB, hooks()]).encode()
     ).hexdigest()[:12]
@@ -82,28 +87,30 @@ def ensure_box() -> Path:
 
 
 def hooks() -> tuple[str, ...]:
-    """Return the shell lines that mmdebstrap runs with $1 = the new root."""
-    key = Path(_said("ruby", "-e", INSECURE_KEY)).read_text(encoding="utf-8").strip()
+    """Return the shell commands that mmdebstrap runs, with $1 = the new root folder."""
+    key = Path(_output("ruby", "-e", INSECURE_KEY)).read_text(encoding="utf-8").strip()
     return (
         'chroot "$1" useradd --create-home --shell /bin/bash vagrant',
-        'echo "vagrant ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/vagrant"; chmod 0440 "$1/etc/sudoers.d/vagrant"',
+        'echo "vagrant ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/vagrant"; '
+        'chmod 0440 "$1/etc/sudoers.d/vagrant"',
         'chroot "$1" install -d -m 700 -o vagrant -g vagrant /home/vagrant/.ssh',
         f'echo "{key}" > "$1/home/vagrant/.ssh/authorized_keys"',
         'chroot "$1" chown vagrant: /home/vagrant/.ssh/authorized_keys',
         "printf '"
         + r"auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n' "
         + '> "$1/etc/network/interfaces"',
-        'echo "/dev/vda / ext4 errors=remount-ro 0 1" > "$1/etc/fstab"; echo debian > "$1/etc/hostname"',
+        'echo "/dev/vda / ext4 errors=remount-ro 0 1" > "$1/etc/fstab"; '
+        'echo debian > "$1/etc/hostname"',
         'echo "UseDNS no" > "$1/etc/ssh/sshd_config.d/vagrant.conf"',
         f'chroot "$1" systemctl mask {MASKED}',
-        # each VM makes its own at its first boot
+        # Every VM generates its own host keys when it first boots.
         'rm -f "$1"/etc/ssh/ssh_host_*',
         f"printf '%s' '{HOST_KEY_UNIT}' > " + '"$1/etc/systemd/system/host-key.service"',
         'chroot "$1" systemctl enable host-key.service',
-        # the VMs have no way to the package mirror: Ansible installs from their own apt cache
+        # The VMs cannot reach the package mirror, so Ansible installs from their apt cache.
         'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get clean',
-        'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only --no-install-recommends '
-        "rabbitmq-server",
+        'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only '
+        "--no-install-recommends rabbitmq-server",
     )
 
 
@@ -156,13 +163,13 @@ def _build(scratch: Path, box: Path) -> None:
 
 
 @contextmanager
-def _mounted(disk: Path, where: Path) -> Iterator[Path]:
-    where.mkdir()
-    _run("mount", "-o", "loop", str(disk), str(where))
+def _mounted(disk: Path, folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    _run("mount", "-o", "loop", str(disk), str(folder))
     try:
-        yield where
+        yield folder
     finally:
-        _run("umount", str(where))
+        _run("umount", str(folder))
 
 
 def _run(*argv: str) -> None:
@@ -171,11 +178,11 @@ def _run(*argv: str) -> None:
     if status != 0:
         program = next(word for word in argv if word in PROGRAMS)
         raise SystemExit(
-            f"test-vms: the box could not be built: {program} exited {status} (its reason is above)"
+            f"test-vms: cannot build the box: {program} exited {status}; see its output above"
         )
 
 
-def _said(*argv: str) -> str:
+def _output(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""A libvirt of our own, in the namespaces that `script/test-vms` has made: it ends and is forgotten with them."""
+"""A private libvirt in the namespaces of `script/test-vms`; it ends with the namespaces."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Final
 
 CONFIGURATION: Final = Path("/etc/libvirt")
 
-# What libvirt and a lab of this machine keep, each hidden under a folder of the test's own.
-STATE: Final = (
-    *map(
-        Path,
-        (
-            "/etc/libvirt",
-            "/var/lib/libvirt",
-            "/var/log/libvirt",
-            "/var/cache/libvirt",
-            "/var/lib/jepsenvm",
-            "/run",
-        ),
-    ),
+# Folders with the state of this machine's libvirt and lab. In the namespaces of the test, a private
+# folder is mounted over each.
+STATE_FOLDERS: Final = (
+    CONFIGURATION,
+    Path("/var/lib/libvirt"),
+    Path("/var/log/libvirt"),
+    Path("/var/cache/libvirt"),
+    Path("/var/lib/jepsenvm"),
+    Path("/run"),
 )
 
 LIBVIRTD: Final = 'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
 
-# No namespaces and control groups within ours, where no systemd gives them out; root may read what the test wrote.
+# QEMU runs without namespaces and control groups, because no systemd manages them here. It runs as
+# root, so that it can read the test's files.
 QEMU: Final = """namespaces = []
 cgroup_controllers = []
 security_driver = "none"
@@ -36,22 +33,26 @@ remember_owner = 0
 """
 
 
-def refuse_machine_namespaces() -> None:
-    """Raise RuntimeError outside of the namespaces of `script/test-vms`: this would hide the machine's own libvirt."""
+def require_own_namespaces() -> None:
+    """Raise RuntimeError outside the namespaces of `script/test-vms`.
+
+    Elsewhere, `start` would hide the state of the machine's own libvirt.
+    """
     if Path("/proc/1/comm").read_text(encoding="utf-8").strip() != "bash":
-        raise RuntimeError("run script/test-vms, which makes namespaces of its own")
+        raise RuntimeError("the namespaces of the test are missing; run script/test-vms")
 
 
 def start(scratch: Path) -> None:
-    """Start libvirt with nothing in it; its processes are polite to the rest of the machine."""
-    for place in STATE:
-        own = scratch / "libvirt" / place.relative_to("/")
-        own.mkdir(parents=True, exist_ok=True)
-        if place == CONFIGURATION:
-            shutil.copytree(place, own, dirs_exist_ok=True)
-        place.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "--bind", str(own), str(place)], check=True)
-    shutil.rmtree(CONFIGURATION / "qemu", ignore_errors=True)  # the machine's own VMs and networks
+    """Start libvirt without any VM, network or disk; its daemons run at a low priority."""
+    for folder in STATE_FOLDERS:
+        private = scratch / "libvirt" / folder.relative_to("/")
+        private.mkdir(parents=True, exist_ok=True)
+        if folder == CONFIGURATION:
+            shutil.copytree(folder, private, dirs_exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", str(private), str(folder)], check=True)
+    # The definitions of the machine's own VMs and networks.
+    shutil.rmtree(CONFIGURATION / "qemu", ignore_errors=True)
     (CONFIGURATION / "libvirtd.conf").write_text(LIBVIRTD, encoding="utf-8")
     (CONFIGURATION / "qemu.conf").write_text(QEMU, encoding="utf-8")
     (Path("/run") / "lock").mkdir(exist_ok=True)
@@ -63,17 +64,17 @@ def start(scratch: Path) -> None:
     )
 
 
-def left() -> list[str]:
-    """Return the VMs, networks and disks that libvirt still has."""
-    found = []
-    for words in (("list", "--all", "--name"), ("net-list", "--all", "--name")):
-        found += _virsh(*words)
+def resources() -> list[str]:
+    """Return the VMs, networks and disks that libvirt has, one name or line for each."""
+    machines = _virsh("list", "--all", "--name")
+    networks = _virsh("net-list", "--all", "--name")
     pools = _virsh("pool-list", "--all", "--name")
-    return found + [line for pool in pools for line in _virsh("vol-list", pool)[2:]]
+    # The first two lines are the head of the table.
+    disks = [line for pool in pools for line in _virsh("vol-list", pool)[2:]]
+    return [*machines, *networks, *disks]
 
 
-def _virsh(*words: str) -> list[str]:
-    done = subprocess.run(
-        ["virsh", "-c", "qemu:///system", *words], check=True, capture_output=True, text=True
-    )
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+def _virsh(*arguments: str) -> list[str]:
+    argv = ["virsh", "-c", "qemu:///system", *arguments]
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return [line.strip() for line in output.splitlines() if line.strip()]
