@@ -83,7 +83,7 @@ def _rows(
 
 def by_jepsenvm(path: Path) -> list[int]:
     """Return how many were lost, duplicated, unexpected and recovered, as `jepsenvm check` finds."""
-    figures = judge(path).checkers["total-queue"].figures
+    figures = judge(path).results.checkers["total-queue"].figures
     return [figures[f"{name}-count"] for name in ("lost", "duplicated", "unexpected", "recovered")]
 
 

@@ -12,7 +12,7 @@ from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.machines import ansible
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.plan.config import PartitionHandling
+from jepsenvm.plan.plan import PartitionHandling
 
 SOURCES = ("distribution", "repository", "archive", "package")
 

@@ -25,7 +25,7 @@ from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
 from jepsenvm.nemesis.probes import look
 from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.plan.config import seconds as parsed_seconds
+from jepsenvm.plan.durations import parse_duration
 from jepsenvm.rabbitmq import ctl as broker
 
 UNHEALED_S: Final = 3600
@@ -198,7 +198,7 @@ def _settings(
 
 def _time(text: str) -> float:
     try:
-        lasting = parsed_seconds(text)
+        lasting = parse_duration(text)
     except ValueError as problem:
         raise UsageError(f"--for {text}: {problem}") from None
     if not 0 < lasting < float("inf"):

@@ -13,7 +13,9 @@ from random import Random
 from jepsenvm.errors import UsageError
 from jepsenvm.nemesis.instance import Fault
 from jepsenvm.nemesis.specs import FaultRequest, Stage, stages
-from jepsenvm.plan.config import Plan, PlannedFault, bounds
+from jepsenvm.plan.durations import bounds
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.schedule_item import ScheduleItem
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _written(plan: Plan, nodes: Sequence[str]) -> Iterator[Step]:
 
 
 def _asked(
-    number: int, step: PlannedFault, nodes: Sequence[str], random: Random
+    number: int, step: ScheduleItem, nodes: Sequence[str], random: Random
 ) -> tuple[Stage, ...]:
     grudge = {node: frozenset(dropped) for node, dropped in step.grudge.items()}
     try:

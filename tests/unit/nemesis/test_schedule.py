@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from jepsenvm.errors import UsageError
 from jepsenvm.nemesis.schedule import Step, schedule
 from jepsenvm.nemesis.specs import NEMESES, PRESETS
-from jepsenvm.plan.config import Plan, read, resolve
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.reading import read, resolve
+from jepsenvm.workloads.registry import WORKLOADS
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 DRAWN = sorted(set(NEMESES) - {"none", "partition"})
 
 
 def written(text: str) -> Plan:
-    return resolve(read(text, "plan.yml"), "plan.yml", {"queue"}, NEMESES.keys())
+    return resolve(read(text, "plan.yml"), "plan.yml", WORKLOADS, NEMESES)
 
 
 def times(steps: tuple[Step, ...]) -> list[tuple[str, float, float]]:

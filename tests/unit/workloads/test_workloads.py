@@ -16,14 +16,14 @@ from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery
 from jepsenvm.workloads import lock
-from jepsenvm.workloads import redelivery as redelivering
-from jepsenvm.workloads.connections import numbered
-from jepsenvm.workloads.consumers import NOT_OURS, Reader, record
-from jepsenvm.workloads.declare import arguments
-from jepsenvm.workloads.workload import Context
+from jepsenvm.workloads import redelivery as redelivery_workload
+from jepsenvm.workloads.connections import process_numbers
+from jepsenvm.workloads.consumers import UNREADABLE, Reader, record_delivery
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.declare import queue_arguments
 
 
 @dataclass
@@ -60,19 +60,19 @@ def delivery(tag: int, body: bytes | None = None, **headers: Any) -> Delivery:
 
 
 def test_a_process_number_is_never_given_twice() -> None:
-    numbers = [number for slot in numbered(3) for number in islice(slot, 50)]
+    numbers = [number for slot in process_numbers(3) for number in islice(slot, 50)]
     assert len(set(numbers)) == 150
 
 
 def test_a_delivery_is_recorded_with_its_flags(tmp_path: Path) -> None:
     made = context(tmp_path)
     for one in (delivery(1), delivery(2), delivery(3, b"\xff?")):
-        record(made, Broker(), 7, one)  # type: ignore[arg-type]  # all that is asked of a session here
+        record_delivery(made, Broker(), 7, one)  # type: ignore[arg-type]  # all that is asked of a session here
     came = [op for op in ops(made, tmp_path) if op.type == "ok"]
     assert [(op.value, op.process, op.node) for op in came] == [
         (1, 7, "n1"),
         (2, 7, "n1"),
-        (NOT_OURS, 7, "n1"),
+        (UNREADABLE, 7, "n1"),
     ]
     assert [op.data for op in came] == [None, {"redelivered": True}, {"body": "b'\\xff?'"}]
 
@@ -91,7 +91,7 @@ def test_a_reader_acknowledges_before_its_prefetch_is_used_up(
 def test_what_a_consumer_cannot_work_with_is_given_back_and_recorded_so(tmp_path: Path) -> None:
     made, broker = context(tmp_path), Broker()
     waiting = [delivery(1), delivery(2, b"100"), delivery(3, b"101")]
-    crashed = redelivering.settle(made, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
+    crashed = redelivery_workload.handle(made, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
     assert not crashed
     assert broker.told == [("acknowledge", 1), ("return", 2), ("acknowledge", 3)]
     assert [
@@ -109,7 +109,7 @@ def test_a_crash_gives_back_all_that_came_after(tmp_path: Path) -> None:
         made.journal.append("invoke", "enqueue", value, process=0)
         made.journal.append("ok", "enqueue", value, process=0)
     waiting = [delivery(1), delivery(2, b"100"), delivery(3, b"101")]
-    assert redelivering.settle(made, broker, 1, waiting, lambda: True)  # type: ignore[arg-type]  # as above
+    assert redelivery_workload.handle(made, broker, 1, waiting, lambda: True)  # type: ignore[arg-type]  # as above
     assert broker.told == [("acknowledge", 1)]
     made.journal.append("invoke", "drain", process=9)
     made.journal.append("ok", "drain", process=9)
@@ -120,9 +120,9 @@ def test_a_crash_gives_back_all_that_came_after(tmp_path: Path) -> None:
 
 
 def test_consumers_crash_now_and_then_as_their_seed_says() -> None:
-    drawn = [redelivering.crashes(Random(seed)) for seed in range(200)]
+    drawn = [redelivery_workload.crashes(Random(seed)) for seed in range(200)]
     assert 0 < sum(drawn) < 60
-    assert drawn == [redelivering.crashes(Random(seed)) for seed in range(200)]
+    assert drawn == [redelivery_workload.crashes(Random(seed)) for seed in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,17 @@ def test_consumers_crash_now_and_then_as_their_seed_says() -> None:
     [({}, 0), ({"x-delivery-count": 3}, 3), ({"x-delivery-count": 1, "x-acquired-count": 4}, 4)],
 )
 def test_a_locks_number_is_how_often_it_was_delivered(headers: dict[str, int], number: int) -> None:
-    assert lock.number(delivery(1, b"lock", **headers)) == number
+    assert lock.fencing_token(delivery(1, b"lock", **headers)) == number
 
 
 def test_arguments_are_as_the_plan_says() -> None:
-    assert arguments(Plan()) == {"x-queue-type": "quorum"}
+    assert queue_arguments(Plan()) == {"x-queue-type": "quorum"}
     plan = Plan(quorum_group_size=5, delivery_limit=7)
-    assert arguments(plan) == {
+    assert queue_arguments(plan) == {
         "x-queue-type": "quorum",
         "x-quorum-initial-group-size": 5,
         "x-delivery-limit": 7,
     }
-    assert arguments(Plan(workload="stream", queue_type="stream")) == {"x-queue-type": "stream"}
+    assert queue_arguments(Plan(workload="stream", queue_type="stream")) == {
+        "x-queue-type": "stream"
+    }
