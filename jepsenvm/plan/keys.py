@@ -29,8 +29,8 @@ class PlanKey:
 def keys_of(model: type[BaseModel]) -> tuple[PlanKey, ...]:
     """Return the keys of a model, in the order of the model.
 
-    ``model`` is ``Plan``, ``ScheduleItem`` or the options of a workload. The keys of ``Plan`` are
-    those that all workloads share.
+    ``model`` is ``Plan`` (the keys that all workloads share), ``ScheduleItem`` or the options of a
+    workload.
     """
     return tuple(
         _plan_key(field.alias or name, field)

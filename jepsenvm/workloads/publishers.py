@@ -6,8 +6,8 @@ Every publish is one op ``enqueue``, and its completion decides whether a loss c
 - ``fail``: the broker refused the message (``basic.nack``), or returned it because it could not
   route it. The message is definitely in no queue.
 - ``info``: everything else, such as a timeout or a connection that closed after the publish was
-  sent. The broker may have the message. The process number retires: a client in doubt that went
-  on under its number could not be told apart from a client that knows.
+  sent. The broker may have the message. The process number retires, as in Jepsen: the op stays
+  open for the rest of the history, and a process has one open op at most.
 """
 
 from __future__ import annotations

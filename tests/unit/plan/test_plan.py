@@ -1,4 +1,4 @@
-"""Plans: every problem at once, and the same plan again from what was stored."""
+"""Plan files: all problems are reported together, and stored plans are read back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def resolved(text: str) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "problem"),
     [
         ("time-limits: 3", "unknown key 'time-limits' (did you mean 'time-limit'?)"),
         ("time_limit: 3", "unknown key 'time_limit'"),
@@ -143,17 +143,17 @@ def resolved(text: str) -> Plan:
         ("consume: slowly", "consume: Input should be 'asynchronous', 'polling' or 'mixed'"),
     ],
 )
-def test_a_bad_plan_is_refused_in_one_line(text: str, says: str) -> None:
+def test_a_bad_plan_is_refused_in_one_line(text: str, problem: str) -> None:
     with pytest.raises(UsageError) as refused:
         resolved(text)
     line = str(refused.value)
     assert line.startswith("plan.yml")
-    assert says in line
+    assert problem in line
     assert "\n" not in line
     assert refused.value.exit_status == 254
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     with pytest.raises(
         UsageError,
         match=r"(?s)window.*seed.*unknown key 'a'|unknown key 'a'.*window|window.*unknown",
@@ -165,7 +165,7 @@ def test_an_empty_plan_is_the_default_plan() -> None:
     assert resolved("") == Plan()
 
 
-def test_all_problems_of_the_faults_are_told_at_once() -> None:
+def test_all_problems_of_a_schedule_are_reported_together() -> None:
     with pytest.raises(UsageError, match=r"item 1 at: .*item 2 fault: .*unknown key 'a'"):
         resolved("schedule: [{at: -1, for: 2, fault: kill}, {at: 1, for: 2, fault: x}]\na: 1")
 
@@ -240,7 +240,7 @@ def test_the_policy_of_a_mirrored_queue() -> None:
     }
 
 
-def test_of_which_nemeses_faults_are_drawn() -> None:
+def test_the_nemeses_from_which_faults_are_drawn() -> None:
     assert Plan().nemeses == ("partition-random-halves",)
     assert Plan(nemesis=("kill", "loss")).nemeses == ("kill", "loss")
     assert Plan(nemesis="none").nemeses == ()

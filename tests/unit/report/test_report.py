@@ -1,4 +1,4 @@
-"""What people read: verdict lines and the report's page."""
+"""The verdict lines of the terminal, and the HTML report."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ def lossy() -> History:
         for value in range(8)
         for type_ in ("invoke", "ok")
     ]
-    came = [Op("ok", "dequeue", value, time=9 * SECOND, node="n2") for value in (0, 1, 2, 6, 7)]
-    return from_ops([*nemesis, *sent, *came])
+    delivered = [
+        Op("ok", "dequeue", value, time=9 * SECOND, node="n2") for value in (0, 1, 2, 6, 7)
+    ]
+    return from_ops([*nemesis, *sent, *delivered])
 
 
 def judged(history: History) -> Results:
@@ -79,7 +81,7 @@ def test_a_run_that_lost_nothing_has_no_plot_of_losses() -> None:
     assert page("t", "p", judged(history), history, QUEUE).count("<svg") == 2
 
 
-def test_the_page_shows_latencies_and_who_was_silent() -> None:
+def test_the_page_shows_latencies_and_availability() -> None:
     times = ((0, 1), (1, 2), (4, 9))
     load = [
         Op("invoke", "enqueue", value, value, began * SECOND, "n1")
@@ -92,7 +94,7 @@ def test_the_page_shows_latencies_and_who_was_silent() -> None:
     history = from_ops(sorted([*lossy().nemesis_ops(), *load], key=lambda op: op.time))
     text = page("t", "p", check(history, {"availability": availability}), history, QUEUE)
     assert text.count("<svg") == 3, (
-        "confirmed, how fast, and lost; nothing came back, so that is no plot"
+        "rate, latency and losses; nothing was delivered, so deliveries have no plot"
     )
     assert "7.0 s<td>7.0 s" in text
     assert "<th>first ok in fault 1<th>after its healing" in text
@@ -100,7 +102,7 @@ def test_the_page_shows_latencies_and_who_was_silent() -> None:
     assert "<h2>Availability" not in page("t", "p", judged(history), history, QUEUE)
 
 
-def test_a_checker_that_crashed_does_not_spoil_the_page() -> None:
+def test_the_page_of_a_run_with_a_crashed_checker() -> None:
     def crash(_: History) -> Result:
         raise ZeroDivisionError
 
@@ -109,7 +111,7 @@ def test_a_checker_that_crashed_does_not_spoil_the_page() -> None:
     assert "the checker availability crashed" in page("t", "p", crashed, lossy(), QUEUE)
 
 
-def test_the_page_draws_the_ops_of_a_lock_that_cannot_stand_together() -> None:
+def test_the_page_shows_the_violation_of_a_lock() -> None:
     ops = [
         Op("invoke", "acquire", None, 1, 1 * SECOND, "n1"),
         Op("ok", "acquire", None, 1, 2 * SECOND, "n1"),

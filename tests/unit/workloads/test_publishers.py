@@ -1,4 +1,4 @@
-"""How publishers complete their ops: fail only if the broker certainly does not have the message."""
+"""How publishers complete their ops: fail only if the broker certainly has no message."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def completions(ops: list[Op]) -> dict[object, tuple[str, str | None]]:
 
 
 def test_each_answer_has_its_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = {
+    answers: dict[int, Outcome | SessionLost | None] = {
         0: Outcome.CONFIRMED,
         2: Outcome.NACKED,
         4: Outcome.RETURNED,
