@@ -27,9 +27,9 @@ import pyarrow as pa
 
 from jepsenvm.checkers.total_queue import COUNTED
 from jepsenvm.experiment.analysis import judge
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import SCHEMA
 from jepsenvm.history.op import TYPES
+from jepsenvm.history.readers import open_history
 
 BATCH = 800
 """Enqueues of a batch: 8,000 messages a second, a batch every 100 ms."""

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result, Results, Verdict, check
 from jepsenvm.errors import JepsenvmError, RunError, UsageError
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.op import Op
+from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History, from_ops
 from jepsenvm.plan.plan import Plan
 

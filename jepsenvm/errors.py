@@ -1,13 +1,30 @@
-"""Every error that jepsenvm raises on purpose: one line that names what, where and the way out."""
+"""The errors that jepsenvm raises on purpose: one line with the place, the problem and the remedy."""
 
 from __future__ import annotations
 
+from typing import Final
+
+VALUE_WIDTH: Final = 60
+"""The most characters of an input that an error message repeats."""
+
+
+def shorten(text: str, width: int = VALUE_WIDTH) -> str:
+    """Return a text as one line of at most ``width`` characters."""
+    # Only the beginning can be shown. Splitting all of a large input would cost time and memory.
+    line = " ".join(text[: 4 * width].split())
+    return line if len(line) <= width and len(text) <= 4 * width else f"{line[: width - 3]}..."
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value, shortened for an error message."""
+    return shorten(repr(value))
+
 
 class JepsenvmError(Exception):
-    """An error whose text is the one line that a user reads.
+    """An error whose text is one line for the user.
 
-    ``node``, ``command`` and ``status`` say where it happened, ``remedy`` what to do about it.
-    ``exit_status`` is what the command line exits with.
+    ``node``, ``command`` and ``status`` say where it happened, and ``remedy`` what to do about it.
+    ``exit_status`` is the exit status of the command line.
     """
 
     exit_status = 255
@@ -29,28 +46,26 @@ class JepsenvmError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        where = f"{self.node}: " if self.node else ""
-        ran = (
-            f" (`{self.command}` exited {self.status})"
-            if self.command and self.status is not None
-            else ""
-        )
-        way_out = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{where}{self.message}{ran}{way_out}".split())
+        place = f"{self.node}: " if self.node else ""
+        command = ""
+        if self.command and self.status is not None:
+            command = f" (`{self.command}` exited {self.status})"
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{place}{self.message}{command}{remedy}".split())
 
 
 class UsageError(JepsenvmError):
-    """Bad usage, bad configuration or a host that is not fit: nothing was changed (exit status 254)."""
+    """Bad usage, bad configuration or unsuitable hosts. Nothing was changed. Exit status 254."""
 
     exit_status = 254
 
 
 class RunError(JepsenvmError):
-    """Something broke midway, after a change was made and then healed (exit status 255)."""
+    """A failure after something was changed; faults were healed. Exit status 255."""
 
 
 class CommandError(RunError):
-    """A command on a node, or on this machine, exited with another status than 0."""
+    """A command on a node or on this machine exited with another status than 0."""
 
 
 class UnreachableError(RunError):

@@ -1,6 +1,8 @@
-# inventory/vagrant.yml: the VMs as Vagrant made them, with their keys, addresses and ports, whatever the provider.
+# Writes inventory/vagrant.yml: the VMs of any provider, with the SSH keys, addresses and ports that
+# Vagrant uses.
 #
-# Written anew whenever a VM comes up, before the playbook and after a VM is gone, so that it always is what Vagrant knows.
+# The file is written when a VM starts, before the playbook runs and after a VM is destroyed, so that
+# it always agrees with Vagrant's own state.
 
 require "fileutils"
 require "json"
@@ -11,8 +13,8 @@ module JepsenVM
     FILE = "inventory/vagrant.yml".freeze
     SECRETS = "inventory/.jepsenvm/vagrant".freeze
     KNOWN_HOSTS = ".vagrant/jepsenvm_known_hosts".freeze
-    # Kept in Vagrant's own folder of a VM, which goes when the VM goes.
-    KEPT = "jepsenvm.json".freeze
+    # Stored in Vagrant's data folder of a VM, which Vagrant deletes together with the VM.
+    CONNECTION_FILE = "jepsenvm.json".freeze
 
     def initialize(environment, settings)
       @root = environment.root_path
@@ -21,64 +23,82 @@ module JepsenVM
     end
 
     def write
-      known = machines.to_h { |machine| [machine.name.to_s, look(machine) || kept(machine)] }.compact
-      return clear if known.empty?
+      connections = machines.to_h do |machine|
+        [machine.name.to_s, current_connection(machine) || stored_connection(machine)]
+      end.compact
+      return clear if connections.empty?
 
-      put(KNOWN_HOSTS, known.values.flat_map { |one| host_keys(one) }.join)
-      put(FILE, header + YAML.dump(document(known)).delete_prefix("---\n"))
+      put(KNOWN_HOSTS, connections.values.flat_map { |connection| known_hosts(connection) }.join)
+      put(FILE, header + YAML.dump(document(connections)).delete_prefix("---\n"))
     end
 
     private
 
+    # The VMs that exist, in the order of their numbers.
     def machines
-      found = @environment.active_machines.select { |name, _| @settings.names.include?(name.to_s) }
-      found.sort_by { |name, _| @settings.names.index(name.to_s) }
-           .map { |name, provider| @environment.machine(name, provider) }
+      active = @environment.active_machines.select { |name, _| @settings.names.include?(name.to_s) }
+      active.sort_by { |name, _| @settings.names.index(name.to_s) }
+            .map { |name, provider| @environment.machine(name, provider) }
     end
 
-    # Nil for a VM that is off: what was seen of it when it was on stands then.
-    def look(machine)
+    # How to connect to a running VM. Nil for a VM that is off, which has a stored connection.
+    def current_connection(machine)
       ssh = machine.ssh_info or return
 
-      one = { "host" => ssh[:host], "port" => ssh[:port].to_i, "user" => ssh[:username],
-              "key" => Array(ssh[:private_key_path]).first, "keys" => kept(machine)&.fetch("keys") || ask_keys(machine) }
-      machine.data_dir.join(KEPT).write(JSON.generate(one))
-      one
+      connection = {
+        "host" => ssh[:host], "port" => ssh[:port].to_i, "user" => ssh[:username],
+        "key" => Array(ssh[:private_key_path]).first,
+        "keys" => stored_connection(machine)&.fetch("keys") || read_host_keys(machine)
+      }
+      machine.data_dir.join(CONNECTION_FILE).write(JSON.generate(connection))
+      connection
     end
 
-    def kept(machine)
-      file = machine.data_dir.join(KEPT)
+    def stored_connection(machine)
+      file = machine.data_dir.join(CONNECTION_FILE)
       JSON.parse(file.read) if file.file?
     end
 
-    # Through Vagrant's own connection, the first one there is; from then on no other key is taken.
-    def ask_keys(machine)
-      said = +""
-      machine.communicate.execute("cat /etc/ssh/ssh_host_*_key.pub") { |type, data| said << data if type == :stdout }
-      said.lines.map { |line| line.split[0, 2].join(" ") }
-    end
-
-    def host_keys(one)
-      name = one["port"] == 22 ? one["host"] : "[#{one['host']}]:#{one['port']}"
-      one["keys"].map { |key| "#{name} #{key}\n" }
-    end
-
-    def document(known)
-      hosts = known.to_h do |name, one|
-        address = @settings.address(name)
-        [name, { "ansible_host" => one["host"], "ansible_port" => one["port"], "ansible_user" => one["user"],
-                 "ansible_ssh_private_key_file" => one["key"], "cluster_address" => address, "amqp_address" => address }]
+    # Reads the host keys through Vagrant's own SSH connection, once, when the VM first starts. After
+    # that, no other keys are trusted.
+    def read_host_keys(machine)
+      output = +""
+      machine.communicate.execute("cat /etc/ssh/ssh_host_*_key.pub") do |stream, data|
+        output << data if stream == :stdout
       end
-      { "all" => { "children" => { "rabbitmq" => { "hosts" => hosts, "vars" => variables } } } }
+      output.lines.map { |line| line.split[0, 2].join(" ") }
     end
 
-    def variables
-      known_hosts = @root.join(KNOWN_HOSTS).to_s
-      patience = @settings.patience || (@settings.libvirt_driver == "qemu" && libvirt? ? 5 : 1)
+    def known_hosts(connection)
+      host, port = connection.values_at("host", "port")
+      name = port == 22 ? host : "[#{host}]:#{port}"
+      connection["keys"].map { |key| "#{name} #{key}\n" }
+    end
+
+    def document(connections)
+      hosts = connections.to_h { |name, connection| [name, host_variables(name, connection)] }
+      group = { "hosts" => hosts, "vars" => group_variables }
+      { "all" => { "children" => { "rabbitmq" => group } } }
+    end
+
+    def host_variables(name, connection)
+      {
+        "ansible_host" => connection["host"],
+        "ansible_port" => connection["port"],
+        "ansible_user" => connection["user"],
+        "ansible_ssh_private_key_file" => connection["key"],
+        "cluster_address" => @settings.address(name),
+        "amqp_address" => @settings.address(name)
+      }
+    end
+
+    def group_variables
+      known_hosts_file = @root.join(KNOWN_HOSTS).to_s
       {
         "ansible_python_interpreter" => "/usr/bin/python3",
-        "ansible_ssh_common_args" => "-o UserKnownHostsFile=\"#{known_hosts}\" -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
-        "jepsenvm_known_hosts" => known_hosts,
+        "ansible_ssh_common_args" => "-o UserKnownHostsFile=\"#{known_hosts_file}\" " \
+                                     "-o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
+        "jepsenvm_known_hosts" => known_hosts_file,
         "jepsenvm_machines" => "vagrant",
         "jepsenvm_vagrant_dir" => @root.to_s,
         "jepsenvm_patience" => patience,
@@ -86,24 +106,30 @@ module JepsenVM
       }
     end
 
+    # Emulated VMs are several times slower, so every timeout is multiplied by 5.
+    def patience
+      emulated = @settings.libvirt_driver == "qemu" && libvirt?
+      @settings.patience || (emulated ? 5 : 1)
+    end
+
     def libvirt?
       @environment.active_machines.any? { |_, provider| provider == :libvirt }
     end
 
     def header
-      "# Written by the Vagrantfile whenever a VM comes up or goes: a change to it does not last.\n"
+      "# Written by the Vagrantfile whenever a VM starts or is destroyed; do not edit.\n"
     end
 
-    # Nobody ever reads half of it.
+    # Renames a temporary file, so that no reader sees half of the content.
     def put(name, text)
       file = @root.join(name)
       file.dirname.mkpath
-      half = Pathname.new("#{file}.#{Process.pid}")
-      half.write(text)
-      half.rename(file)
+      temporary = Pathname.new("#{file}.#{Process.pid}")
+      temporary.write(text)
+      temporary.rename(file)
     end
 
-    # The last VM is gone, and with it the cluster whose secrets these were.
+    # The last VM is gone, so the inventory and the secrets of its cluster are useless.
     def clear
       FileUtils.rm_f([@root.join(FILE), @root.join(KNOWN_HOSTS)])
       FileUtils.rm_rf(@root.join(SECRETS))
@@ -114,7 +140,7 @@ module JepsenVM
     attr_accessor :settings
   end
 
-  # As a provisioner it comes before Ansible, to which triggers would be too late.
+  # A provisioner, because a trigger would run too late: Ansible's provisioner needs the inventory.
   class InventoryProvisioner < Vagrant.plugin("2", :provisioner)
     def provision
       Inventory.new(@machine.env, @config.settings).write

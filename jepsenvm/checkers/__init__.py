@@ -1,1 +1,1 @@
-"""From a history to a result: one checker a file, pure; the verdict algebra stands in ``verdict``."""
+"""Checkers: pure functions from a history to a result, one checker per file."""

@@ -1,32 +1,36 @@
-"""dead-letter: what leaves its queue must arrive in the dead-letter queue."""
+"""dead-letter: messages that leave their queue must arrive in the dead-letter queue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from jepsenvm.checkers.fault_intervals import attribute
+from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result
+from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import History, Ints
 
 AT_LEAST_ONCE: Final = "at-least-once"
-"""The one strategy that promises anything (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering)."""
+"""The only strategy with a guarantee: https://www.rabbitmq.com/docs/quorum-queues#dead-lettering"""
 
 
 def dead_letter(history: History, *, strategy: str) -> Result:
-    """Judge the dead-letter queue as total-queue does, where the dequeues are those from the dead-letter queue.
+    """Judge the dead-letter queue like total-queue; the dequeues are those of that queue.
 
-    What ``strategy`` (``dead-letter-strategy``) promises changes the words and not the verdict: lost is lost.
+    ``strategy`` is the queue's ``dead-letter-strategy``. What it guarantees changes the reasons
+    but not the verdict: a message that did not arrive is lost.
     """
     promised = strategy == AT_LEAST_ONCE
 
-    def never_arrived(history: History, lost: Ints, count: int) -> Sequence[str]:
-        who = attribute(history, lost) or "acknowledged by their queue"
-        excuse = "" if promised else f"; the strategy {strategy} promises nothing"
-        return [f"{count:,} never arrived in the dead-letter queue: {who}{excuse}"]
+    def describe_lost(history: History, lost: Ints, count: int) -> Sequence[str]:
+        confirmed = attribute(history, lost) or "acknowledged by their queue"
+        excuse = "" if promised else f"; the strategy {strategy} guarantees nothing"
+        return [
+            f"{counted(count, 'message')} never arrived in the dead-letter queue: "
+            f"{confirmed}{excuse}"
+        ]
 
-    total = total_queue(history, drain_required=True, tell_lost=never_arrived)
-    return Result(
-        total.verdict, total.reasons, {**total.figures, "strategy": strategy, "promised": promised}
-    )
+    total = total_queue(history, drain_required=True, describe_lost=describe_lost)
+    figures = {**total.figures, "strategy": strategy, "promised": promised}
+    return Result(total.verdict, total.reasons, figures)

@@ -1,85 +1,120 @@
-"""Fault windows: when which fault was in force, as the nemesis recorded it, and what fell into them."""
+"""Fault intervals: which fault was in force when, according to the nemesis' records.
+
+An interval has four times: injected, in force, heal began, healed. A fault is certainly in force
+only in the middle part, from the moment at which the last node had acted until its healing began.
+Before that, some nodes may not have acted yet; after that, some may already be healed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from jepsenvm.history.nemesis_records import DURING, HEAL, HEALED, IN_FORCE, VIEW
+from jepsenvm.history.nemesis_records import (
+    DURING,
+    HEAL,
+    HEALED,
+    IN_FORCE,
+    OLD_ISOLATING_KINDS,
+    VIEW,
+)
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import History, Ints, Mask
-from jepsenvm.history.units import SECOND
 from jepsenvm.machines.reachability import components, cut_pairs
 
-ACKNOWLEDGED: Final = ("enqueue", "acquire")
-"""The ops of a workload's load whose ok is a promise of the broker: to keep a message, to have handed out a lock."""
+DEFAULT_ACKNOWLEDGEMENTS: Final = ("enqueue", "acquire")
+"""The acknowledgements of a history whose workload is not known.
 
-CUTS: Final = ("partition", "flapping")
-"""The kinds of faults whose grudge sets nodes apart; others only lose or slow what goes over the links of theirs."""
+An acknowledgement is an operation whose ok is a promise of the broker: that it keeps a message, or
+that it granted a lock. A workload names its own. A dequeue is not one: a broker can deliver what it
+has without promising anything, so it does not show that a fault was tested.
+"""
 
 NEVER: Final = np.iinfo(np.int64).max
+"""A time later than all others."""
 
 
 @dataclass(frozen=True)
 class FaultInterval:
-    """One fault: its times in nanoseconds (None where it did not come so far) and its proofs."""
+    """One fault: its times in nanoseconds since the run began, and its problems.
+
+    A time is None if the fault did not reach that phase.
+    """
 
     number: int
     fault: dict[str, Any]
+    """The fault as the nemesis recorded it: kind, name, text, nodes, grudge."""
     injected: int
     in_force: int | None = None
+    """When the last node had acted."""
     heal_began: int | None = None
     healed: int | None = None
+    """When the fault was observed to be gone."""
     undone: int | None = None
-    """When the last node had undone it, which is a little before it was seen healed; None where nobody recorded it."""
+    """When the last node had undone the fault, shortly before ``healed``; None if not recorded."""
     skew_ms: float | None = None
     """Milliseconds between the first node and the last to act."""
     stops_load: bool = False
-    """Whether it means to keep every publisher from being confirmed."""
+    """Whether the fault is expected to keep every publisher from being confirmed."""
+    isolates_nodes: bool = False
+    """Whether the fault cuts all traffic between groups of nodes."""
     leader: str | None = None
-    """The queue's leader while it was in force, where a broker said so in time."""
+    """The queue's leader while the fault was in force, if a broker reported it in time."""
     problems: tuple[str, ...] = ()
-    """Why the fault, or its healing, is not proven; empty when it is."""
+    """Why the fault, or its healing, is not proven; empty if it is proven."""
 
     @property
     def proven(self) -> bool:
-        """Whether it was seen to bite, and seen to be gone again."""
+        """Whether the fault was measured to be in force, and later to be gone."""
         return self.in_force is not None and self.healed is not None and not self.problems
 
     @property
     def title(self) -> str:
-        """The fault as people name it, such as ``fault 1 (partition-random-halves {n1 n2 | n3 n4 n5})``."""
-        return f"fault {self.number} ({self.fault.get('name', 'unnamed')} {{{self.fault.get('text', '')}}})"
+        """The fault for people: ``fault 1 (partition-random-halves {n1 n2 | n3 n4 n5})``."""
+        name, text = self.fault.get("name", "unnamed"), self.fault.get("text", "")
+        return f"fault {self.number} ({name} {{{text}}})"
 
     @property
     def ended(self) -> int | None:
-        """When it was over on every node."""
+        """When the fault was over on every node."""
         return self.healed if self.undone is None else self.undone
 
 
 def fault_intervals(history: History) -> list[FaultInterval]:
-    """Return the fault windows that the nemesis' ops tell of, in order."""
-    found: dict[int, dict[str, Any]] = {}
+    """Return the faults that the nemesis recorded, by number."""
+    fields_by_number: dict[int, dict[str, Any]] = {}
     views: list[Op] = []
     for op in history.nemesis_ops():
         if op.f == VIEW:
-            views.append(op)  # some are asked before the fault, and answered at any time
+            # A broker may be asked for its view before a fault, and may answer at any time. So a
+            # view never begins an interval.
+            views.append(op)
         elif isinstance(op.data, dict) and "window" in op.data:
-            _note(found.setdefault(op.data["window"], {"injected": op.time, "problems": ()}), op)
+            first = {"injected": op.time, "problems": ()}
+            _add_record(fields_by_number.setdefault(op.data["window"], first), op)
     return [
-        _led(FaultInterval(number=number, **fields), views)
-        for number, fields in sorted(found.items())
+        _with_leader(FaultInterval(number=number, **fields), views)
+        for number, fields in sorted(fields_by_number.items())
     ]
 
 
-def _note(fields: dict[str, Any], op: Op) -> None:
-    fields.setdefault("fault", op.data.get("fault", {}))
-    key = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}.get(op.data.get("phase"))
+_FIELDS_BY_PHASE: Final = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}
+
+
+def _add_record(fields: dict[str, Any], op: Op) -> None:
+    """Add one phase of a fault to the fields of its interval."""
+    fault = fields.setdefault("fault", op.data.get("fault", {}))
+    by_kind = fault.get("kind") in OLD_ISOLATING_KINDS
+    isolates_nodes = bool(op.data.get("isolates-nodes", by_kind))
+    fields["isolates_nodes"] = fields.get("isolates_nodes", False) or isolates_nodes
+    key = _FIELDS_BY_PHASE.get(op.data.get("phase"))
     if key:
         fields[key] = op.time
+    # A record is written after its evidence was collected, some seconds after the nodes acted. The
+    # times that the nodes reported are more accurate. The last node decides.
     if key == "healed" and op.data.get("fired"):
         fields["undone"] = max(op.data["fired"].values())
     if key == "in_force" and op.data.get("fired"):
@@ -90,32 +125,38 @@ def _note(fields: dict[str, Any], op: Op) -> None:
         fields["problems"] = (*fields["problems"], op.error)
 
 
-def _led(window: FaultInterval, views: Iterable[Op]) -> FaultInterval:
-    """Return the window with the leader that the brokers told of while it was in force."""
+def _with_leader(interval: FaultInterval, views: Iterable[Op]) -> FaultInterval:
+    """Return the interval with the leader that a broker reported while the fault was in force."""
     for op in views:
         data = op.data if isinstance(op.data, dict) else {}
-        if (data.get("window"), data.get("phase")) == (window.number, DURING) and op.time < (
-            window.ended or NEVER
-        ):
-            return replace(window, leader=data.get("proof", {}).get("broker", {}).get("leader"))
-    return window
+        of_interval = (data.get("window"), data.get("phase")) == (interval.number, DURING)
+        if of_interval and op.time < (interval.ended or NEVER):
+            return replace(interval, leader=data.get("proof", {}).get("broker", {}).get("leader"))
+    return interval
 
 
-def sides(window: FaultInterval, nodes: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of nodes that a fault sets apart; ``nodes`` are those that it need not name.
+def sides(interval: FaultInterval, nodes: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of nodes that a fault separates.
 
-    For a cut, a group is who still hears each other, be it through others; for other faults, its victims, and the rest.
+    If the fault isolates nodes, a group is the nodes that still reach each other, directly or over
+    other nodes. For other faults the groups are the victims and the rest. ``nodes`` are the nodes
+    of the cluster, which the fault may not all name.
     """
-    victims = set(window.fault.get("nodes", ()))
-    grudge = {node: frozenset(dropped) for node, dropped in window.fault.get("grudge", {}).items()}
-    everyone = victims.union(nodes, grudge, *grudge.values())
-    if grudge and window.fault.get("kind") in CUTS:
-        return list(components(everyone, cut_pairs(grudge)))
-    return [tuple(sorted(group)) for group in (victims, everyone - victims) if group]
+    victims = set(interval.fault.get("nodes", ()))
+    grudge = {
+        node: frozenset(dropped) for node, dropped in interval.fault.get("grudge", {}).items()
+    }
+    all_nodes = victims.union(nodes, grudge, *grudge.values())
+    if grudge and interval.isolates_nodes:
+        return list(components(all_nodes, cut_pairs(grudge)))
+    return [tuple(sorted(group)) for group in (victims, all_nodes - victims) if group]
 
 
-def acknowledgements(history: History, f_names: Sequence[str] = ACKNOWLEDGED) -> tuple[Ints, Ints]:
-    """Return when ops of these f's were ok, in nanoseconds, and the codes of the nodes that said so."""
+def acknowledged_ops(history: History, f_names: Sequence[str]) -> tuple[Ints, Ints]:
+    """Return the times of the ok ops of these names, and the codes of their nodes.
+
+    Times are in nanoseconds since the run began; the arrays have the same length.
+    """
     times, nodes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for chunk in history:
         for f in f_names:
@@ -125,102 +166,10 @@ def acknowledgements(history: History, f_names: Sequence[str] = ACKNOWLEDGED) ->
     return np.concatenate(times), np.concatenate(nodes)
 
 
-def in_force(times: Ints, window: FaultInterval) -> Mask:
-    """Return which times lie where the fault was in force on every node, and its healing had not begun."""
-    if window.in_force is None:
+def in_force(times: Ints, interval: FaultInterval) -> Mask:
+    """Return which times are between the last node's action and the beginning of the healing."""
+    if interval.in_force is None:
         return np.zeros(len(times), dtype=bool)
-    inside: Mask = (times >= window.in_force) & (
-        times < (NEVER if window.heal_began is None else window.heal_began)
-    )
+    end = NEVER if interval.heal_began is None else interval.heal_began
+    inside: Mask = (times >= interval.in_force) & (times < end)
     return inside
-
-
-def attribute(history: History, values: Ints) -> str | None:
-    """Return in one sentence which nodes confirmed these values, when, and during which faults; None for no values.
-
-    Where a fault cut the cluster and all of its values were confirmed on one side, the side is named; and the queue's
-    leader at that time, where the history knows it.
-    """
-    if not len(values) or not any(len(chunk.node) and chunk.node.max() >= 0 for chunk in history):
-        return None
-    times, nodes = _confirmations(history, values)
-    if not len(times):
-        return None
-    by = " and ".join(
-        _listed([history.nodes[code] for code in np.unique(nodes) if code >= 0])
-        or ["unnamed nodes"]
-    )
-    span = f"between {times.min() / SECOND:.1f} s and {times.max() / SECOND:.1f} s"
-    return f"confirmed by {by} {span}, {'; '.join(_when(history, times, nodes))}"
-
-
-def _when(history: History, times: Ints, nodes: Ints) -> Iterator[str]:
-    """Yield how many of these times lie in which fault, or after which was healed: a broker may settle only then."""
-    found = fault_intervals(history)
-    if not found:
-        yield f"{len(times):,} without any fault"
-        return
-    inside = {window.number: _within(times, window) for window in found}
-    outside = ~np.any(list(inside.values()), axis=0)
-    for window in found:
-        rows = inside[window.number]
-        if count := int(rows.sum()):
-            where = _circumstances(
-                window, history.nodes, [int(code) for code in np.unique(nodes[rows])]
-            )
-            yield ", ".join([f"{count:,} during {window.title}", *where])
-        later = [other.injected for other in found if other.injected > window.injected]
-        ends = min(later, default=NEVER)
-        if count := int((outside & (times >= window.injected) & (times < ends)).sum()):
-            yield f"{count:,} after fault {window.number} was healed"
-    if count := int((times < min(window.injected for window in found)).sum()):
-        yield f"{count:,} before any fault"
-
-
-def _circumstances(
-    window: FaultInterval, nodes: Sequence[str], codes: Sequence[int]
-) -> Iterator[str]:
-    """Yield on which side of a cut these nodes are, if all are on one, and who led the queue, if that is known."""
-    confirming = {nodes[code] if code >= 0 else "" for code in codes}
-    groups = sides(window, nodes) if window.fault.get("kind") in CUTS else []
-    side = (
-        next((group for group in groups if confirming <= set(group)), ()) if len(groups) > 1 else ()
-    )
-    if side:
-        yield _side(side, groups)
-    if window.leader:
-        yield f"led by {window.leader}" + (
-            " on another side" if side and window.leader not in side else ""
-        )
-
-
-def _side(side: Sequence[str], groups: Sequence[Sequence[str]]) -> str:
-    others = sum(map(len, groups)) - len(side)
-    if len(side) > others:
-        return "majority side"
-    return (
-        "minority side" if len(groups) == 2 and len(side) < others else f"side of {' '.join(side)}"
-    )
-
-
-def _within(times: Ints, window: FaultInterval) -> Mask:
-    """Return which times lie in a fault, from its injection until it was seen healed."""
-    inside: Mask = (times >= window.injected) & (
-        times < (NEVER if window.healed is None else window.healed)
-    )
-    return inside
-
-
-def _confirmations(history: History, values: Ints) -> tuple[Ints, Ints]:
-    times, nodes = [], []
-    for chunk in history:
-        rows = history.mask(chunk, "ok", "enqueue") & np.isin(chunk.value, values)
-        times.append(chunk.time[rows])
-        nodes.append(chunk.node[rows])
-    return np.concatenate(times), np.concatenate(nodes)
-
-
-def _listed(names: Sequence[str]) -> list[str]:
-    """Return the names so that joining with ' and ' reads well: ``n1, n2 and n3``."""
-    ordered = sorted(names)
-    return [", ".join(ordered[:-1]), ordered[-1]] if len(ordered) > 1 else ordered

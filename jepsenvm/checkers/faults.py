@@ -1,10 +1,13 @@
-"""faults: whether each planned fault happened, was seen to bite, and was healed."""
+"""faults: whether each planned fault was injected, measured to be in force, and healed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jepsenvm.checkers.fault_intervals import (
+    DEFAULT_ACKNOWLEDGEMENTS,
     FaultInterval,
-    acknowledgements,
+    acknowledged_ops,
     fault_intervals,
     in_force,
 )
@@ -14,57 +17,62 @@ from jepsenvm.history.table import History, Ints
 from jepsenvm.history.units import SECOND
 
 
-def faults(history: History) -> Result:
-    """Say unknown unless every planned fault happened and is proven, and anything was acknowledged; never invalid.
+def faults(
+    history: History, *, acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS
+) -> Result:
+    """Return unknown unless every planned fault is proven and an operation was acknowledged.
 
-    A run that broke nothing says nothing about the broker. Whether each fault met any load is for ``vacuity`` to say.
+    A run without a proven fault says nothing about the broker, so it is never valid. It is never
+    invalid either. ``vacuity`` judges whether each fault met any load.
+
+    ``acknowledgements`` are the names of the operations that count as acknowledged when they are
+    ok; the workload defines them.
     """
-    seen = fault_intervals(history)
-    times, _ = acknowledgements(history)
+    intervals = fault_intervals(history)
+    times, _ = acknowledged_ops(history, acknowledgements)
     planned = [len(op.data) for op in history.nemesis_ops() if op.f == SCHEDULE]
-    figures = [_figures(times, window) for window in seen]
-    reasons = [reason for window in seen for reason in _doubts(window)]
-    missing = {number for count in planned for number in range(1, count + 1)} - {
-        window.number for window in seen
-    }
+    reasons = [reason for interval in intervals for reason in _doubts(interval)]
+    # Faults that a person injected by hand have numbers of their own and replace no planned fault.
+    planned_numbers = {number for count in planned for number in range(1, count + 1)}
+    missing = planned_numbers - {interval.number for interval in intervals}
     if missing:
         reasons.append(
             f"only {planned[-1] - len(missing)} of {planned[-1]} planned faults were injected"
         )
     if not planned:
-        reasons.append("the history does not tell which faults were planned")
+        reasons.append("the history does not record which faults were planned")
     if not len(times):
-        reasons.append("nothing was ever acknowledged, so there was nothing to lose")
-    verdict = Verdict.UNKNOWN if reasons else Verdict.VALID
-    return Result(
-        verdict,
-        tuple(reasons),
-        {"planned-count": planned[-1] if planned else None, "windows": figures},
-    )
+        reasons.append("no operation was ever acknowledged, so there was nothing to lose")
+    figures = {
+        "planned-count": planned[-1] if planned else None,
+        "windows": [_figures(times, interval) for interval in intervals],
+    }
+    return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons), figures)
 
 
-def _doubts(window: FaultInterval) -> list[str]:
-    if window.problems:
-        return [f"{window.title} is not proven: {'; '.join(window.problems)}"]
-    if window.in_force is None:
-        return [f"{window.title} was never seen in force"]
-    if window.healed is None:
-        return [f"{window.title} was never seen healed"]
+def _doubts(interval: FaultInterval) -> list[str]:
+    if interval.problems:
+        return [f"{interval.title} is not proven: {'; '.join(interval.problems)}"]
+    if interval.in_force is None:
+        return [f"{interval.title} was never seen in force"]
+    if interval.healed is None:
+        return [f"{interval.title} was never seen healed"]
     return []
 
 
-def _figures(acknowledged: Ints, window: FaultInterval) -> dict[str, object]:
-    def seconds(time: int | None) -> float | None:
-        return None if time is None else round(time / SECOND, 3)
-
+def _figures(acknowledged: Ints, interval: FaultInterval) -> dict[str, object]:
     return {
-        "window": window.number,
-        "fault": window.fault,
-        "injected": seconds(window.injected),
-        "in-force": seconds(window.in_force),
-        "heal-began": seconds(window.heal_began),
-        "healed": seconds(window.healed),
-        "proven": window.proven,
-        "skew-ms": window.skew_ms,
-        "acknowledged-count": int(in_force(acknowledged, window).sum()),
+        "window": interval.number,
+        "fault": interval.fault,
+        "injected": _in_seconds(interval.injected),
+        "in-force": _in_seconds(interval.in_force),
+        "heal-began": _in_seconds(interval.heal_began),
+        "healed": _in_seconds(interval.healed),
+        "proven": interval.proven,
+        "skew-ms": interval.skew_ms,
+        "acknowledged-count": int(in_force(acknowledged, interval).sum()),
     }
+
+
+def _in_seconds(time: int | None) -> float | None:
+    return None if time is None else round(time / SECOND, 3)

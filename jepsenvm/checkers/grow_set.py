@@ -1,102 +1,105 @@
-"""grow-set: what was added must be in the set when it is read last."""
+"""grow-set: every acknowledged element must be in the set when it is read for the last time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from jepsenvm.checkers.calls import Call, calls
-from jepsenvm.checkers.model import identity
+from jepsenvm.checkers.client_calls import Call, client_calls
 from jepsenvm.checkers.total_queue import SHOWN
-from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.checkers.value_key import value_key
+from jepsenvm.checkers.verdict import Result, Verdict, graded
+from jepsenvm.checkers.wording import counted, shortened
 from jepsenvm.history.table import History, Ints
 
-Values = dict[tuple[str, str], Any]
-"""Values by what tells them apart."""
+Elements = dict[tuple[str, str], Any]
+"""Elements of a set by their ``value_key``."""
 
 
 def grow_set(history: History) -> Result:
-    """Compare what was added with the last ok read of the whole set; Jepsen's ``checker/set``.
+    """Compare the added elements with the last ok read of the whole set: Jepsen's ``checker/set``.
 
-    Attempts are invoked adds, acknowledged are ok adds. ok = read that were attempted; unexpected = read, never
-    attempted; lost = acknowledged, not read; recovered = ok, not acknowledged. Lost or unexpected is invalid; without
-    an ok read it is unknown.
+    Attempted are invoked adds, acknowledged are ok adds. Of the elements that were read, ok were
+    attempted and unexpected were not. Lost are acknowledged and not read; recovered are ok and not
+    acknowledged. Lost or unexpected elements make it invalid, a missing read unknown.
 
-    Beyond Jepsen: an add that was acknowledged only after that read was invoked, and is not in it, is undecided, not
-    lost, and makes it unknown.
+    Beyond Jepsen: an element that was acknowledged only after the read was invoked, and is not in
+    it, is undecided instead of lost, and makes it unknown. The read may have come before it.
     """
-    read = _last_read(history)
-    if read is None or not isinstance(read.answered, list | tuple | set | frozenset):
-        found = (
-            "it was never read"
-            if read is None
-            else f"its last read is no collection: {read.answered!r}"
-        )
-        return Result(Verdict.UNKNOWN, (f"what became of the set is not known: {found}",), {})
-    attempted = _values(history, history.values("invoke", "add"))
-    acknowledged = _values(history, history.values("ok", "add"))
-    came = {identity(value): value for value in read.answered}
-    missing = _without(acknowledged, came)
-    due = _values(history, _acknowledged_before(history, read))
-    lost = {key: value for key, value in missing.items() if key in due}
-    ok = {key: value for key, value in came.items() if key in attempted}
+    last_read = _last_read(history)
+    if last_read is None:
+        return _unread("no read of the set was ok")
+    if not isinstance(last_read.answered, list | tuple | set | frozenset):
+        return _unread(f"the last read is not a collection: {shortened(last_read.answered)}")
+    attempted = _elements(history, history.values("invoke", "add"))
+    acknowledged = _elements(history, history.values("ok", "add"))
+    acknowledged_before = _elements(history, _acknowledged_before(history, last_read))
+    read = {value_key(element): element for element in last_read.answered}
+    ok = {key: element for key, element in read.items() if key in attempted}
+    missing = _difference(acknowledged, read)
+    lost = {key: element for key, element in missing.items() if key in acknowledged_before}
     kinds = {
         "lost": lost,
-        "unexpected": _without(came, attempted),
-        "recovered": _without(ok, acknowledged),
-        "undecided": _without(missing, lost),
+        "unexpected": _difference(read, attempted),
+        "recovered": _difference(ok, acknowledged),
+        "undecided": _difference(missing, lost),
     }
     figures: dict[str, Any] = {
         "attempt-count": len(attempted),
         "acknowledged-count": len(acknowledged),
         "ok-count": len(ok),
     }
-    for name, values in kinds.items():
-        figures[f"{name}-count"] = len(values)
-        figures[name] = list(values.values())[:SHOWN]
-    return Result(*_verdict(figures), figures)
+    for kind, elements in kinds.items():
+        figures[f"{kind}-count"] = len(elements)
+        figures[kind] = list(elements.values())[:SHOWN]
+    verdict = graded(
+        invalid=bool(kinds["lost"] or kinds["unexpected"]), unknown=bool(kinds["undecided"])
+    )
+    return Result(verdict, _reasons(figures), figures)
 
 
-def _verdict(figures: dict[str, Any]) -> tuple[Verdict, tuple[str, ...]]:
-    said = {
-        "lost": "acknowledged, and not in the set when it was read last",
-        "unexpected": "in the set, but nobody ever added them",
-        "undecided": "acknowledged only after the last read had begun, and not in it",
+def _unread(reason: str) -> Result:
+    return Result(Verdict.UNKNOWN, (f"the set cannot be judged: {reason}",), {})
+
+
+def _reasons(figures: dict[str, Any]) -> tuple[str, ...]:
+    explanations = {
+        "lost": "acknowledged, but not in the last read",
+        "unexpected": "in the last read, but never added",
+        "undecided": "acknowledged after the last read began, and not in it",
     }
-    counts = {name: figures[f"{name}-count"] for name in said}
-    reasons = tuple(f"{count:,} {name}: {said[name]}" for name, count in counts.items() if count)
-    invalid = counts["lost"] or counts["unexpected"]
-    return Verdict.INVALID if invalid else Verdict.UNKNOWN if counts[
-        "undecided"
-    ] else Verdict.VALID, reasons
+    return tuple(
+        f"{counted(figures[f'{kind}-count'], 'element is', 'elements are')} {kind}: {explanation}"
+        for kind, explanation in explanations.items()
+        if figures[f"{kind}-count"]
+    )
 
 
 def _last_read(history: History) -> Call | None:
-    """Return the read that was ok last; one whose invocation is not recorded stands for itself."""
-    found, orphans = calls(history, "read")
+    """Return the ok read that completed last; its invocation need not be recorded."""
+    calls, orphans = client_calls(history, "read")
     return max(
-        (call for call in (*found, *orphans) if call.type == "ok"),
+        (call for call in (*calls, *orphans) if call.type == "ok"),
         key=lambda call: call.returned or 0,
         default=None,
     )
 
 
 def _acknowledged_before(history: History, read: Call) -> Ints:
-    """Return the values whose add was ok before the read was invoked."""
-    parts, before = [], 0
+    """Return the elements that were acknowledged before the read was invoked."""
+    parts, rows_before = [np.empty(0, dtype=np.int64)], 0
     for chunk in history:
         rows = np.flatnonzero(history.mask(chunk, "ok", "add") & chunk.has_value)
-        parts.append(chunk.value[rows[rows + before < read.invoked]])
-        before += len(chunk.type)
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        parts.append(chunk.value[rows[rows + rows_before < read.invoked]])
+        rows_before += len(chunk.type)
+    return np.concatenate(parts)
 
 
-def _values(history: History, codes: Ints) -> Values:
-    labels: Iterable[Any] = (history.label(code) for code in np.unique(codes).tolist())
-    return {identity(value): value for value in labels}
+def _elements(history: History, codes: Ints) -> Elements:
+    elements = (history.label(code) for code in np.unique(codes).tolist())
+    return {value_key(element): element for element in elements}
 
 
-def _without(values: Values, others: Values) -> Values:
-    return {key: value for key, value in values.items() if key not in others}
+def _difference(elements: Elements, excluded: Elements) -> Elements:
+    return {key: element for key, element in elements.items() if key not in excluded}

@@ -1,18 +1,18 @@
-"""latency: how long ops took from their invocation to their ok, before, within and after each fault."""
+"""latency: how long operations took from invoke to ok, before, within and after each fault."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from jepsenvm.checkers.fault_intervals import NEVER, FaultInterval, fault_intervals
+from jepsenvm.checkers.op_pairs import OpPairs, pairs
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.history.op import NEMESIS
-from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints
+from jepsenvm.history.table import TYPE_CODES, History, Ints, Mask
+from jepsenvm.history.units import MILLISECOND
 
 QUANTILES: Final[Mapping[str, float]] = {
     "p50-ms": 0.5,
@@ -20,100 +20,69 @@ QUANTILES: Final[Mapping[str, float]] = {
     "p99-ms": 0.99,
     "max-ms": 1.0,
 }
-"""Each is a latency that occurred: the smallest that so large a share of the ops did not exceed."""
+"""A quantile is a latency that occurred: the smallest that this share of the ops did not exceed."""
 
-_MS: Final = 1_000_000
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Ops that were completed, in columns of one length; times in nanoseconds, f and node as the history's codes."""
-
-    f: Ints
-    node: Ints
-    type: Ints
-    """How it ended."""
-    invoked: Ints
-    completed: Ints
-
-
-def pairs(history: History) -> Iterator[Pairs]:
-    """Yield, chunk by chunk, the invocations with their completions; the nemesis' are left out.
-
-    A process does one op at a time: its next row after an invocation is the completion, if it is of the same f.
-    """
-    waiting: Ints = np.empty((5, 0), dtype=np.int64)
-    for chunk in history:
-        rows = np.concatenate([waiting, _rows(chunk)], axis=1)
-        if not rows.size:
-            continue
-        # A stable sort keeps a process' own rows in the order in which they were recorded.
-        process, type_, f, node, time = rows = rows[:, np.argsort(rows[0], kind="stable")]
-        invokes = type_ == TYPE_CODES["invoke"]
-        goes_on = process[1:] == process[:-1]
-        begun = np.flatnonzero(goes_on & invokes[:-1] & ~invokes[1:] & (f[1:] == f[:-1]))
-        yield Pairs(f[begun], node[begun], type_[begun + 1], time[begun], time[begun + 1])
-        waiting = rows[:, np.append(~goes_on, True) & invokes]
-
-
-def _rows(chunk: Chunk) -> Ints:
-    ours = chunk.process != NEMESIS
-    columns = (chunk.process, chunk.type, chunk.f, chunk.node, chunk.time)
-    return np.stack([column[ours].astype(np.int64) for column in columns])
+_Period = tuple[str, int]
+"""A part of a run: ("all", 0), ("within", a fault's number), or ("quiet", faults before it)."""
 
 
 def latency(history: History) -> Result:
-    """Tell quantiles of the milliseconds from invoke to ok of each f; it judges nothing and is always valid.
+    """Return quantiles of the milliseconds from invoke to ok of each f.
 
-    An op is within every fault that was there at any moment of it, from the injection until it was seen healed; before
-    and after are the ops of the quiet stretches on either side, which touch no fault at all.
+    An operation is within a fault if any moment of it is between the fault's injection and its
+    observed healing. "before" and "after" are the operations between faults that touch no fault
+    at all. It judges nothing and is always valid.
     """
-    found = sorted(fault_intervals(history), key=lambda window: window.injected)
-    took: dict[str, dict[Any, list[Ints]]] = defaultdict(lambda: defaultdict(list))
-    for some in pairs(history):
-        ok = some.type == TYPE_CODES["ok"]
-        stretches = dict(_stretches(some, found))
-        for code in np.unique(some.f[ok]):
-            of_f = ok & (some.f == code)
-            for stretch, rows in stretches.items():
-                took[history.names[code]][stretch].append(
-                    (some.completed - some.invoked)[of_f & rows]
-                )
-    by_f = {f: _figures(parts, found) for f, parts in sorted(took.items())}
+    intervals = sorted(fault_intervals(history), key=lambda interval: interval.injected)
+    latencies: dict[str, dict[_Period, list[Ints]]] = defaultdict(lambda: defaultdict(list))
+    for completed in pairs(history):
+        ok = completed.type == TYPE_CODES["ok"]
+        took = completed.completed - completed.invoked
+        periods = dict(_periods(completed, intervals))
+        for code in np.unique(completed.f[ok]):
+            of_f = ok & (completed.f == code)
+            for period, rows in periods.items():
+                latencies[history.names[code]][period].append(took[of_f & rows])
+    by_f = {f: _figures(by_period, intervals) for f, by_period in sorted(latencies.items())}
     return Result(Verdict.VALID, (), {"by-f": by_f})
 
 
-def _stretches(some: Pairs, found: Sequence[FaultInterval]) -> Iterator[tuple[Any, Any]]:
-    """Yield names of stretches of time, and which ops are theirs: all, within a window, or so many windows later."""
-    quiet = np.ones(len(some.f), dtype=bool)
-    yield "all", quiet.copy()
-    for window in found:
-        healed = NEVER if window.healed is None else window.healed
-        within = (some.completed >= window.injected) & (some.invoked < healed)
+def _periods(
+    completed: OpPairs, intervals: Sequence[FaultInterval]
+) -> Iterator[tuple[_Period, Mask]]:
+    """Yield each period of the run, and which operations belong to it."""
+    quiet = np.ones(len(completed.f), dtype=bool)
+    yield ("all", 0), quiet.copy()
+    for interval in intervals:
+        healed = NEVER if interval.healed is None else interval.healed
+        within: Mask = (completed.completed >= interval.injected) & (completed.invoked < healed)
         quiet &= ~within
-        yield ("within", window.number), within
-    after = np.searchsorted([window.injected for window in found], some.invoked, side="right")
-    for count in range(len(found) + 1):
-        yield ("quiet", count), quiet & (after == count)
+        yield ("within", interval.number), within
+    injections = [interval.injected for interval in intervals]
+    faults_before = np.searchsorted(injections, completed.invoked, side="right")
+    for count in range(len(intervals) + 1):
+        yield ("quiet", count), quiet & (faults_before == count)
 
 
-def _figures(parts: Mapping[Any, Sequence[Ints]], found: Sequence[FaultInterval]) -> dict[str, Any]:
-    around = [
+def _figures(
+    by_period: Mapping[_Period, Sequence[Ints]], intervals: Sequence[FaultInterval]
+) -> dict[str, Any]:
+    by_fault = [
         {
-            "window": window.number,
-            "before": _quantiles(parts["quiet", place]),
-            "within": _quantiles(parts["within", window.number]),
-            "after": _quantiles(parts["quiet", place + 1]),
+            "window": interval.number,
+            "before": _quantiles(by_period["quiet", index]),
+            "within": _quantiles(by_period["within", interval.number]),
+            "after": _quantiles(by_period["quiet", index + 1]),
         }
-        for place, window in enumerate(found)
+        for index, interval in enumerate(intervals)
     ]
-    return {"all": _quantiles(parts["all"]), "windows": around}
+    return {"all": _quantiles(by_period["all", 0]), "windows": by_fault}
 
 
 def _quantiles(parts: Sequence[Ints]) -> dict[str, float]:
-    took = np.concatenate(parts)
-    if not len(took):
+    latencies = np.concatenate(parts)
+    if not len(latencies):
         return {"count": 0}
-    found = np.quantile(took, list(QUANTILES.values()), method="inverted_cdf")
-    values = (round(float(value) / _MS, 3) for value in found)
-    return {"count": len(took), **dict(zip(QUANTILES, values, strict=True))}
+    quantiles = np.quantile(latencies, list(QUANTILES.values()), method="inverted_cdf")
+    milliseconds = (round(float(quantile) / MILLISECOND, 3) for quantile in quantiles)
+    return {"count": len(latencies), **dict(zip(QUANTILES, milliseconds, strict=True))}

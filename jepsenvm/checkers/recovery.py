@@ -1,21 +1,27 @@
-"""recovery: whether the cluster came back after the last fault, by itself or with help."""
+"""recovery: whether the cluster recovered after the last fault, by itself or with help."""
 
 from __future__ import annotations
 
 from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.table import History
 
 
 def recovery(history: History) -> Result:
-    """Name the nodes that had to be restarted (a finding, not a failure); unknown when the cluster never came back."""
+    """Return unknown if the cluster did not recover; name the nodes that had to be restarted.
+
+    A restarted node is a finding for users and does not change the verdict. The plan key
+    ``recover-within`` (checker availability) makes it invalid.
+    """
     records = [
-        op.data for op in history.nemesis_ops() if op.f == "recover" and isinstance(op.data, dict)
+        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
     ]
     if not records:
         return Result(Verdict.UNKNOWN, ("the run ended before the cluster was seen recovered",))
     last = records[-1]
     reasons = [
-        f"{node} did not come back by itself within {last['deadline']:g} s of the healing, and was restarted"
+        f"{node} did not come back by itself within {last['deadline']:g} s of the healing, "
+        "and was restarted"
         for node in last["restarted"]
     ]
     if last["troubles"]:

@@ -1,4 +1,4 @@
-"""redelivery: what consumers give back comes again, until one keeps it."""
+"""redelivery: a message that its consumer returns is delivered again, until a consumer keeps it."""
 
 from __future__ import annotations
 
@@ -7,81 +7,101 @@ from typing import Any
 
 import numpy as np
 
-from jepsenvm.checkers.fault_intervals import attribute
-from jepsenvm.checkers.rows import Rows, marked, rows, without
-from jepsenvm.checkers.total_queue import SHOWN, total_queue
+from jepsenvm.checkers.loss_attribution import attribute
+from jepsenvm.checkers.op_columns import OpColumns, difference, has_flag, ops_with_value
+from jepsenvm.checkers.total_queue import SHOWN, lost_reason, total_queue
 from jepsenvm.checkers.verdict import Result
+from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints, Mask
 
 
 def redelivery(history: History, *, delivery_limit: int | None) -> Result:
-    """Judge as total-queue does, where a delivery that its consumer gave back (``returned``) consumed nothing.
+    """Judge like total-queue, where a delivery that its consumer returned consumed nothing.
 
-    Of the lost, those that were delivered, and given back each time, are ``dropped``: a quorum queue with a delivery
-    limit drops what was returned more often (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
-    Dropped is lost, whatever the limit, which only explains it: None for the broker's own, 20 since RabbitMQ 4.0.
+    The deliveries with ``returned`` in their data are those that a consumer returned to the queue.
+    Lost messages that were delivered, and returned each time, are ``dropped``: a quorum queue with
+    a delivery limit drops a message that was returned more often
+    (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). Dropped messages are
+    lost whatever the limit is. The limit only explains the loss.
+
+    ``delivery_limit`` is the queue's ``x-delivery-limit``, or None for the broker's default (20
+    since RabbitMQ 4.0).
     """
-    came, returned = rows(history, "ok", "dequeue"), marked(history, "ok", "dequeue", "returned")
-    # A message that nobody ever sent is unexpected even where it was given back.
-    given_back = returned & np.isin(came.value, history.values("invoke", "enqueue"))
-    values, times = np.unique(came.value[given_back], return_counts=True)
-    missing = without(history.values("ok", "enqueue"), came.value[~given_back])
-    dropped, never = missing[np.isin(missing, values)], without(missing, values)
+    deliveries = ops_with_value(history, "ok", "dequeue")
+    # A returned message that was never sent stays unexpected, so its delivery is not hidden.
+    returned = has_flag(history, "ok", "dequeue", "returned")
+    hidden = returned & np.isin(deliveries.value, history.values("invoke", "enqueue"))
+    returned_values, return_counts = np.unique(deliveries.value[hidden], return_counts=True)
+    missing = difference(history.values("ok", "enqueue"), deliveries.value[~hidden])
+    dropped = missing[np.isin(missing, returned_values)]
+    never_delivered = difference(missing, returned_values)
 
-    def dropped_or_never_came(*_: object) -> Sequence[str]:
-        told = _dropped(times[np.isin(values, dropped)], delivery_limit)
-        if len(never):
-            told.append(
-                f"{len(never):,} lost: {attribute(history, never) or 'acknowledged, and never came'}"
-            )
-        return told
+    def describe_lost(
+        history: History,
+        lost: Ints,  # noqa: ARG001 - a multiset; here each message counts once
+        count: int,  # noqa: ARG001 - of that multiset
+    ) -> Sequence[str]:
+        counts_of_dropped = return_counts[np.isin(returned_values, dropped)]
+        reasons = _dropped_reasons(counts_of_dropped, delivery_limit)
+        if len(never_delivered):
+            attribution = attribute(history, never_delivered)
+            reasons.append(lost_reason(len(never_delivered), attribution))
+        return reasons
 
-    kept = _without(history, came.row[given_back])
-    total = total_queue(kept, drain_required=True, tell_lost=dropped_or_never_came)
+    total = total_queue(
+        _with_hidden_rows(history, deliveries.row[hidden]),
+        drain_required=True,
+        describe_lost=describe_lost,
+    )
     if not total.figures["lost-count"]:
-        dropped = dropped[:0]  # undecided
+        dropped = dropped[:0]  # the drain did not finish, so they are undecided
     figures = {
         **total.figures,
         "dropped-count": len(dropped),
         "dropped": [history.label(value) for value in dropped[:SHOWN]],
         "returned-count": int(returned.sum()),
-        "most-returns": int(times.max(initial=0)),
-        "deliveries": _histogram(came),
+        "most-returns": int(return_counts.max(initial=0)),
+        "deliveries": _histogram(deliveries),
         "delivery-limit": delivery_limit,
     }
     return Result(total.verdict, total.reasons, figures)
 
 
-def _without(history: History, hidden: Ints) -> History:
-    """Return the history with these rows as ``info``: they happened, and changed nothing."""
+def _with_hidden_rows(history: History, hidden: Ints) -> History:
+    """Return the history with these rows as ``info``: they happened, but consumed nothing."""
 
     def chunks(_: History) -> Iterator[Chunk]:
-        before = 0
+        rows_before = 0
         for chunk in history:
-            here: Mask = np.zeros(len(chunk.type), dtype=bool)
-            low, high = np.searchsorted(hidden, (before, before + len(here)))
-            here[hidden[low:high] - before] = True
-            yield chunk.but(type=np.where(here, TYPE_CODES["info"], chunk.type))
-            before += len(here)
+            in_chunk: Mask = np.zeros(len(chunk.type), dtype=bool)
+            low, high = np.searchsorted(hidden, (rows_before, rows_before + len(in_chunk)))
+            in_chunk[hidden[low:high] - rows_before] = True
+            yield chunk.with_columns(type=np.where(in_chunk, TYPE_CODES["info"], chunk.type))
+            rows_before += len(in_chunk)
 
     return History(chunks, history.names, history.nodes, history.labels, history.complete)
 
 
-def _histogram(came: Rows) -> dict[str, Any]:
-    """Return how many messages were delivered how often."""
-    _, deliveries = np.unique(came.value, return_counts=True)
-    how_often, messages = np.unique(deliveries, return_counts=True)
-    return {str(times): int(count) for times, count in zip(how_often, messages, strict=True)}
+def _histogram(deliveries: OpColumns) -> dict[str, Any]:
+    """Return the number of messages by the number of their deliveries."""
+    _, counts = np.unique(deliveries.value, return_counts=True)
+    delivery_counts, messages = np.unique(counts, return_counts=True)
+    pairs = zip(delivery_counts, messages, strict=True)
+    return {str(delivery_count): int(count) for delivery_count, count in pairs}
 
 
-def _dropped(times: Ints, limit: int | None) -> list[str]:
-    if not len(times):
+def _dropped_reasons(return_counts: Ints, limit: int | None) -> list[str]:
+    if not len(return_counts):
         return []
-    low, high = int(times.min()), int(times.max())
-    span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    text = f"delivery limit {limit}" if limit is not None else "the broker's own delivery limit"
-    sentence = f"{len(times):,} acknowledged messages were dropped after being returned {span} times ({text})"
-    if limit is not None and (fewer := int((times <= limit).sum())):
-        # What was on its way to a consumer that died counts for the broker, and nobody has seen it.
-        sentence += f", {fewer:,} of them after no more returns than the limit allows"
-    return [sentence]
+    low, high = int(return_counts.min()), int(return_counts.max())
+    times = counted(high, "time") if low == high else f"{low:,} to {high:,} times"
+    limit_name = (
+        "the broker's default delivery limit" if limit is None else f"delivery limit {limit}"
+    )
+    dropped = counted(len(return_counts), "acknowledged message was", "acknowledged messages were")
+    reason = f"{dropped} dropped after being returned {times} ({limit_name})"
+    if limit is not None and (early := int((return_counts <= limit).sum())):
+        # A message in flight to a consumer that died counts as returned for the broker, but no
+        # consumer recorded it. So the broker may have counted more returns than the history has.
+        reason += f", {early:,} of them after no more returns than the limit allows"
+    return [reason]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from jepsenvm.checkers.calls import Call, calls, unexplained
+from jepsenvm.checkers.client_calls import Call, client_calls, orphans_reason
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization, linearize
-from jepsenvm.checkers.model import ILLEGAL, Model, identity
+from jepsenvm.checkers.sequential_model import ILLEGAL, Model
+from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, worst
+from jepsenvm.checkers.wording import counted, listed, shortened
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import History
 
 SHOWN: Final = 20
-"""So many ops of a violation stand in a result."""
+"""At most this many calls of a violation are in a result."""
+
+MOST_NAMES: Final = 10
+"""A reason lists at most this many names or values."""
 
 FS: Final = ("read", "write", "cas")
+"""The operations of a register."""
 
 
 def _step(value: Hashable, f: str, operand: Any) -> object:
@@ -32,132 +38,159 @@ def _step(value: Hashable, f: str, operand: Any) -> object:
 
 def _operand(call: Call) -> Hashable:
     if call.f == "read":
-        return identity(call.answered)
-    value = _written(call)
-    return (identity(value[0]), identity(value[1])) if call.f == "cas" else identity(value)
+        return value_key(call.answered)
+    argument = _argument(call)
+    if call.f == "cas":
+        return value_key(argument[0]), value_key(argument[1])
+    return value_key(argument)
 
 
-def _written(call: Call) -> Any:
-    """Return what a write or cas was to do: some clients give it with the completion only."""
+def _argument(call: Call) -> Any:
+    """Return the argument of a write or cas; some clients record it with the completion only."""
     return call.answered if call.asked is None else call.asked
 
 
 CAS_REGISTER: Final = Model(
-    initial=identity(None), step=_step, operand=_operand, reads=frozenset({"read"})
+    initial=value_key(None), step=_step, operand=_operand, reads=frozenset({"read"})
 )
-"""Knossos' ``model/cas-register``: it begins as nil, and an ok read of nil is a read of that."""
+"""Knossos' ``model/cas-register``. It is initially nil, and an ok read of nil is a read of that."""
 
 
 def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
-    """Judge ops ``read`` (value), ``write`` (value) and ``cas`` ([old new]) as one linearizable register.
+    """Judge ``read`` (value), ``write`` (value) and ``cas`` ([old new]) as a linearizable register.
 
-    Values that are ``[key value]``, as those of ``jepsen.independent``, are judged as one register a key. Unknown when
-    nothing was ok, an op is no register's, a completion has no invocation, or a bound ended the search.
+    If all values are pairs [key value], as with ``jepsen.independent``, each key is a register of
+    its own. ``bounds`` are the limits of the search for a linearization, for each register.
+
+    It is unknown if no operation was ok, the history has other operations, a completion has no
+    invocation, or a search reached its bounds.
     """
-    found, orphans = calls(history, *FS)
-    by_key = _by_key(found)
-    problem = _problem(history, found, orphans) or next(
-        filter(None, map(_malformed, by_key.values())), None
-    )
+    calls, orphans = client_calls(history, *FS)
+    by_key = _by_key(calls)
     figures: dict[str, Any] = {
-        **{f"{f}-count": sum(call.f == f and call.type == "ok" for call in found) for f in FS},
-        "in-doubt-count": sum(call.type == "info" for call in found),
+        **{f"{f}-count": sum(call.f == f and call.type == "ok" for call in calls) for f in FS},
+        "in-doubt-count": sum(call.type == "info" for call in calls),
         "violation": [],
     }
+    problem = _problem(history, calls, orphans) or _malformed_cas(by_key)
     if problem:
         return Result(Verdict.UNKNOWN, (problem,), figures)
-    unwritten = [call for one in by_key.values() for call in _unwritten(one)]
+    unwritten = [call for key_calls in by_key.values() for call in _unwritten_reads(key_calls)]
     if unwritten:
-        first = unwritten[0]
-        reason = f"{len(unwritten):,} reads of what nobody had written: {first.who} read {first.answered!r} {first.span}"
-        return Result(Verdict.INVALID, (reason,), figures | {"violation": [first.as_data()]})
-    searches = {key: linearize(one, CAS_REGISTER, bounds) for key, one in by_key.items()}
-    stuck = [search for search in searches.values() if search.verdict is Verdict.INVALID]
+        reason = _unwritten_reason(unwritten)
+        return Result(Verdict.INVALID, (reason,), figures | {"violation": [unwritten[0].as_data()]})
+    searches = {
+        key: linearize(key_calls, CAS_REGISTER, bounds) for key, key_calls in by_key.items()
+    }
+    invalid = [search for search in searches.values() if search.verdict is Verdict.INVALID]
     figures["configurations"] = sum(search.explored for search in searches.values())
-    figures["violation"] = [call.as_data() for call in _shown(stuck[0])] if stuck else []
+    if invalid:
+        figures["violation"] = [call.as_data() for call in _shown_calls(invalid[0])]
     reasons = [
-        _story(key, search)
+        _search_reason(key, search)
         for key, search in searches.items()
         if search.verdict is not Verdict.VALID
     ]
     return Result(worst(*(search.verdict for search in searches.values())), tuple(reasons), figures)
 
 
-def _by_key(found: Sequence[Call]) -> dict[str, list[Call]]:
-    """Return the calls of each register: a read that is invoked with a pair names the key that it wants."""
-    if not any(call.f == "read" and _is_pair(call.asked) for call in found):
-        return {"": list(found)}
-    if not all(
-        _is_pair(call.asked) and (call.type != "ok" or _is_pair(call.answered)) for call in found
-    ):
-        return {"": list(found)}
-    keys: dict[str, list[Call]] = {}
-    for call in found:
+def _by_key(calls: Sequence[Call]) -> Mapping[str, list[Call]]:
+    """Return the calls of each register by its key, or all under "" if the values have no keys.
+
+    A cas has a pair as its value in any case. Only a read that is invoked with a pair shows that
+    the values have keys.
+    """
+    has_key_read = any(call.f == "read" and _is_pair(call.asked) for call in calls)
+    all_pairs = all(
+        _is_pair(call.asked) and (call.type != "ok" or _is_pair(call.answered)) for call in calls
+    )
+    if not has_key_read or not all_pairs:
+        return {"": list(calls)}
+    by_key: dict[str, list[Call]] = {}
+    for call in calls:
+        key, argument = call.asked
         answered = call.answered[1] if call.type == "ok" else None
-        keys.setdefault(repr(call.asked[0]), []).append(
-            replace(call, asked=call.asked[1], answered=answered)
-        )
-    return keys
+        without_key = replace(call, asked=argument, answered=answered)
+        by_key.setdefault(repr(key), []).append(without_key)
+    return by_key
 
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2
 
 
-def _problem(history: History, found: Sequence[Call], orphans: list[Call]) -> str | None:
-    asked = {
+def _problem(history: History, calls: Sequence[Call], orphans: list[Call]) -> str | None:
+    """Return why the history cannot be judged as that of a register, or None."""
+    client_fs = {
         history.names[f] for chunk in history for f in np.unique(chunk.f[chunk.process != NEMESIS])
     }
-    others = sorted(asked - set(FS))
-    if others:
-        return f"the history has ops that are no register's: {', '.join(others[:10])}"
+    other_fs = sorted(client_fs - set(FS))
+    if other_fs:
+        names = listed(other_fs[:MOST_NAMES])
+        return f"the history has operations that a register does not have: {names}"
     if orphans:
-        return unexplained(orphans)
-    if not any(call.type == "ok" for call in found):
-        return "no op on the register was ever ok, so it was not tested"
+        return orphans_reason(orphans)
+    if not any(call.type == "ok" for call in calls):
+        return "no operation on the register was ok, so it was not tested"
     return None
 
 
-def _malformed(found: Sequence[Call]) -> str | None:
-    for call in found:
-        if call.f == "cas" and not _is_pair(_written(call)):
-            return f"a cas needs [old new], found {_written(call)!r} of {call.who}"
+def _malformed_cas(by_key: Mapping[str, Sequence[Call]]) -> str | None:
+    for calls in by_key.values():
+        for call in calls:
+            if call.f == "cas" and not _is_pair(_argument(call)):
+                value = shortened(_argument(call))
+                return f"the value of a cas must be [old new], found {value} of {call.who}"
     return None
 
 
-def _unwritten(found: Sequence[Call]) -> list[Call]:
-    """Return the ok reads of values that no write or cas was asked for before they returned: no search is needed."""
-    written: dict[Hashable, int] = {CAS_REGISTER.initial: -1}
-    for call in found:
+def _unwritten_reads(calls: Sequence[Call]) -> list[Call]:
+    """Return the ok reads of values that no write or cas had been invoked with when they returned.
+
+    They are illegal in every order, so no search is needed.
+    """
+    first_write: dict[Hashable, int] = {CAS_REGISTER.initial: -1}
+    for call in calls:
         if call.f != "read" and call.type != "fail":
             operand: Any = _operand(call)
-            written.setdefault(operand[1] if call.f == "cas" else operand, call.invoked)
+            new_value = operand[1] if call.f == "cas" else operand
+            first_write.setdefault(new_value, call.invoked)
     return [
         call
-        for call in found
+        for call in calls
         if call.f == "read"
         and call.type == "ok"
-        and written.get(_operand(call), call.returned or 0) >= (call.returned or 0)
+        and first_write.get(_operand(call), call.returned or 0) >= (call.returned or 0)
     ]
 
 
-def _shown(search: Linearization) -> list[Call]:
-    shown = [*search.concurrent, *([search.stuck] if search.stuck else [])]
-    return sorted(shown, key=lambda call: call.invoked)[-SHOWN:]
-
-
-def _story(key: str, search: Linearization) -> str:
-    where = f" {key}" if key else ""
-    call = search.stuck
-    if call is None or search.verdict is Verdict.UNKNOWN:
-        return f"whether the register{where} is linearizable: {search.reason}"
-    value = call.answered if call.f == "read" else _written(call)
-    could = " or ".join(sorted({_printed(state) for state in search.states})[:10])
+def _unwritten_reason(unwritten: Sequence[Call]) -> str:
+    first = unwritten[0]
+    reads = counted(len(unwritten), "read")
     return (
-        f"no order of the ops explains that {call.who} was ok to {call.f} {_printed(identity(value))} {call.span}: the "
-        f"register{where} could then only be {could}"
+        f"{reads} returned a value that no process had written; the first: {first.who} read "
+        f"{shortened(first.answered)} {first.span}"
     )
 
 
-def _printed(state: Any) -> str:
-    return "nil" if state == identity(None) else str(state[1])
+def _shown_calls(search: Linearization) -> list[Call]:
+    calls = [*search.concurrent, *([search.stuck] if search.stuck else [])]
+    return sorted(calls, key=lambda call: call.invoked)[-SHOWN:]
+
+
+def _search_reason(key: str, search: Linearization) -> str:
+    name = f"register {key}" if key else "register"
+    call = search.stuck
+    if call is None or search.verdict is Verdict.UNKNOWN:
+        return f"it is undecided whether the {name} is linearizable: {search.reason}"
+    value = call.answered if call.f == "read" else _argument(call)
+    states = sorted({_printed(state) for state in search.states})[:MOST_NAMES]
+    return (
+        f"no order of the operations explains the ok {call.f} of {_printed(value_key(value))} by "
+        f"{call.who} {call.span}: the {name} could only be {' or '.join(states)} then"
+    )
+
+
+def _printed(key: Any) -> str:
+    """Return a value by its key as people read it."""
+    return "nil" if key == value_key(None) else str(key[1])

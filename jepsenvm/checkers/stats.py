@@ -1,4 +1,4 @@
-"""stats: how many ops of each f ended how, in all and on each node."""
+"""stats: how many operations of each name were ok, failed, or are in doubt, on each node."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ from jepsenvm.history.table import History
 
 
 def stats(history: History) -> Result:
-    """Count ok, fail and info of each f, by node; it judges nothing and is always valid."""
+    """Count the clients' ops by f, node and type. It judges nothing and is always valid."""
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(TYPES, 0))
     for chunk in history:
-        ours = chunk.process != NEMESIS
-        keys = np.stack([chunk.f[ours], chunk.node[ours], chunk.type[ours]])
-        for (f, node, type_), count in _tally(keys):
-            name = history.nodes[node] if node >= 0 else "-"
-            counts[history.names[f], name][TYPES[type_]] += count
+        clients = chunk.process != NEMESIS
+        codes = np.stack([chunk.f[clients], chunk.node[clients], chunk.type[clients]])
+        for (f, node, type_), count in _column_counts(codes):
+            node_name = history.nodes[node] if node >= 0 else "-"
+            counts[history.names[f], node_name][TYPES[type_]] += count
     by_f: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
-    for (name, node_name), tally in sorted(counts.items()):
-        by_f[name][node_name] = tally
+    for (f_name, node_name), by_type in sorted(counts.items()):
+        by_f[f_name][node_name] = by_type
     return Result(Verdict.VALID, (), {"by-f": dict(by_f)})
 
 
-def _tally(keys: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], int]]:
-    """Yield each different column with how often it stands there; one number a column, since rows sort slowly."""
-    code = (keys[0] << 40) | ((keys[1] + 1) << 8) | keys[2]
-    for packed, count in zip(*np.unique(code, return_counts=True), strict=True):
-        yield (
-            [int(packed) >> 40, ((int(packed) >> 8) & 0xFFFFFFFF) - 1, int(packed) & 0xFF],
-            int(count),
+def _column_counts(codes: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], int]]:
+    """Yield each different column (f, node, type) with the number of its occurrences.
+
+    A column is packed into one integer, because numpy sorts integers much faster than rows.
+    """
+    packed = (codes[0] << 40) | ((codes[1] + 1) << 8) | codes[2]
+    for number, count in zip(*np.unique(packed, return_counts=True), strict=True):
+        f, node, type_ = (
+            int(number) >> 40,
+            ((int(number) >> 8) & 0xFFFFFFFF) - 1,
+            int(number) & 0xFF,
         )
+        yield [f, node, type_], int(count)

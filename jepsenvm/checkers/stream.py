@@ -1,35 +1,54 @@
-"""stream: every reader of a stream reads the same, all of it and in order."""
+"""stream: every reader of a stream must read the same records, all of them and in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from jepsenvm.checkers.fault_intervals import attribute
-from jepsenvm.checkers.publishing import Publishing, first_of_each, highest_before, publishing
-from jepsenvm.checkers.rows import Rows, all_rows, distinct, processes, rows, without
+from jepsenvm.checkers.loss_attribution import attribute
+from jepsenvm.checkers.op_columns import (
+    OpColumns,
+    all_ops,
+    difference,
+    distinct,
+    ops_with_value,
+    processes,
+)
+from jepsenvm.checkers.publish_order import (
+    PublishOrder,
+    first_of_each,
+    highest_before,
+    publish_order,
+)
 from jepsenvm.checkers.total_queue import SHOWN
-from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.checkers.verdict import Result, graded
+from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """One reader: what it read, and where the stream ended for it (None if it did not finish); -1 for an empty one."""
+    """What one process read from the stream."""
 
     process: int
-    reads: Rows
+    reads: OpColumns
     end: int | None
+    """The last offset of the stream, as the reader observed it: -1 for an empty stream.
+
+    None if the reader did not finish.
+    """
 
     @property
     def last(self) -> int:
+        """The highest offset that it read, or -1."""
         return int(self.reads.offset.max(initial=-1))
 
     @property
     def complete(self) -> bool:
+        """Whether it read to the end of the stream."""
         return self.end == self.last
 
     def figures(self) -> dict[str, Any]:
@@ -42,83 +61,111 @@ class _Reader:
 
 
 def stream(history: History) -> Result:
-    """Compare what was confirmed with what each reader read, from the first offset to the end.
+    """Compare what was acknowledged with what each reader read, from the first offset to the end.
 
-    Lost: acknowledged, and not read by a reader that read to the end. Divergent: an offset at which two readers read
-    different values, or that one reader passed without the record that another read there. Nonmonotonic: read at an
-    offset no higher than one before, by the same reader. Out of order: at a higher offset than what the same process
-    published later. Unexpected: read, never attempted. Each of these is invalid. A value at several offsets is
-    duplicated, which is allowed; so are offsets without a record, since the stream itself uses some.
+    These make it invalid:
 
-    A reader that did not finish, or whose last record is not at the stream's end, leaves what it did not read
-    undecided, and the verdict unknown; so does a record whose offset is not known.
+    - lost: acknowledged, and missing from a reader that read to the end;
+    - divergent: an offset at which two readers read different values, or which one reader passed
+      without the record that another one read there;
+    - nonmonotonic: read at an offset no higher than an earlier one of the same reader;
+    - out of order: at a higher offset than a message that the same process published later;
+    - unexpected: read and never attempted.
+
+    A value at several offsets is duplicated, which is allowed: a publisher may repeat a message.
+    Offsets without a record are allowed too, since the stream itself uses some.
+
+    It is unknown if a reader did not finish or its last record is not at the stream's end (what it
+    did not read is undecided), and if a record has no offset.
     """
-    published, reads, acknowledged = (
-        publishing(history),
-        rows(history, "ok", "read"),
-        history.values("ok", "enqueue"),
-    )
+    published = publish_order(history)
+    reads = ops_with_value(history, "ok", "read")
+    acknowledged = history.values("ok", "enqueue")
     readers = _readers(history, reads)
-    placed = reads.only(reads.offset >= 0)
-    offset, value = _records(placed)
-    first = first_of_each(value)
-    lost = _missing(acknowledged, [reader for reader in readers if reader.complete])
-    undecided = without(
-        _missing(acknowledged, [reader for reader in readers if not reader.complete]), lost
-    )
-    if not readers:
-        undecided = distinct(acknowledged)
-    seen = distinct(reads.value)
-    back = placed.only(highest_before(placed.offset, placed.process) >= placed.offset)
+    with_offset = reads.where(reads.offset >= 0)
+    offset, value = _records(with_offset)
+    lost, undecided = _lost_and_undecided(acknowledged, readers)
+    kinds = _kinds(published, acknowledged, reads, value) | {
+        "lost": lost,
+        "divergent": _divergent(readers, offset),
+        "nonmonotonic": _nonmonotonic(with_offset),
+        "undecided": undecided,
+    }
     figures: dict[str, Any] = {
         "attempt-count": len(published.value),
         "acknowledged-count": len(acknowledged),
         "read-count": len(reads),
         "record-count": len(offset),
     }
-    pairs = _out_of_order(published, value[first])
-    for name, found in {
-        "lost": lost,
-        "divergent": _divergent(readers, offset),
-        "nonmonotonic": np.stack([back.process, back.offset], axis=1),
-        "out-of-order": published.value[pairs],
-        "unexpected": seen[~published.attempted(seen)],
-        "duplicated": value[~first],
-        "recovered": without(seen[published.attempted(seen)], acknowledged),
-        "undecided": undecided,
-    }.items():
-        figures[f"{name}-count"] = len(found)
-        figures[name] = _shown(history, found, labelled=name not in {"divergent", "nonmonotonic"})
+    for kind in KINDS:
+        figures[f"{kind}-count"] = len(kinds[kind])
+        figures[kind] = _shown(history, kind, kinds[kind])
     figures["unfinished"] = [reader.process for reader in readers if reader.end is None]
     figures["unread"] = [
         reader.process for reader in readers if reader.end is not None and not reader.complete
     ]
     figures["readers"] = [reader.figures() for reader in readers]
-    problems = _problems(figures, attribute(history, lost))
-    doubts = _doubts(readers, len(reads) - len(placed), len(undecided))
-    verdict = Verdict.INVALID if problems else Verdict.UNKNOWN if doubts else Verdict.VALID
-    return Result(verdict, (*problems, *doubts), figures)
+    violations = _violations(figures, attribute(history, lost))
+    doubts = _doubts(readers, len(reads) - len(with_offset), len(undecided))
+    verdict = graded(invalid=bool(violations), unknown=bool(doubts))
+    return Result(verdict, (*violations, *doubts), figures)
 
 
-def _readers(history: History, reads: Rows) -> list[_Reader]:
-    """Return who began to read, or said how it ended."""
-    ends = all_rows(history, "end")
+KINDS = (
+    "lost",
+    "divergent",
+    "nonmonotonic",
+    "out-of-order",
+    "unexpected",
+    "duplicated",
+    "recovered",
+    "undecided",
+)
+"""The kinds of findings in a result, in this order."""
+
+OFFSET_KINDS = ("divergent", "nonmonotonic")
+"""The kinds that list offsets; the others list values."""
+
+
+def _kinds(
+    published: PublishOrder, acknowledged: Ints, reads: OpColumns, record_values: Ints
+) -> dict[str, Ints]:
+    """Return the kinds that compare what was read with what was published.
+
+    ``record_values`` are the values of the stream's records, by offset.
+    """
+    read_values = distinct(reads.value)
+    attempted = published.attempted(read_values)
+    first = first_of_each(record_values)
+    return {
+        "out-of-order": published.value[_out_of_order(published, record_values[first])],
+        "unexpected": read_values[~attempted],
+        "duplicated": record_values[~first],
+        "recovered": difference(read_values[attempted], acknowledged),
+    }
+
+
+def _readers(history: History, reads: OpColumns) -> list[_Reader]:
+    """Return every process that invoked a read or recorded an end.
+
+    Op ``end`` has the last offset of the stream as its offset. A reader with a failed or doubtful
+    end did not finish.
+    """
+    ends = all_ops(history, "end")
     ok = ends.of_type("ok")
-    doubted = ends.process[(ends.type == TYPE_CODES["info"]) | (ends.type == TYPE_CODES["fail"])]
+    not_ok = (ends.type == TYPE_CODES["info"]) | (ends.type == TYPE_CODES["fail"])
+    unfinished = ends.process[not_ok]
     readers = []
     for process in distinct(np.concatenate([ends.process, processes(history, "read")])).tolist():
-        end = ok.offset[ok.process == process]
-        finished = len(end) and process not in doubted
-        readers.append(
-            _Reader(
-                process, reads.only(reads.process == process), int(end[-1]) if finished else None
-            )
-        )
+        offsets = ok.offset[ok.process == process]
+        finished = len(offsets) and process not in unfinished
+        end = int(offsets[-1]) if finished else None
+        readers.append(_Reader(process, reads.where(reads.process == process), end))
     return readers
 
 
-def _records(reads: Rows) -> tuple[Ints, Ints]:
-    """Return the different pairs of offset and value that anybody read, by offset."""
+def _records(reads: OpColumns) -> tuple[Ints, Ints]:
+    """Return the different pairs of offset and value that any reader read, by offset."""
     by_offset = np.lexsort((reads.value, reads.offset))
     offset, value = reads.offset[by_offset], reads.value[by_offset]
     new = np.ones(len(offset), dtype=bool)
@@ -126,63 +173,108 @@ def _records(reads: Rows) -> tuple[Ints, Ints]:
     return offset[new], value[new]
 
 
+def _lost_and_undecided(acknowledged: Ints, readers: Sequence[_Reader]) -> tuple[Ints, Ints]:
+    """Return the lost values, and the undecided values.
+
+    Lost: a complete reader did not read them. Undecided: only incomplete readers did not.
+    """
+    if not readers:
+        return acknowledged[:0], distinct(acknowledged)
+    lost = _missing(acknowledged, [reader for reader in readers if reader.complete])
+    unread = _missing(acknowledged, [reader for reader in readers if not reader.complete])
+    return lost, difference(unread, lost)
+
+
 def _missing(acknowledged: Ints, readers: Sequence[_Reader]) -> Ints:
-    """Return what any of these readers did not read."""
-    parts = [without(acknowledged, reader.reads.value) for reader in readers]
+    """Return the acknowledged values that are missing from at least one of these readers."""
+    parts = [difference(acknowledged, reader.reads.value) for reader in readers]
     return distinct(np.concatenate(parts)) if parts else acknowledged[:0]
 
 
 def _divergent(readers: Sequence[_Reader], offset: Ints) -> Ints:
-    """Return the offsets at which the readers differ, each as far as it has read."""
-    known = distinct(offset)
-    passed = [without(known[known <= reader.last], reader.reads.offset) for reader in readers]
-    return distinct(np.concatenate([offset[1:][np.diff(offset) == 0], *passed]))
+    """Return the offsets at which readers differ. Each reader counts up to its last offset."""
+    offsets = distinct(offset)
+    passed = [
+        difference(offsets[offsets <= reader.last], reader.reads.offset) for reader in readers
+    ]
+    two_values = offset[1:][np.diff(offset) == 0]
+    return distinct(np.concatenate([two_values, *passed]))
 
 
-def _out_of_order(published: Publishing, value: Ints) -> Ints:
-    """Return, as turns, each value that stands after one which its process published later, and the latest such."""
-    turn = published.turns(value)
-    turn = turn[turn >= 0]
-    after = highest_before(turn, published.process[turn])
-    return np.stack([turn, after], axis=1)[after > turn]
+def _nonmonotonic(reads: OpColumns) -> Ints:
+    """Return (process, offset) of each read no higher than an earlier one of its process."""
+    backwards = reads.where(highest_before(reads.offset, reads.process) >= reads.offset)
+    return np.stack([backwards.process, backwards.offset], axis=1)
 
 
-def _shown(history: History, found: Ints, *, labelled: bool) -> list[Any]:
-    shown: list[Any] = found[:SHOWN].tolist()
-    if not labelled:
+def _out_of_order(published: PublishOrder, value: Ints) -> Ints:
+    """Return (position, latest) of each value behind one that its process published later.
+
+    ``latest`` is the highest position of the values that stand before it.
+    """
+    position = published.positions(value)
+    position = position[position >= 0]
+    latest = highest_before(position, published.process[position])
+    return np.stack([position, latest], axis=1)[latest > position]
+
+
+def _shown(history: History, kind: str, entries: Ints) -> list[Any]:
+    """Return the first SHOWN entries of a kind: values, pairs of values, or offsets."""
+    shown: list[Any] = entries[:SHOWN].tolist()
+    if kind in OFFSET_KINDS:
         return shown
     return [
-        [history.label(one) for one in item] if isinstance(item, list) else history.label(item)
-        for item in shown
+        [history.label(code) for code in entry] if isinstance(entry, list) else history.label(entry)
+        for entry in shown
     ]
 
 
-def _problems(figures: dict[str, Any], attribution: str | None) -> list[str]:
+def _violations(figures: Mapping[str, Any], attribution: str | None) -> list[str]:
     sentences = {
-        "lost": attribution or "acknowledged, and not read by a reader that read to the end",
-        "divergent": "offsets at which the readers differ",
-        "nonmonotonic": "read at an offset no higher than one that the same reader had read",
-        "out-of-order": "at a higher offset than what the same process published later",
-        "unexpected": "read, but nobody ever sent them",
+        "lost": (
+            ("message was lost", "messages were lost"),
+            attribution or "acknowledged, but missing from a reader that read to the end",
+        ),
+        "divergent": (
+            ("offset is divergent", "offsets are divergent"),
+            "the readers differ there",
+        ),
+        "nonmonotonic": (
+            ("read is nonmonotonic", "reads are nonmonotonic"),
+            "at an offset no higher than an earlier read of the same reader",
+        ),
+        "out-of-order": (
+            ("message is out of order", "messages are out of order"),
+            "at a higher offset than a message that the same process published later",
+        ),
+        "unexpected": (
+            ("message is unexpected", "messages are unexpected"),
+            "read, but never sent by any process",
+        ),
     }
     return [
-        f"{figures[f'{name}-count']:,} {name}: {text}"
-        for name, text in sentences.items()
-        if figures[f"{name}-count"]
+        f"{counted(figures[f'{kind}-count'], *nouns)}: {explanation}"
+        for kind, (nouns, explanation) in sentences.items()
+        if figures[f"{kind}-count"]
     ]
 
 
-def _doubts(readers: Sequence[_Reader], unplaced: int, undecided: int) -> list[str]:
-    doubts = [] if readers else ["nobody read the stream"]
+def _doubts(readers: Sequence[_Reader], without_offset: int, undecided: int) -> list[str]:
+    doubts = [] if readers else ["no process read the stream"]
     for reader in readers:
         if reader.end is None:
             doubts.append(f"reader {reader.process} did not finish")
         elif not reader.complete:
             doubts.append(
-                f"reader {reader.process} read to {reader.last}, and the stream's end is {reader.end}"
+                f"reader {reader.process} read to offset {reader.last}, but the stream's end is "
+                f"{reader.end}"
             )
     if doubts:
-        doubts[-1] += f": what became of {undecided:,} acknowledged messages is undecided"
-    if unplaced:
-        doubts.append(f"{unplaced:,} read at no known offset")
+        messages = counted(
+            undecided, "acknowledged message is undecided", "acknowledged messages are undecided"
+        )
+        doubts[-1] += f": {messages}"
+    if without_offset:
+        records = counted(without_offset, "record was", "records were")
+        doubts.append(f"{records} read without a known offset")
     return doubts

@@ -1,4 +1,4 @@
-"""total-queue: what goes in must come out."""
+"""total-queue: every acknowledged message must come out of the queue, and no other."""
 
 from __future__ import annotations
 
@@ -8,79 +8,99 @@ from typing import Any, Final
 
 import numpy as np
 
-from jepsenvm.checkers.fault_intervals import attribute
+from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.multisets import Multisets
-from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.checkers.verdict import Result, graded
+from jepsenvm.checkers.wording import counted
 from jepsenvm.history.op import Type
 from jepsenvm.history.table import History, Ints
 
-SHOWN = 1000
-"""So many values of a kind stand in a result; the counts are exact."""
-
+SHOWN: Final = 1000
+"""At most this many values of each kind are in a result. The counts are exact."""
 
 COUNTED: Final[tuple[tuple[Type, str], ...]] = (
     ("invoke", "enqueue"),
     ("ok", "enqueue"),
     ("ok", "dequeue"),
 )
-"""What is attempted, acknowledged and dequeued."""
+"""The ops that are attempted, acknowledged and dequeued, in this order."""
+
+KINDS: Final = ("lost", "duplicated", "unexpected", "recovered", "undecided")
+"""The kinds of messages that a result lists."""
+
+DescribeLost = Callable[[History, Ints, int], Sequence[str]]
+"""(history, the lost values, each once, the number of lost messages) -> reasons."""
 
 
-TellLost = Callable[[History, Ints, int], Sequence[str]]
-"""(history, the lost values, each once, how many are lost) -> what is said of them."""
+def lost_reason(count: int, attribution: str | None) -> str:
+    """Return the reason for lost messages; ``attribution`` says where they were confirmed."""
+    lost = counted(count, "message was", "messages were")
+    return f"{lost} lost: {attribution or 'acknowledged, but never delivered'}"
 
 
-def _lost(history: History, values: Ints, count: int) -> Sequence[str]:
-    return [f"{count:,} lost: {attribute(history, values) or 'acknowledged, and never came back'}"]
+def _describe_lost(history: History, lost: Ints, count: int) -> Sequence[str]:
+    return [lost_reason(count, attribute(history, lost))]
 
 
 def total_queue(
-    history: History, *, drain_required: bool = False, tell_lost: TellLost = _lost
+    history: History, *, drain_required: bool = False, describe_lost: DescribeLost = _describe_lost
 ) -> Result:
-    """Compare what was confirmed with what came back, as multisets; Jepsen's ``checker/total-queue``.
+    """Compare what was acknowledged with what came back: Jepsen's ``checker/total-queue``.
 
-    Attempts are invoked enqueues, acknowledged are ok enqueues, dequeued are ok dequeues and the elements of ok drains.
-    ok = dequeued that were attempted, once each; unexpected = dequeued, never attempted; duplicated = further copies of
-    attempted values; lost = acknowledged - dequeued; recovered = ok - acknowledged. Lost or unexpected is invalid.
+    All of these are multisets. Attempted are invoked enqueues, acknowledged are ok enqueues,
+    dequeued are ok dequeues and the values of ok drains.
 
-    Beyond Jepsen: after a crashed or unfinished drain nobody knows what is still in the queue, so what did not come
-    back is counted as undecided, not as lost, and the verdict is unknown. ``drain_required`` treats a history without
-    any drain in the same way; ``tell_lost`` puts what is lost into other words, and changes nothing else.
+    - ok: dequeued and attempted, each as often as it was attempted at most;
+    - unexpected: dequeued and never attempted;
+    - duplicated: further copies of attempted values;
+    - lost: acknowledged - dequeued;
+    - recovered: ok - acknowledged.
+
+    Lost and unexpected messages make it invalid.
+
+    Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
+    queue. What did not come back is then undecided instead of lost, and the verdict is unknown.
+
+    ``drain_required``  treat a history without any drain the same.
+    ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
     """
     sets = Multisets(len(COUNTED))
     for chunk in history:
-        for number, (type_, f) in enumerate(COUNTED):
-            sets.add(number, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
+        for index, (type_, f) in enumerate(COUNTED):
+            sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     drain_problem = _drain_problem(history, required=drain_required)
     totals: Counter[str] = Counter()
-    first: dict[str, list[Ints]] = defaultdict(list)
+    shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
     for values, counts in sets.blocks():
-        compared = _compared(*counts, decided=drain_problem is None)
-        for name, times in compared.items():
-            totals[name] += int(times.sum())
-            first[name].append(_first(values, times))
+        compared = _compare(*counts, decided=drain_problem is None)
+        for name, value_counts in compared.items():
+            totals[name] += int(value_counts.sum())
+            shown[name].append(_first_elements(values, value_counts))
         lost.append(values[compared["lost"] > 0])
     figures: dict[str, Any] = {
         f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")
     }
-    for name in ("lost", "duplicated", "unexpected", "recovered", "undecided"):
-        figures[f"{name}-count"] = totals[name]
-        codes = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *first[name]]))[:SHOWN]
-        figures[name] = [history.label(code) for code in codes.tolist()]
-    count = figures["lost-count"]
-    return Result(
-        *_verdict(
-            figures, drain_problem, tell_lost(history, np.concatenate(lost), count) if count else ()
-        ),
-        figures,
-    )
+    for kind in KINDS:
+        figures[f"{kind}-count"] = totals[kind]
+        codes = np.sort(np.concatenate(shown[kind]))[:SHOWN]
+        figures[kind] = [history.label(code) for code in codes.tolist()]
+    violations = _unexpected_reasons(figures)
+    if totals["lost"]:
+        lost_reasons = describe_lost(history, np.concatenate(lost), totals["lost"])
+        violations = [*lost_reasons, *violations]
+    doubts = _drain_reasons(figures, drain_problem)
+    verdict = graded(invalid=bool(violations), unknown=bool(doubts))
+    return Result(verdict, (*violations, *doubts), figures)
 
 
-def _compared(
+def _compare(
     attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool
 ) -> Mapping[str, Ints]:
-    """Return each multiset of the result; the arrays have how often it has the value at each place."""
+    """Return each multiset of the result as the counts of the values, in the order of the values.
+
+    ``decided`` says whether missing messages are lost (the queue was drained) or undecided.
+    """
     ok = np.minimum(dequeued, attempted)
     unexpected = np.where(attempted == 0, dequeued, 0)
     missing = np.maximum(acknowledged - dequeued, 0)
@@ -98,31 +118,31 @@ def _compared(
     }
 
 
-def _first(values: Ints, times: Ints) -> Ints:
+def _first_elements(values: Ints, value_counts: Ints) -> Ints:
     """Return the first SHOWN elements of a multiset."""
-    places = np.flatnonzero(times)[:SHOWN]
-    return np.repeat(values[places], np.minimum(times[places], SHOWN))[:SHOWN]
+    places = np.flatnonzero(value_counts)[:SHOWN]
+    return np.repeat(values[places], np.minimum(value_counts[places], SHOWN))[:SHOWN]
 
 
-def _verdict(
-    figures: dict[str, Any], drain_problem: str | None, lost: Sequence[str]
-) -> tuple[Verdict, tuple[str, ...]]:
-    reasons = list(lost)
-    if figures["unexpected-count"]:
-        reasons.append(
-            f"{figures['unexpected-count']:,} unexpected: delivered, but nobody ever sent them"
-        )
-    invalid = bool(reasons)
-    if drain_problem:
-        undecided = figures["undecided-count"]
-        reasons.append(
-            f"{drain_problem}: what became of {undecided:,} acknowledged messages is undecided"
-        )
-    verdict = Verdict.INVALID if invalid else Verdict.UNKNOWN if drain_problem else Verdict.VALID
-    return verdict, tuple(reasons)
+def _unexpected_reasons(figures: Mapping[str, Any]) -> list[str]:
+    count = figures["unexpected-count"]
+    if not count:
+        return []
+    messages = counted(count, "delivered message is", "delivered messages are")
+    return [f"{messages} unexpected: never sent by any process"]
+
+
+def _drain_reasons(figures: Mapping[str, Any], drain_problem: str | None) -> list[str]:
+    if drain_problem is None:
+        return []
+    messages = counted(
+        figures["undecided-count"], "acknowledged message is", "acknowledged messages are"
+    )
+    return [f"{drain_problem}: {messages} undecided, neither delivered nor proven to be lost"]
 
 
 def _drain_problem(history: History, *, required: bool) -> str | None:
+    """Return why the queue is not proven to be empty, or None if it is."""
     invoked, ok = history.count("invoke", "drain"), history.count("ok", "drain")
     if history.count("info", "drain"):
         return "a drain crashed"

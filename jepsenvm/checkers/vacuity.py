@@ -1,4 +1,4 @@
-"""vacuity: whether each fault met any load while it was in force, and on which side of it."""
+"""vacuity: whether each fault met any load while it was in force, and on which side."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from jepsenvm.checkers.fault_intervals import (
-    ACKNOWLEDGED,
-    acknowledgements,
+    DEFAULT_ACKNOWLEDGEMENTS,
+    acknowledged_ops,
     fault_intervals,
     in_force,
     sides,
@@ -17,31 +17,37 @@ from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.table import History, Ints
 
 
-def vacuity(history: History, *, f_names: Sequence[str] = ACKNOWLEDGED) -> Result:
-    """Say unknown when a fault met no acknowledged op while it was in force; never invalid.
+def vacuity(
+    history: History, *, acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS
+) -> Result:
+    """Return unknown if no operation was acknowledged while a fault was in force; never invalid.
 
-    A fault that nobody wrote under says nothing about the broker. One that means to keep every publisher from being
-    confirmed need not meet any; nor need both sides of a cut, so what each acknowledged stands in the figures only.
+    A fault without load says nothing about the broker. A fault that is expected to stop the load
+    is exempt. Both sides of a partition need not have load, since a minority should refuse to
+    confirm; the figures count the acknowledged operations of each side.
+
+    ``acknowledgements`` are the names of the operations that count as acknowledged when they are
+    ok; the workload defines them.
     """
-    times, nodes = acknowledgements(history, f_names)
-    reasons, rows = [], []
-    for window in fault_intervals(history):
-        inside = in_force(times, window)
-        if window.in_force is not None and not window.stops_load and not inside.any():
+    times, nodes = acknowledged_ops(history, acknowledgements)
+    reasons, figures = [], []
+    for interval in fault_intervals(history):
+        inside = in_force(times, interval)
+        if interval.in_force is not None and not interval.stops_load and not inside.any():
             reasons.append(
-                f"{window.title} met no acknowledged message while it was in force, so it tested nothing"
+                f"{interval.title} tested nothing: no operation was acknowledged while it was "
+                "in force"
             )
-        groups = sides(window, history.nodes)
-        counted = [
-            {"nodes": list(side), "acknowledged-count": _on(history, side, nodes[inside])}
-            for side in groups
+        counts = [
+            {"nodes": list(side), "acknowledged-count": _count(history, side, nodes[inside])}
+            for side in sides(interval, history.nodes)
         ]
-        rows.append({"window": window.number, "sides": counted})
-    return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons), {"windows": rows})
+        figures.append({"window": interval.number, "sides": counts})
+    verdict = Verdict.UNKNOWN if reasons else Verdict.VALID
+    return Result(verdict, tuple(reasons), {"windows": figures})
 
 
-def _on(history: History, side: Sequence[str], nodes: Ints) -> int:
-    """Return how many of these nodes, by their codes, are on a side."""
-    return int(
-        np.isin(nodes, [code for code, name in enumerate(history.nodes) if name in side]).sum()
-    )
+def _count(history: History, side: Sequence[str], nodes: Ints) -> int:
+    """Return how many of these node codes belong to nodes of a side."""
+    codes = [code for code, name in enumerate(history.nodes) if name in side]
+    return int(np.isin(nodes, codes).sum())

@@ -1,4 +1,4 @@
-"""The verdict algebra: valid, invalid, unknown, and how the parts make the whole."""
+"""Verdicts (valid, invalid, unknown), results of checkers, and how they combine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from jepsenvm.history.nemesis_records import INTERRUPT
 from jepsenvm.history.table import History
 
 
 class Verdict(StrEnum):
-    """What a check found; ``unknown`` is never to be read as a yes."""
+    """The judgement of a checker. ``unknown`` must never be read as valid."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -19,20 +20,24 @@ class Verdict(StrEnum):
 
     @property
     def exit_status(self) -> int:
-        """The exit status that Jepsen's users expect."""
+        """The exit status of a command with this verdict, as in Jepsen's command line."""
         return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.UNKNOWN: 2}[self]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one checker says: its verdict, why in sentences, and its figures (JSON-able)."""
+    """The result of one checker.
+
+    ``reasons``  sentences for users; a valid result may have some as well.
+    ``figures``  counts and examples that JSON can represent, as written to results.json.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the result as it stands in results.json."""
+        """Return the checker's entry in results.json."""
         return {"verdict": str(self.verdict), **self.figures}
 
 
@@ -41,7 +46,7 @@ Checker = Callable[[History], Result]
 
 @dataclass(frozen=True)
 class Results:
-    """What all checkers say together."""
+    """The results of all checkers, the worst of their verdicts, and all their reasons."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -57,17 +62,29 @@ class Results:
 
 
 def worst(*verdicts: Verdict) -> Verdict:
-    """Return the verdict of the whole: invalid > unknown > valid; of no parts at all it is unknown."""
+    """Return the worst verdict: invalid > unknown > valid. Without any verdict it is unknown."""
     for verdict in (Verdict.INVALID, Verdict.UNKNOWN):
         if verdict in verdicts:
             return verdict
     return Verdict.VALID if verdicts else Verdict.UNKNOWN
 
 
+def graded(*, invalid: bool, unknown: bool) -> Verdict:
+    """Return the verdict of a checker that found a violation, a doubt, both, or neither."""
+    if invalid:
+        return Verdict.INVALID
+    return Verdict.UNKNOWN if unknown else Verdict.VALID
+
+
 def check(history: History, checkers: Mapping[str, Checker]) -> Results:
-    """Return what the checkers say of a history, and the worst of their verdicts; one that crashes says unknown."""
-    results = {name: _guarded(name, checker, history) for name, checker in checkers.items()}
-    results = {"history": _whole(history), **results}
+    """Run checkers over a history.
+
+    The results have one more entry, ``history``: whether the history is complete. A checker that
+    raises an exception gets the verdict unknown, since its violations might have gone unseen.
+    """
+    results = {name: _run(name, checker, history) for name, checker in checkers.items()}
+    # After the checkers: a history knows whether it is complete when it was read to its end.
+    results = {"history": _completeness(history), **results}
     return Results(
         worst(*(result.verdict for result in results.values())),
         tuple(reason for result in results.values() for reason in result.reasons),
@@ -75,19 +92,18 @@ def check(history: History, checkers: Mapping[str, Checker]) -> Results:
     )
 
 
-def _guarded(name: str, checker: Checker, history: History) -> Result:
+def _run(name: str, checker: Checker, history: History) -> Result:
     try:
         return checker(history)
     except Exception as crash:
-        return Result(
-            Verdict.UNKNOWN, (f"the checker {name} crashed: {type(crash).__name__}: {crash}",)
-        )
+        reason = f"the checker {name} crashed: {type(crash).__name__}: {crash}"
+        return Result(Verdict.UNKNOWN, (reason,))
 
 
-def _whole(history: History) -> Result:
-    """Say whether the history was read to a proper end, and whether its run was let to go to its own."""
-    interrupts = [op.error or "interrupted" for op in history.nemesis_ops() if op.f == "interrupt"]
-    reasons = [f"the run was ended early: {text}" for text in interrupts]
+def _completeness(history: History) -> Result:
+    """Return unknown if the run was interrupted or its history was cut short."""
+    interrupts = [op.error or "interrupted" for op in history.nemesis_ops() if op.f == INTERRUPT]
+    reasons = [f"the run was ended early: {cause}" for cause in interrupts]
     if not history.complete:
-        reasons.append("the history is cut short: its writer was ended before it closed it")
+        reasons.append("the history is cut short: its writer ended before it closed the file")
     return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons))

@@ -11,6 +11,7 @@ import click
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.machines import ansible
+from jepsenvm.machines.ansible_progress import Recap
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import PartitionHandling
 
@@ -97,14 +98,14 @@ def deploy(
     *,
     reset: bool = False,
     log: Path | None = None,
-) -> ansible.Recap:
+) -> Recap:
     """Deploy, and tell the user how it goes."""
     if reset:
         ansible.play("reset.yml", inventory, settings, log)
     recap = ansible.play("site.yml", inventory, settings, log)
     for node, counts in recap.nodes.items():
         click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
-    version = recap.told["rabbitmq_version"]
+    version = recap.stats["rabbitmq_version"]
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
     return recap
 

@@ -10,15 +10,15 @@ from typing import Final
 import click
 
 from jepsenvm.cli import options
-from jepsenvm.cli.choose import are_vms_here, inventory_for
+from jepsenvm.cli.choose import inventory_for
 from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.experiment import preflight
 from jepsenvm.machines import lab
-from jepsenvm.machines.facts import abilities
+from jepsenvm.machines.capabilities import capabilities
 from jepsenvm.machines.lab import machine
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.machines.vagrant import fitness, machines
-from jepsenvm.nemesis.requirements import ABILITIES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.rabbitmq import ctl as broker
 
 NOT_FIT = 254
@@ -53,7 +53,7 @@ class Finding:
 def command(context: click.Context, inventory_path: Path | None, *, existing: bool) -> None:
     """Say what this machine and the hosts can and cannot do, each with its remedy."""
     findings = list(_machine())
-    if inventory_path or lab.is_up() or are_vms_here():
+    if inventory_path or lab.is_up() or machines.are_vms_here():
         findings += _hosts(inventory_path, existing=existing)
     for finding in findings:
         click.echo(
@@ -78,7 +78,7 @@ def _machine() -> Iterator[Finding]:
     if lacks is None:
         for what, check in VMS.items():
             yield Finding(what, _problem(check), needed=False)
-    if lacks is None and not are_vms_here():
+    if lacks is None and not machines.are_vms_here():
         yield Finding("VMs: memory", _problem(fitness.require_memory), needed=False)
     elif lacks is None:
         yield Finding(
@@ -104,7 +104,7 @@ def _hosts(inventory_path: Path | None, *, existing: bool) -> Iterator[Finding]:
             )
         if any(isinstance(answer, Exception) for answer in reached.values()):
             return
-        yield from _abilities(fleet)
+        yield from _capabilities(fleet)
         facts = preflight.hosts(fleet)
         for node, known in facts.items():
             ahead = abs(known.clock_offset)
@@ -119,11 +119,11 @@ def _hosts(inventory_path: Path | None, *, existing: bool) -> Iterator[Finding]:
         yield from _brokers(fleet)
 
 
-def _abilities(fleet: Fleet) -> Iterator[Finding]:
-    for node, able in abilities(fleet).items():
+def _capabilities(fleet: Fleet) -> Iterator[Finding]:
+    for node, able in capabilities(fleet).items():
         for name, can in able.items():
             yield Finding(
-                f"{node}: {name}", None if can else ABILITIES[name], needed=name in NEEDED
+                f"{node}: {name}", None if can else CAPABILITIES[name], needed=name in NEEDED
             )
 
 

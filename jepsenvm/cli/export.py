@@ -14,7 +14,7 @@ import click
 from jepsenvm.errors import RunError, UsageError
 from jepsenvm.experiment.store import HISTORY
 from jepsenvm.history.export import FORMATS
-from jepsenvm.history.foreign import open_history
+from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
 
 TEXT = ("edn", "jsonl")

@@ -20,10 +20,11 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_of
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
-from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
 from jepsenvm.nemesis.probes import look
-from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
+from jepsenvm.nemesis.registry import NEMESES, stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.durations import parse_duration
 from jepsenvm.rabbitmq import ctl as broker
@@ -104,7 +105,7 @@ def start(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
         raise UsageError(
             f"{name} has several stages, and is for schedules", remedy="give its stages one by one"
         )
-    preflight.allowed(inventory, [drawn[0].fault])
+    preflight.require_allowed(inventory, [drawn[0].fault])
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         _inject(inventory, fleet, drawn[0].fault, seconds)
 
@@ -136,7 +137,7 @@ def status(inventory_path: Path | None, *, existing: bool, patience: float | Non
 
 def _inject(inventory: Inventory, fleet: Fleet, fault: Fault, seconds: float | None) -> None:
     facts = preflight.hosts(fleet)
-    preflight.able(fleet, inventory, [fault])
+    preflight.require_capabilities(fleet, inventory, [fault])
     folder = running(inventory)
     if folder:
         click.echo(f"a run is going on, and its history will have this: {folder}")

@@ -20,13 +20,13 @@ from jepsenvm.experiment import preflight
 from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.phases import Cluster, execute
 from jepsenvm.experiment.store import LOG, PLAN, REPORT, Store, create
-from jepsenvm.history.foreign import open_history
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines import ansible
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.manual import announced
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.nemesis.schedule import schedule
-from jepsenvm.nemesis.specs import NEMESES
 from jepsenvm.plan.plan import PartitionHandling, Plan
 from jepsenvm.plan.queue_types import QueueType
 from jepsenvm.plan.reading import read, resolve
@@ -195,11 +195,11 @@ def _fit_cluster(
     Raises UsageError when that cannot be.
     """
     faults = [step.fault for step in schedule(plan, list(fleet.nodes))]
-    preflight.suits(plan, faults)
-    preflight.allowed(inventory, faults)
+    preflight.require_supported_queue_type(plan, faults)
+    preflight.require_allowed(inventory, faults)
     secret = credentials(inventory) if inventory.existing else None
     facts = preflight.hosts(fleet)
-    preflight.able(fleet, inventory, faults)
+    preflight.require_capabilities(fleet, inventory, faults)
     if inventory.existing:
         plan, found = guest.fitted(plan, fleet, inventory), []
     else:

@@ -21,8 +21,8 @@ from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.store import HISTORY, PLAN
-from jepsenvm.history.foreign import open_history
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.history.readers import open_history
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.reading import read, resolve
@@ -120,10 +120,12 @@ def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, 
     return {
         **workload.checkers(plan),
         "stats": stats,
-        "faults": faults,
-        "vacuity": partial(vacuity, f_names=workload.acknowledgements),
+        "faults": partial(faults, acknowledgements=workload.acknowledgements),
+        "vacuity": partial(vacuity, acknowledgements=workload.acknowledgements),
         "recovery": recovery,
-        "availability": partial(availability, within=plan.recover_within),
+        "availability": partial(
+            availability, within=plan.recover_within, ignored=workload.not_availability
+        ),
         "latency": latency,
         "exceptions": exceptions,
         "broker-logs": partial(

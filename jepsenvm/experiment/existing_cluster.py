@@ -8,13 +8,14 @@ from typing import Final, get_args
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
 from jepsenvm.experiment import preflight
-from jepsenvm.machines.inventory import GROUP, Inventory
+from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import PartitionHandling, Plan
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.credentials import Credentials
+from jepsenvm.rabbitmq.names import GROUP
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
 from jepsenvm.nemesis.records import journaled
-from jepsenvm.nemesis.schedule import Step, schedule
+from jepsenvm.nemesis.schedule import ScheduledFault, schedule
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost
@@ -226,7 +226,7 @@ class _Run:
             [self._one_fault(number, step, began) for number, step in enumerate(self._steps, 1)]
         )
 
-    async def _one_fault(self, number: int, step: Step, began: float) -> None:
+    async def _one_fault(self, number: int, step: ScheduledFault, began: float) -> None:
         if await self._stopped_by(began + step.at - self._nemesis.ahead):
             return
         await asyncio.to_thread(self._nemesis.inject, number, step.fault, _wall(began + step.at))

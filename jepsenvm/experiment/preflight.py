@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
-from jepsenvm.machines.facts import Facts, abilities, facts
+from jepsenvm.machines.capabilities import capabilities
+from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.machines.power import POWER
+from jepsenvm.machines.power import power_of
 from jepsenvm.machines.reachability import pairs
 from jepsenvm.machines.reachability_probe import matrix
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.faults.registry import KINDS, kind_of
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.requirements import ABILITIES
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.registry import FAULTS, NEMESES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 from jepsenvm.workloads.registry import WORKLOADS
 
 PARTITION_HANDLING_ENDED = (4, 3)
@@ -58,7 +59,7 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
                 node=node,
                 remedy="run `jepsenvm heal`",
             )
-    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known)) if not flows]
+    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known, CLUSTER_PORTS)) if not flows]
     if cut:
         raise UsageError(
             f"the network is broken before any fault: {', '.join(cut)}",
@@ -66,30 +67,32 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
         )
 
 
-def able(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for the first fault that a node it acts on, or whoever keeps the nodes, cannot make."""
+def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault that requires a capability its nodes lack."""
     asked = list(faults)
     if not asked:
         return
-    known = abilities(fleet)
+    known = capabilities(fleet)
     for fault in asked:
-        for need in kind_of(fault).needs(fault):
+        for need in fault.requirements():
             for node in sorted({*fault.nodes, *fault.grudge}):
                 has = (
-                    inventory.machines in POWER if need == "power" else known[node].get(need, False)
+                    power_of(inventory) is not None
+                    if need == "power"
+                    else known[node].get(need, False)
                 )
                 if not has:
                     raise UsageError(
                         f"{fault.name} is not possible here: no {need}",
                         node=node,
-                        remedy=ABILITIES[need],
+                        remedy=CAPABILITIES[need],
                     )
 
 
-def allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
+def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
     """Raise UsageError for the first fault that the inventory does not allow on its hosts."""
     permitted = inventory.allowed_faults
-    unknown = sorted((permitted or frozenset()) - KINDS.keys() - NEMESES.keys())
+    unknown = sorted((permitted or frozenset()) - FAULTS.keys() - NEMESES.keys())
     if unknown:
         raise UsageError(
             f"{inventory.path}: allowed_faults: there is no fault {unknown[0]!r}",
@@ -103,13 +106,15 @@ def allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
             )
 
 
-def suits(plan: Plan, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for a fault that this type of queue cannot have."""
+def require_supported_queue_type(plan: Plan, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault that does not apply to the plan's type of queue."""
     for fault in faults:
-        if fault.kind in ("replica-shrink", "leader-transfer") and plan.queue_type != "quorum":
+        if fault.queue_types and plan.queue_type not in fault.queue_types:
+            types = " or ".join(fault.queue_types)
             raise UsageError(
-                f"{fault.name} is about the replicas of quorum queues, and the plan's queue-type is {plan.queue_type}",
-                remedy="use queue-type quorum, or another nemesis",
+                f"{fault.name} applies to {types} queues, and the plan's queue-type is"
+                f" {plan.queue_type}",
+                remedy=f"use queue-type {types}, or another nemesis",
             )
 
 

@@ -1,1 +1,1 @@
-"""What happened: ops as they were invoked and completed, written as they happen and read in columns."""
+"""Histories: ops, the journal that writes them, columns to read them, and other file formats."""

@@ -1,12 +1,14 @@
-"""EDN forms from and to text.
+"""Read and write EDN, the notation of Jepsen's histories.
 
-edn_format reads all of EDN, some thousand ops a second. What Jepsen writes is nearly always plain (maps, vectors and
-sets of keywords, integers, strings, nil and booleans), and is read here by two regular expressions, twenty times
-as fast; anything else is left to edn_format, form by form. Both ways give the same values:
+edn_format reads all of EDN, but only a few thousand ops per second. What Jepsen writes is nearly
+always plain: maps, vectors and sets of keywords, integers, strings, nil and booleans. Two regular
+expressions read such maps here, about twenty times as fast (the fast path). Every other form is
+passed to edn_format. Both paths give the same values:
 
-a keyword is a ``Keyword``, a vector or list a list, a set a frozenset, a map a dict, a ratio a Fraction, a decimal
-number a Decimal, a character an edn_format.Char. Where Python needs something hashable (an element of a set, a key of a
-map), a vector is a tuple and a map stays edn_format's immutable one.
+- a keyword is a ``Keyword``, a vector or list a list, a set a frozenset, a map a dict;
+- a ratio is a Fraction, a decimal number a Decimal, a character an edn_format.Char;
+- inside a set or as a key of a map, where Python needs something hashable, a vector is a tuple and
+  a map is edn_format's ImmutableDict.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ from uuid import UUID
 import edn_format
 from edn_format.char import Char
 
-# Jepsen 0.3 prints its ops as records of this name when it is asked to; they are maps all the same.
-edn_format.add_tag("jepsen.history.Op", lambda content: content)
+
+def _untagged(form: Any) -> Any:
+    return form
 
 
-class NotEdn(ValueError):  # noqa: N818 - what the text is
-    """The text is not EDN; ``position`` is where the form began that could not be read."""
+# Jepsen 0.3 can print its ops as records with this tag. Their content is the same map.
+edn_format.add_tag("jepsen.history.Op", _untagged)
+
+
+class EdnError(ValueError):
+    """The text is not EDN. ``position`` is the index at which the unreadable form begins."""
 
     def __init__(self, problem: object, position: int) -> None:
         super().__init__(str(problem))
@@ -44,44 +51,47 @@ class Keyword(str):
 
 
 def read(text: str) -> Any:
-    """Return the one form of a text; raise NotEdn."""
-    found = list(_forms(text, 0))
-    if len(found) != 1:
-        raise NotEdn(f"one form was expected, found {len(found)}", 0)
-    return found[0][0]
+    """Return the only form of a text; raise EdnError if there is none or more than one."""
+    forms = list(_forms(text, 0))
+    if len(forms) != 1:
+        raise EdnError(f"expected one form, found {len(forms)}", 0)
+    return forms[0][0]
 
 
 def elements(text: str) -> Iterator[tuple[Any, int]]:
-    """Yield the forms of a text, or the elements of the one vector that it is, each with the position where it began.
+    """Yield each form of a text with the index at which it begins.
 
-    Raises NotEdn.
+    If the text is one vector or list, yield the elements of that vector instead. Raises EdnError.
     """
     start = _skip_blank(text, 0)
-    closing = (
-        _CLOSES.get(text[start : start + 1]) if text[start : start + 1] in ("[", "(") else None
-    )
+    opening = text[start : start + 1]
+    closing = _CLOSING[opening] if opening in ("[", "(") else None
     end = yield from _forms(text, start + 1 if closing else start)
     if closing:
         if text[end : end + 1] != closing:
-            raise NotEdn("a vector is never closed", start)
+            raise EdnError("a vector is never closed", start)
         end = _skip_blank(text, end + 1)
     if end < len(text):
-        raise NotEdn(
-            "something stands after its end; give one vector of maps, or one map a line", end
+        raise EdnError(
+            "there is text after the history's end; give one vector of maps, or one map per line",
+            end,
         )
 
 
 def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
-    """Yield the forms and where each began, up to the end or to a bracket that closes nothing; return where that is."""
+    """Yield the forms from a position on, each with the index at which it begins.
+
+    Stops at the end of the text or at a closing bracket that no form opened; returns that index.
+    """
     while True:
         position = _skip_blank(text, position)
         if position == len(text) or text[position] in "])}":
             return position
-        found = _PLAIN_MAP.match(text, position)
-        plain = _plain_map(found[1]) if found else None
-        if found and plain is not None:
-            yield plain, position
-            position = found.end()
+        match = _PLAIN_MAP.match(text, position)
+        plain_map = _plain_map(match[1]) if match else None
+        if match and plain_map is not None:
+            yield plain_map, position
+            position = match.end()
         else:
             end = _end_of_form(text, position)
             for form in _by_edn_format(text[position:end], position):
@@ -94,54 +104,64 @@ def _skip_blank(text: str, position: int) -> int:
     return blank.end() if blank else position
 
 
+# The fast path: one expression finds the extent of a plain map, another cuts it into lexemes. The
+# nested repetitions are possessive (``*+``), so that no text, however broken, makes them backtrack.
 _BLANK: Final = re.compile(r"(?:[\s,]|;[^\n]*)*+")
 _PLAIN_STRING: Final = r'"(?:[^"\\]|\\["\\nrt])*+"'
 _FLAT: Final = rf'[^{{}}"\\;]*+(?:{_PLAIN_STRING}[^{{}}"\\;]*+)*+'
-# A map, in which maps and sets may stand, and in those again.
+# A map may contain maps and sets, and these may contain maps and sets again, but no deeper: regular
+# expressions cannot count brackets. Deeper maps go to edn_format.
 _NESTED: Final = rf"{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+"
 _PLAIN_MAP: Final = re.compile(rf"(?:#jepsen\.history\.Op *)?\{{({_NESTED})\}}")
-# A string, a bracket, or a stretch without any; a lone quotation mark is part of something that is not plain.
-_TOKEN: Final = re.compile(
-    rf'[ \t\r\n,]*+({_PLAIN_STRING}(?=[ \t\r\n,\[\]{{}}()]|\Z)|#\{{|[\[\](){{}}]|[^ \t\r\n,\[\](){{}}"]+|")'
+# A lexeme is a string, a bracket, or a stretch of other characters. A lone quotation mark is also a
+# lexeme, so that a string that is not plain fails below instead of being skipped.
+_PLAIN_LEXEME: Final = re.compile(
+    rf"[ \t\r\n,]*+({_PLAIN_STRING}(?=[ \t\r\n,\[\]{{}}()]|\Z)"
+    rf'|#\{{|[\[\](){{}}]|[^ \t\r\n,\[\](){{}}"]+|")'
 )
 _PLAIN_KEYWORD: Final = re.compile(
     r":[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*(?:/[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*)?", re.ASCII
 )
-_CLOSES: Final = {"[": "]", "(": ")", "{": "}", "#{": "}"}
-_ESCAPE: Final = re.compile(r"\\(.)")
-_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+_CLOSING: Final = {"[": "]", "(": ")", "{": "}", "#{": "}"}
+_ESCAPE_SEQUENCE: Final = re.compile(r"\\(.)")
+_ESCAPED_CHARACTERS: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
 def _plain_map(inside: str) -> dict[Any, Any] | None:
-    """Return the map of which this is the text between the braces, or None if it has what only edn_format reads."""
+    """Return the map with this text between its braces, or None if only edn_format can read it."""
     try:
         return dict(_collection("{", _plain_forms(inside)))
-    # No atom of ours, brackets that do not match, a key without a value, something that cannot be hashed.
+    # ValueError: an atom that is not plain, brackets that do not match, a key without a value.
+    # TypeError: a key or an element of a set that cannot be hashed.
     except (ValueError, TypeError):
         return None
 
 
 def _plain_forms(text: str) -> list[Any]:
-    opened: list[tuple[str, list[Any]]] = []
-    here: list[Any] = []
-    for lexeme in _TOKEN.findall(text):
-        form = _ATOMS.get(lexeme, _UNKNOWN)
-        if form is _UNKNOWN:
-            if lexeme in _CLOSES:
-                opened.append((lexeme, here))
-                here = []
+    """Return the forms of a plain text; raise ValueError if it is not plain.
+
+    A stack instead of recursion: this is the inner loop of reading a history.
+    """
+    enclosing: list[tuple[str, list[Any]]] = []
+    content: list[Any] = []
+    for lexeme in _PLAIN_LEXEME.findall(text):
+        form = _ATOMS.get(lexeme, _NO_ATOM)
+        if form is _NO_ATOM:
+            if lexeme in _CLOSING:
+                enclosing.append((lexeme, content))
+                content = []
                 continue
             if lexeme in "])}":
-                bracket, outer = opened.pop() if opened else ("", [])
-                if _CLOSES.get(bracket) != lexeme:
+                bracket, outer = enclosing.pop() if enclosing else ("", [])
+                if _CLOSING.get(bracket) != lexeme:
                     raise ValueError(lexeme)
-                form, here = _collection(bracket, here), outer
+                form, content = _collection(bracket, content), outer
             else:
                 form = _atom(lexeme)
-        here.append(form)
-    if opened:
-        raise ValueError(opened)
-    return here
+        content.append(form)
+    if enclosing:
+        raise ValueError(enclosing)
+    return content
 
 
 def _collection(bracket: str, content: list[Any]) -> Any:
@@ -153,36 +173,42 @@ def _collection(bracket: str, content: list[Any]) -> Any:
 
 
 _ATOMS: Final[dict[str, Any]] = {"nil": None, "true": True, "false": False}
-_UNKNOWN: Final = object()
-_MANY: Final = 10_000
-"""So many keywords are remembered; a history has few different ones."""
+"""Atoms by their text. Keywords are added as they are read, since a history repeats a few."""
+_NO_ATOM: Final = object()
+_MOST_ATOMS: Final = 10_000
+"""At most this many atoms are kept, so that a history of many keywords does not fill the memory."""
+_MOST_DIGITS: Final = 18
+"""Integers with more digits may not fit into 64 bits, and very long ones are slow to convert."""
 
 
 def _atom(lexeme: str) -> Any:
+    """Return the string, integer or keyword of a lexeme; raise ValueError if it is none of them."""
     if lexeme[0] == '"' and len(lexeme) > 1:
-        return (
-            _ESCAPE.sub(lambda found: _ESCAPED[found[1]], lexeme[1:-1])
-            if "\\" in lexeme
-            else lexeme[1:-1]
-        )
+        return _string_content(lexeme[1:-1])
     digits = lexeme.removeprefix("-")
-    # 007 is no integer in EDN, and what has more digits than a long may be too long for int().
+    # EDN has no integers with leading zeros. isdigit() is also true of digits of other scripts.
     if (
         digits.isdigit()
         and digits.isascii()
-        and len(digits) < 19
+        and len(digits) <= _MOST_DIGITS
         and (digits[0] != "0" or digits == "0")
     ):
         return int(lexeme)
     if not _PLAIN_KEYWORD.fullmatch(lexeme):
         raise ValueError(lexeme)
     keyword = Keyword(lexeme)
-    if len(_ATOMS) < _MANY:
+    if len(_ATOMS) < _MOST_ATOMS:
         _ATOMS[lexeme] = keyword
     return keyword
 
 
-# What edn_format is given: one form, found by its brackets.
+def _string_content(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return _ESCAPE_SEQUENCE.sub(lambda match: _ESCAPED_CHARACTERS[match[1]], text)
+
+
+# The slow path: the extent of one form is found by its brackets, and edn_format reads it.
 _LEXEME: Final = re.compile(
     r'"(?:[^"\\]|\\.)*+"|;[^\n]*|\\.[^\s,\[\]{}()"]*|[\[{(]|[\]})]|[^\s,\[\]{}()"\\;]+|"', re.DOTALL
 )
@@ -196,7 +222,7 @@ def _end_of_form(text: str, position: int) -> int:
             depth += 1
         elif first in "]})":
             depth -= 1
-        elif first in ";#":  # a comment, or a tag or discard, which belongs to what follows
+        elif first in ";#":  # a comment, or a tag or discard, which belongs to the next form
             continue
         if depth <= 0:
             return lexeme.end()
@@ -207,9 +233,10 @@ def _by_edn_format(text: str, position: int) -> Iterator[Any]:
     try:
         for form in edn_format.loads_all(text):
             yield _converted(form)
-    # It has kinds of its own, NotImplementedError for unknown tags, and any other for what a known one cannot hold.
+    # edn_format raises its own errors, NotImplementedError for unknown tags, and whatever the
+    # constructor of a known tag raises for an invalid value.
     except Exception as problem:
-        raise NotEdn(problem, position) from None
+        raise EdnError(problem, position) from None
 
 
 def _converted(form: Any) -> Any:
@@ -236,7 +263,10 @@ def _hashable(form: Any) -> Any:
 
 
 def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for each form of EDN
-    """Return a value as EDN; equal sets and maps give equal text. What EDN has no form for becomes a string."""
+    """Return a value as EDN text on one line.
+
+    Equal sets and equal maps give equal text. A value that EDN cannot represent becomes a string.
+    """
     match value:
         case None:
             return "nil"
@@ -255,8 +285,8 @@ def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for eac
         case set() | frozenset():
             return f"#{{{' '.join(sorted(map(written, value)))}}}"
         case Mapping():
-            pairs = sorted((written(key), written(of_key)) for key, of_key in value.items())
-            return f"{{{', '.join(f'{key} {of_key}' for key, of_key in pairs)}}}"
+            entries = sorted((written(key), written(content)) for key, content in value.items())
+            return f"{{{', '.join(f'{key} {content}' for key, content in entries)}}}"
         case Decimal():
             return f"{value}M"
         case Fraction():
@@ -269,22 +299,27 @@ def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for eac
 
 
 def keyword(name: str) -> str:
-    """Return a name as a keyword, or as a string with its colon where it cannot be one."""
-    written_as = f":{name}"
-    return written_as if _PLAIN_KEYWORD.fullmatch(written_as) else string(written_as)
+    """Return a name as the text of a keyword.
+
+    A name that no keyword can have becomes a string that begins with the colon.
+    """
+    text = f":{name}"
+    return text if _PLAIN_KEYWORD.fullmatch(text) else string(text)
 
 
 def string(text: str) -> str:
-    """Return a text as an EDN string, on one line."""
+    """Return a text as an EDN string on one line."""
     return f'"{_TO_ESCAPE.sub(_escape, text)}"'
 
 
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
-_ESCAPES: Final = {of: f"\\{letter}" for letter, of in _ESCAPED.items()}
+_ESCAPE_SEQUENCES: Final = {
+    character: f"\\{letter}" for letter, character in _ESCAPED_CHARACTERS.items()
+}
 
 
-def _escape(found: re.Match[str]) -> str:
-    return _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}"
+def _escape(match: re.Match[str]) -> str:
+    return _ESCAPE_SEQUENCES.get(match[0]) or f"\\u{ord(match[0]):04x}"
 
 
 def _float(value: float) -> str:
@@ -293,4 +328,6 @@ def _float(value: float) -> str:
 
 def _character(value: str) -> str:
     name = {"\n": "newline", "\r": "return", " ": "space", "\t": "tab"}.get(value)
-    return f"\\{name or (value if '!' <= value <= '~' else f'u{ord(value):04x}')}"
+    if name is None:
+        name = value if "!" <= value <= "~" else f"u{ord(value):04x}"
+    return f"\\{name}"

@@ -1,4 +1,4 @@
-"""A history written in other formats, chunk by chunk: Jepsen's EDN, JSON lines, Parquet and CSV."""
+"""Write a history in other formats, chunk by chunk: Jepsen's EDN, JSON lines, Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -13,33 +13,43 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from jepsenvm.history import edn
-from jepsenvm.history.foreign import EDN_IN_JSON
+from jepsenvm.history.nemesis_records import INTERRUPT
 from jepsenvm.history.op import NEMESIS, TYPES, Op
-from jepsenvm.history.table import Chunk, History, drained
+from jepsenvm.history.readers import EDN_IN_JSON
+from jepsenvm.history.table import Chunk, History, drained_values
 
-INTERRUPT: Final = "interrupt"
 CUT_SHORT: Final = "the history that this was exported from is cut short"
+"""The ``error`` of the op that marks the end of an incomplete history."""
+
+LINES_PER_WRITE: Final = 1000
 
 
 def write_edn(history: History, out: BinaryIO) -> None:
-    """Write one op map a line, as Jepsen's own histories are; Knossos and Elle read them."""
+    """Write one op map per line, as Jepsen does. Knossos and Elle read them."""
     _write_lines(history, out, _edn_line)
 
 
 def write_jsonl(history: History, out: BinaryIO) -> None:
-    """Write one JSON object a line; a value that JSON has no form for stands as its EDN: ``{"jepsenvm/edn": ":a"}``."""
+    """Write one JSON object per line.
+
+    A value that JSON cannot represent is written as its EDN: ``{"jepsenvm/edn": ":a"}``.
+    """
     _write_lines(history, out, _json_line)
 
 
 def _write_lines(history: History, out: BinaryIO, line: Callable[[int, Op], str]) -> None:
-    ops = history.ops() if history.labels is None else _undivided(history.ops())
-    lines = (line(index, op) for index, op in enumerate(_with_its_end(history, ops)))
-    for some in iter(lambda: "".join(islice(lines, 1000)), ""):
-        out.write(some.encode())
+    ops = history.ops() if history.labels is None else _without_expanded_drains(history.ops())
+    lines = (line(index, op) for index, op in enumerate(_with_end_mark(history, ops)))
+    # Many lines are written at once: a system call for each line would take most of the time.
+    while lines_to_write := list(islice(lines, LINES_PER_WRITE)):
+        out.write("".join(lines_to_write).encode())
 
 
-def _with_its_end(history: History, ops: Iterator[Op]) -> Iterator[Op]:
-    """Yield the ops, and an interrupt for the end of a history that was cut short: text has no other mark of it."""
+def _with_end_mark(history: History, ops: Iterator[Op]) -> Iterator[Op]:
+    """Yield the ops; if the history was cut short, end with an op ``interrupt`` of the nemesis.
+
+    Text has no end mark that could be missing, so the op keeps the verdict unknown.
+    """
     time = 0
     for op in ops:
         time = op.time
@@ -48,35 +58,38 @@ def _with_its_end(history: History, ops: Iterator[Op]) -> Iterator[Op]:
         yield Op("info", INTERRUPT, process=NEMESIS, time=time, error=CUT_SHORT)
 
 
-def _undivided(ops: Iterator[Op]) -> Iterator[Op]:
-    """Yield the ops of a foreign history as they were read: without the dequeues that its drains were divided into."""
-    waiting: list[Op] = []
+def _without_expanded_drains(ops: Iterator[Op]) -> Iterator[Op]:
+    """Yield the ops of a foreign history as they were read.
+
+    ``from_ops`` puts a dequeue for each drained value before the drain. They are left out again
+    here: reading the exported file would add them a second time.
+    """
+    dequeues: list[Op] = []
     for op in ops:
         if (op.type, op.f) == ("ok", "dequeue"):
-            waiting.append(op)
+            dequeues.append(op)
             continue
-        # They stand right before their drain.
-        yield from waiting[: len(waiting) - len(drained(op) or ())]
-        waiting.clear()
+        yield from dequeues[: len(dequeues) - len(drained_values(op) or ())]
+        dequeues.clear()
         yield op
-    yield from waiting
+    yield from dequeues
 
 
 def _edn_line(index: int, op: Op) -> str:
     process = ":nemesis" if op.process == NEMESIS else op.process
     return (
         f"{{:index {index}, :time {op.time}, :type :{op.type}, :process {process}, "
-        f":f {edn.keyword(op.f)}, :value {edn.written(op.value)}{''.join(_edn_rest(op))}}}\n"
+        f":f {edn.keyword(op.f)}, :value {edn.written(op.value)}{''.join(_optional_edn(op))}}}\n"
     )
 
 
-def _edn_rest(op: Op) -> Iterator[str]:
-    for key in _WHERE_PRESENT:
+def _optional_edn(op: Op) -> Iterator[str]:
+    for key in _OPTIONAL_KEYS:
         if (value := getattr(op, key)) is not None:
             yield f", :{key} {edn.written(value)}"
 
 
-_WHERE_PRESENT: Final = ("node", "error", "data", "offset")
+_OPTIONAL_KEYS: Final = ("node", "error", "data", "offset")
 
 
 def _json_line(index: int, op: Op) -> str:
@@ -85,22 +98,25 @@ def _json_line(index: int, op: Op) -> str:
         "time": op.time,
         "type": op.type,
         "process": "nemesis" if op.process == NEMESIS else op.process,
-        # Readers take one colon off, since some write keywords into JSON.
+        # Some tools write keywords into JSON with their colon, so readers remove one colon.
         "f": f":{op.f}" if op.f.startswith(":") else op.f,
-        "value": _in_json(op.value),
+        "value": _json_value(op.value),
     }
-    for key in _WHERE_PRESENT:
+    for key in _OPTIONAL_KEYS:
         if (value := getattr(op, key)) is not None:
-            entry[key] = _in_json(value)
+            entry[key] = _json_value(value)
     return json.dumps(entry) + "\n"
 
 
-def _in_json(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return value if _is_json(value) else {EDN_IN_JSON: edn.written(value)}
 
 
 def _is_json(value: Any) -> bool:
-    """Return whether JSON gives this very value back: a keyword is a kind of str in Python, but not in JSON."""
+    """Return whether JSON gives back exactly this value.
+
+    Types are compared with ``is``: a Keyword is a str in Python, but JSON would make it a string.
+    """
     kind = type(value)
     if kind is list:
         return all(map(_is_json, value))
@@ -111,16 +127,17 @@ def _is_json(value: Any) -> bool:
 
 
 def write_parquet(history: History, out: BinaryIO) -> None:
-    """Write a row for each op as checkers see it (a drain's elements are dequeues), a row group for each chunk.
+    """Write one row per op, as checkers see the history, and one row group per chunk.
 
-    A value that is no integer of ours stands as its EDN, ``data`` as JSON; the nemesis is process -1.
+    The values of a drain are rows of dequeues. The values of a foreign history are written as EDN,
+    ``data`` as JSON. The nemesis is process -1.
     """
     with parquet.ParquetWriter(out, _schema(history), compression="zstd") as writer:
         _write_batches(history, writer.write_batch)
 
 
 def write_csv(history: History, out: BinaryIO) -> None:
-    """Write the rows of ``write_parquet`` as CSV with a header."""
+    """Write the rows of ``write_parquet`` as CSV with a header line."""
     with csv.CSVWriter(out, _schema(history)) as writer:
         _write_batches(history, writer.write_batch)
 
@@ -144,14 +161,14 @@ def _schema(history: History) -> pa.Schema:
 
 
 def _write_batches(history: History, write: Callable[[pa.RecordBatch], object]) -> None:
-    schema, rows = _schema(history), 0
+    schema, first_index = _schema(history), 0
     for chunk in history:
-        columns = _columns(chunk, history, rows)
+        columns = _columns(chunk, history, first_index)
         write(pa.record_batch([columns[name] for name in schema.names], schema=schema))
-        rows += len(chunk.type)
+        first_index += len(chunk.type)
 
 
-def _columns(chunk: Chunk, history: History, begin: int) -> Mapping[str, pa.Array]:
+def _columns(chunk: Chunk, history: History, first_index: int) -> Mapping[str, pa.Array]:
     if history.labels is None:
         value = pa.array(chunk.value, mask=~chunk.has_value)
     else:
@@ -160,7 +177,7 @@ def _columns(chunk: Chunk, history: History, begin: int) -> Mapping[str, pa.Arra
         )
     data = chunk.read("data")
     return {
-        "index": pa.array(np.arange(begin, begin + len(chunk.type))),
+        "index": pa.array(first_index + np.arange(len(chunk.type))),
         "time": pa.array(chunk.time),
         "type": _named(chunk.type, TYPES),
         "process": pa.array(chunk.process),
@@ -169,14 +186,15 @@ def _columns(chunk: Chunk, history: History, begin: int) -> Mapping[str, pa.Arra
         "node": _named(chunk.node, history.nodes),
         "error": pa.array(chunk.read("error"), pa.utf8()),
         "data": pa.array(
-            [None if each is None else json.dumps(_in_json(each)) for each in data], pa.utf8()
+            [None if details is None else json.dumps(_json_value(details)) for details in data],
+            pa.utf8(),
         ),
         "offset": pa.array(chunk.offset, mask=chunk.offset < 0),
     }
 
 
 def _named(codes: Any, names: Any) -> pa.Array:
-    """Return names for codes, null for -1."""
+    """Return the name of each code, null for -1."""
     indices = pa.array(codes, pa.int32(), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.utf8())).cast(pa.utf8())
 
@@ -187,3 +205,4 @@ FORMATS: Final[Mapping[str, Callable[[History, BinaryIO], None]]] = {
     "parquet": write_parquet,
     "csv": write_csv,
 }
+"""The writer of each format, by the name that ``jepsenvm export --format`` takes."""

@@ -1,6 +1,6 @@
-"""Names of the nemesis' records in a history.
+"""Names that the nemesis writes into a history and the checkers read.
 
-The nemesis writes them and the checkers read them. They stand here so that neither imports the other.
+They are defined in this package so that the nemesis and the checkers do not import each other.
 """
 
 from __future__ import annotations
@@ -8,20 +8,38 @@ from __future__ import annotations
 from typing import Final
 
 SCHEDULE: Final = "schedule"
-"""The `f` of the op whose `data` lists the planned faults."""
+"""The ``f`` of the record that lists the planned faults in its ``data``."""
 
 START: Final = "start"
 STOP: Final = "stop"
-"""The `f` of the records that begin and end a fault."""
+"""The ``f`` of the records that begin and end a fault."""
 
 INJECT: Final = "inject"
 IN_FORCE: Final = "in-force"
 HEAL: Final = "heal"
 HEALED: Final = "healed"
-"""The phases of a fault. Each is an op whose `data` has phase, window, fault, proof and the time at which each node acted."""
+"""The phases of a fault, one record each.
+
+The ``data`` of such a record has the keys:
+
+- ``phase``: one of these names;
+- ``window``: the number of the fault;
+- ``fault``: the fault itself (kind, name, text, nodes, grudge);
+- ``proof``: the evidence that was measured, by phase;
+- ``fired``: the time at which each node acted, in nanoseconds since the run began;
+- ``skew-ms``: milliseconds between the first node and the last to act;
+- ``stops-load``: whether the fault is expected to keep every publisher from being confirmed;
+- ``isolates-nodes``: whether the fault cuts all traffic between groups of nodes.
+"""
+
+OLD_ISOLATING_KINDS: Final = ("partition", "flapping")
+"""Kinds of faults that cut all traffic between groups of nodes, in runs of older versions.
+
+Their records have no key ``isolates-nodes``. Do not extend this list: newer records have the key.
+"""
 
 VIEW: Final = "view"
-"""The `f` of what the brokers reported about the cluster around a fault."""
+"""The ``f`` of the records of what the brokers reported about the cluster around a fault."""
 
 BEFORE: Final = "before"
 DURING: Final = "during"
@@ -29,7 +47,7 @@ AFTER: Final = "after"
 """The phases of a view."""
 
 RECOVER: Final = "recover"
-"""The `f` of the record of the cluster's recovery after the last fault."""
+"""The ``f`` of the record of the cluster's recovery after the last fault."""
 
 INTERRUPT: Final = "interrupt"
-"""The `f` of the record that a signal ended the run early."""
+"""The ``f`` of the record that a signal ended the run early."""

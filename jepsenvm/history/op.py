@@ -1,4 +1,4 @@
-"""One op: what a process did, as Jepsen's histories record it."""
+"""One operation (op) of a history, as Jepsen records it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Any, Final, Literal
 Type = Literal["invoke", "ok", "fail", "info"]
 
 TYPES: Final[tuple[Type, ...]] = ("invoke", "ok", "fail", "info")
-"""``fail`` means that it definitely did not happen; ``info`` that nobody knows."""
+"""``fail``: the op definitely did not happen. ``info``: nobody knows whether it happened."""
 
 NEMESIS: Final = -1
-"""The process number under which the nemesis' ops stand."""
+"""The process number of the nemesis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One line of a history.
+    """One row of a history: the invocation or the completion of an operation.
 
-    ``time`` is in nanoseconds since the run began; ``value`` is any scalar, or for a drain a list; ``data`` is what
-    else is to be kept (a fault's groups and proof, say), JSON-able; ``offset`` is where in a stream a record was read.
+    ``value``   any scalar; for a drain, a list of the drained values.
+    ``time``    nanoseconds since the run began.
+    ``data``    more details, as JSON can represent them, such as a fault's groups and proof.
+    ``offset``  the offset in a stream at which a record was read.
     """
 
     type: Type

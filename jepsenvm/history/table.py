@@ -1,7 +1,8 @@
-"""A history in columns, in chunks: what checkers read.
+"""A history in columns, which checkers read chunk by chunk.
 
-A chunk is a stretch of rows as numpy arrays. Names (f, node) are codes into the history's own lists; a value is an
-int64, which for our histories is the value itself and for foreign ones a code that ``History.label`` turns back.
+A chunk holds consecutive rows as numpy arrays. Names (f, node) are codes: indices into the lists
+``History.names`` and ``History.nodes``. A value is an int64. In a journal of jepsenvm it is the
+value itself; in a foreign history it is a code, and ``History.label`` returns the value.
 """
 
 from __future__ import annotations
@@ -29,38 +30,47 @@ Mask = npt.NDArray[np.bool_]
 _A = TypeVar("_A", Ints, Mask)
 
 CHUNK_ROWS: Final = 1 << 18
+"""Small batches of a journal are joined to chunks of at least this many rows."""
 
 TYPE_CODES: Final = {name: code for code, name in enumerate(TYPES)}
 
 
 class _Column(Generic[_A]):
-    """A chunk's column, read when it is first asked for."""
+    """A column of a chunk, read at its first use and then kept in the chunk."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, chunk: Chunk, owner: type) -> _A:
-        # Kept under its own name, so that the next look finds it there and does not come here again.
+        # The array is kept in the chunk's __dict__ under the column's own name. A descriptor
+        # without __set__ yields to the instance, so the next access finds the array directly.
         column: _A = chunk.__dict__.setdefault(self._name, chunk.read(self._name))
         return column
 
 
 class Chunk:
-    """A stretch of rows, all arrays of one length; ``value`` means something only where ``has_value`` is set.
+    """Consecutive rows of a history. All columns have the same length.
 
-    A column that is not asked for is not read: most passes over a history need three of nine. ``read`` reads one anew,
-    and also the whole columns ``data`` and ``error``, as lists.
+    Columns are read lazily: most passes over a history need three of the nine, and reading fewer
+    bytes is most of what makes a check fast. ``value`` is meaningful only where ``has_value`` is
+    true.
     """
 
     def __init__(
         self,
+        *,
         read: Callable[[str], Any],
         data: Callable[[int], Any],
         error: Callable[[int], str | None],
     ) -> None:
+        """Make a chunk from the functions that read it.
+
+        ``read``   returns a whole column by its name; also ``data`` and ``error``, as lists.
+        ``data``   returns the decoded data of a row, or None.
+        ``error``  returns the error of a row, or None.
+        """
         self.read = read
         self.data = data
-        """The row's ``data``, decoded, or None."""
         self.error = error
 
     time = _Column[Ints]()
@@ -70,25 +80,28 @@ class Chunk:
     value = _Column[Ints]()
     has_value = _Column[Mask]()
     offset = _Column[Ints]()
-    """Where in a stream a record was read; -1 where that means nothing."""
+    """The offset in a stream at which a record was read; -1 for other ops."""
     node = _Column[Ints]()
     has_data = _Column[Mask]()
-    """Where ``data`` is not None; decoding it is slow, so this is to be asked first."""
+    """Whether a row has ``data``. Test it before ``data(row)``, because decoding is slow."""
 
-    def but(self, **columns: Ints) -> Chunk:
-        """Return the same rows with these columns in place of their own."""
-        return Chunk(
-            lambda name: columns[name] if name in columns else self.read(name),
-            self.data,
-            self.error,
-        )
+    def with_columns(self, **columns: Ints) -> Chunk:
+        """Return the same rows with these columns replaced."""
+
+        def read(name: str) -> Any:
+            return columns[name] if name in columns else self.read(name)
+
+        return Chunk(read=read, data=self.data, error=self.error)
 
 
 @dataclass
 class History:
-    """Ops in the order in which they were recorded; iterate over its chunks as often as needed.
+    """Ops in the order in which they were recorded.
 
-    ``complete`` is known once it has been read to its end: False when the end mark is missing.
+    Iterate over a history to get its chunks; it can be iterated repeatedly. ``names`` and ``nodes``
+    are complete for the chunks that were read, ``complete`` once the last chunk was read: it is
+    False if the file's end mark is missing. ``labels`` are the values of a foreign history by
+    their codes, None for a journal of jepsenvm.
     """
 
     _chunks: Callable[[History], Iterator[Chunk]]
@@ -105,57 +118,45 @@ class History:
         return int(value) if self.labels is None else self.labels[int(value)]
 
     def mask(self, chunk: Chunk, type: Type, f: str) -> Mask:
-        """Return which rows of a chunk are of this type and f."""
+        """Return whether each row of a chunk has this type and f."""
         if f not in self.names:
             return np.zeros(len(chunk.type), dtype=bool)
-        wanted: Mask = (chunk.type == TYPE_CODES[type]) & (chunk.f == self.names.index(f))
-        return wanted
+        selected: Mask = (chunk.type == TYPE_CODES[type]) & (chunk.f == self.names.index(f))
+        return selected
 
     def values(self, type: Type, f: str) -> Ints:
-        """Return the values of all ops of this type and f, in order."""
-        return self._gather(type, f, lambda chunk: chunk.value, with_value=True)
+        """Return the values of all ops of this type and f that have a value, in order."""
+        parts = [np.empty(0, dtype=np.int64)]
+        for chunk in self:
+            parts.append(chunk.value[self.mask(chunk, type, f) & chunk.has_value])
+        return np.concatenate(parts)
 
     def count(self, type: Type, f: str) -> int:
-        """Return how many ops are of this type and f."""
+        """Return how many ops have this type and f."""
         return self._survey[0][type, f]
 
     @cached_property
     def _survey(self) -> tuple[Counter[tuple[str, str]], list[Op]]:
-        """How many ops there are of each type and f, and the nemesis' ops: one pass, however often asked for."""
+        """The number of ops by type and f, and the nemesis' ops.
+
+        Nearly every checker needs one of them, so one pass collects both and the result is kept.
+        """
         counts: Counter[tuple[str, str]] = Counter()
-        nemesis: list[Op] = []
+        nemesis_ops: list[Op] = []
         for chunk in self:
             for code, count in enumerate(np.bincount(chunk.f * len(TYPES) + chunk.type)):
                 counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(count)
-            nemesis += self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS))
-        return counts, nemesis
+            nemesis_ops += self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS))
+        return counts, nemesis_ops
 
-    def times(self, type: Type, f: str) -> Ints:
-        """Return when ops of this type and f were recorded, in nanoseconds since the run began."""
-        return self._gather(type, f, lambda chunk: chunk.time, with_value=False)
-
-    def _gather(
-        self, type: Type, f: str, column: Callable[[Chunk], Ints], *, with_value: bool
-    ) -> Ints:
-        parts = []
+    def ops(self) -> Iterator[Op]:
+        """Yield the ops one by one. This is slow for millions of ops; use the chunks for those."""
         for chunk in self:
-            rows = self.mask(chunk, type, f)
-            parts.append(column(chunk)[rows & chunk.has_value if with_value else rows])
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-
-    def ops(self, process: int | None = None) -> Iterator[Op]:
-        """Yield the ops one by one, of one process if asked: for the few, not for the millions."""
-        for chunk in self:
-            rows = (
-                np.arange(len(chunk.process))
-                if process is None
-                else np.flatnonzero(chunk.process == process)
-            )
-            yield from self._ops(chunk, rows)
+            yield from self._ops(chunk, np.arange(len(chunk.process)))
 
     def _ops(self, chunk: Chunk, rows: Ints) -> Iterator[Op]:
         if not len(rows):
-            return  # and read no column for it
+            return  # without reading any column
         columns = (
             chunk.type,
             chunk.f,
@@ -164,8 +165,9 @@ class History:
             chunk.process,
             chunk.time,
             chunk.node,
+            chunk.offset,
         )
-        lists = [column[rows].tolist() for column in (*columns, chunk.offset)]
+        lists = [column[rows].tolist() for column in columns]
         if len(rows) == len(chunk.type):
             lists += [chunk.read("error"), chunk.read("data")]
         else:
@@ -194,30 +196,41 @@ class History:
 
 
 def open_arrow(path: Path) -> History:
-    """Return the history in a journal's file, read chunk by chunk; raise UsageError if it is none."""
+    """Return the history in a journal's file, which is read chunk by chunk.
+
+    Raises UsageError if the file is not a journal of jepsenvm.
+    """
     try:
-        # Mapped once for all passes: what they all read is then in memory once, and the kernel may take it back.
+        # The file is mapped once for all passes: its pages are shared by them, and the kernel can
+        # drop the pages when it needs the memory.
         mapped = pa.memory_map(str(path)).read_buffer()
         schema = pa.ipc.open_stream(mapped).schema
     except (OSError, pa.ArrowInvalid) as problem:
-        raise UsageError(f"{path}: not a history of ours: {problem}") from None
+        raise UsageError(f"{path}: not a history of jepsenvm: {problem}") from None
     if b"jepsenvm" not in (schema.metadata or {}):
-        raise UsageError(f"{path}: an Arrow stream, but not a history of ours")
+        raise UsageError(f"{path}: an Arrow stream, but not a history of jepsenvm")
     return History(partial(_arrow_chunks, mapped))
 
 
 def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
-    """Yield the journal's small batches joined to large chunks: what a chunk costs is then nothing beside its rows."""
-    waiting: list[pa.RecordBatch] = []
+    """Yield the journal's small batches joined to large chunks.
+
+    A chunk costs some time of its own; in a large chunk that is little for each row.
+    """
+    batches: list[pa.RecordBatch] = []
     rows = 0
     for batch in _batches(mapped, history):
-        waiting.append(batch)
+        batches.append(batch)
         rows += len(batch)
         if rows >= CHUNK_ROWS:
-            yield _chunk(waiting, history)
-            waiting, rows = [], 0
-    if waiting:
-        yield _chunk(waiting, history)
+            yield _chunk(batches, history)
+            batches, rows = [], 0
+    if batches:
+        yield _chunk(batches, history)
+
+
+END_MARK: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""The last bytes of a closed Arrow IPC stream."""
 
 
 def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
@@ -226,8 +239,9 @@ def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
         try:
             yield reader.read_next_batch()
         except StopIteration:
-            # Arrow takes a plain end of file for an end of stream: only our end mark says that it was closed.
-            history.complete = mapped[-8:].to_pybytes() == b"\xff\xff\xff\xff\x00\x00\x00\x00"
+            # Arrow also stops without an error where a file simply ends. Only the end mark shows
+            # that the writer closed the journal.
+            history.complete = mapped[-len(END_MARK) :].to_pybytes() == END_MARK
             return
         except (OSError, pa.ArrowInvalid):
             history.complete = False
@@ -236,13 +250,18 @@ def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
 
 def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
     table = pa.Table.from_batches(batches).unify_dictionaries()
-    # Names are the history's before any of its rows is looked at: a mask asks them first.
-    codes = {"f": _codes(table["f"], history.names), "node": _codes(table["node"], history.nodes)}
+    # Names are added to the history now and not at the first use of the column, because a mask
+    # looks up the name before it reads the column.
+    codes = {
+        "f": _history_codes(table["f"], history.names),
+        "node": _history_codes(table["node"], history.nodes),
+    }
 
     def named(name: str) -> Ints:
         indices = pa.chunked_array([part.indices for part in table[name].chunks])
-        found: Ints = codes[name][_filled(indices, len(codes[name]) - 1)]
-        return found
+        # The last code is that of null.
+        column: Ints = codes[name][_filled(indices, len(codes[name]) - 1)]
+        return column
 
     readers: Mapping[str, Callable[[], Any]] = {
         "f": lambda: named("f"),
@@ -255,9 +274,9 @@ def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
         "data": lambda: [_decoded(text) for text in _texts(table["data"])],
     }
     return Chunk(
-        lambda name: readers[name]() if name in readers else table[name].to_numpy(),
-        lambda row: _decoded(table["data"][row].as_py()),
-        lambda row: table["error"][row].as_py(),
+        read=lambda name: readers[name]() if name in readers else table[name].to_numpy(),
+        data=lambda row: _decoded(table["data"][row].as_py()),
+        error=lambda row: table["error"][row].as_py(),
     )
 
 
@@ -273,97 +292,107 @@ def _decoded(text: str | None) -> Any:
 
 
 def _filled(column: pa.ChunkedArray, null: int) -> Any:
-    """Return a column's numbers, with this one for null; without a null there is nothing to be copied for it."""
+    """Return a column of numbers with nulls replaced; without nulls nothing is copied."""
     return (column.fill_null(null) if column.null_count else column).to_numpy()
 
 
-def _codes(column: pa.ChunkedArray, names: list[str]) -> Ints:
-    """Return our own code for each name of a column's dictionary, and -1 at the end, for null."""
-    here = []
+def _history_codes(column: pa.ChunkedArray, names: list[str]) -> Ints:
+    """Return the history's code for each name of a column's dictionary, then -1 for null.
+
+    Names that the history does not have yet are added to it.
+    """
+    codes = []
     for name in column.chunk(0).dictionary.to_pylist():
         if name not in names:
             names.append(name)
-        here.append(names.index(name))
-    return np.array([*here, -1], dtype=np.int64)
+        codes.append(names.index(name))
+    return np.array([*codes, -1], dtype=np.int64)
 
 
 def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
-    """Return a foreign history (EDN, JSON lines, a test's own) in columns.
+    """Return ops (of a foreign file, or made by a test) as a history in memory.
 
-    As in Jepsen's ``expand-queue-drain-ops``, each element of an ok drain becomes an ok dequeue.
+    Each value of an ok drain becomes an ok dequeue before the drain, as in Jepsen's
+    ``expand-queue-drain-ops``. ``complete`` is False for a history that was cut short.
     """
     names: dict[str, int] = {}
     nodes: dict[str, int] = {}
-    labels: dict[Any, int] = {}
-    originals: list[Any] = []
+    codes_by_value: dict[Any, int] = {}
+    labels: list[Any] = []
 
-    def code(value: Any) -> int:
-        known = labels.setdefault(_identity(value), len(originals))
-        if known == len(originals):
-            originals.append(value)
-        return known
+    def value_code(value: Any) -> int:
+        code = codes_by_value.setdefault(_value_key(value), len(labels))
+        if code == len(labels):
+            labels.append(value)
+        return code
 
     columns = {
         name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")
     }
-    add = [column.append for column in columns.values()]
-    # Few ops have an error or data.
+    # The bound methods are looked up once: this loop runs for every op of a file.
+    append_functions = [column.append for column in columns.values()]
+    # Few ops have an error or data, so these are kept by row.
     errors: dict[int, str] = {}
     datas: dict[int, Any] = {}
-    for row, op in enumerate(chain.from_iterable(map(_expanded, ops))):
+    for row, op in enumerate(chain.from_iterable(map(_with_expanded_drain, ops))):
         fields = (
             op.time,
             TYPE_CODES[op.type],
             op.process,
             names.setdefault(op.f, len(names)),
-            code(op.value),
+            value_code(op.value),
             -1 if op.node is None else nodes.setdefault(op.node, len(nodes)),
             -1 if op.offset is None else op.offset,
         )
-        for append, field_ in zip(add, fields, strict=True):
+        for append, field_ in zip(append_functions, fields, strict=True):
             append(field_)
         if op.error is not None:
             errors[row] = op.error
         if op.data is not None:
             datas[row] = op.data
+    chunk = _chunk_in_memory(columns, errors, datas)
+    return History(lambda _: iter((chunk,)), list(names), list(nodes), labels, complete)
+
+
+def _chunk_in_memory(
+    columns: Mapping[str, array[int]], errors: Mapping[int, str], datas: Mapping[int, Any]
+) -> Chunk:
     rows = len(columns["time"])
-    table: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         name: np.frombuffer(column, np.int64) for name, column in columns.items()
     }
-    table["has_value"] = np.ones(rows, dtype=bool)
-    table["has_data"] = np.isin(np.arange(rows), list(datas))
-    rare: Mapping[str, Callable[[int], Any]] = {"data": datas.get, "error": errors.get}
-    chunk = Chunk(
-        lambda name: table[name] if name in table else list(map(rare[name], range(rows))),
-        datas.get,
-        errors.get,
-    )
-    return History(lambda _: iter((chunk,)), list(names), list(nodes), originals, complete)
+    arrays["has_value"] = np.ones(rows, dtype=bool)
+    arrays["has_data"] = np.isin(np.arange(rows), list(datas))
+    by_row: Mapping[str, Callable[[int], Any]] = {"data": datas.get, "error": errors.get}
+
+    def read(name: str) -> Any:
+        return arrays[name] if name in arrays else list(map(by_row[name], range(rows)))
+
+    return Chunk(read=read, data=datas.get, error=errors.get)
 
 
-def _identity(value: Any) -> Any:
-    """Return what tells values apart: in Python, 1, 1.0 and True are equal, and much that is EDN cannot be hashed."""
+def _value_key(value: Any) -> Any:
+    """Return a hashable key that differs for different values.
+
+    The value itself cannot be the key: in Python 1, 1.0 and True are equal, and many forms of EDN
+    cannot be hashed.
+    """
     kind = type(value)
     return value if kind is int or kind is str else (kind.__name__, edn.written(value))
 
 
-def _expanded(op: Op) -> Iterator[Op]:
-    for element in drained(op) or ():
-        yield Op("ok", "dequeue", element, op.process, op.time, op.node)
+def _with_expanded_drain(op: Op) -> Iterator[Op]:
+    for value in drained_values(op) or ():
+        yield Op("ok", "dequeue", value, op.process, op.time, op.node)
     yield op
 
 
-def drained(op: Op) -> list[Any] | None:
-    """Return what a drain has for elements, or None if the op is no drain that was ok and tells them."""
-    if (
-        op.f != "drain"
-        or op.type != "ok"
-        or not isinstance(op.value, list | tuple | set | frozenset)
-    ):
+def drained_values(op: Op) -> list[Any] | None:
+    """Return the values of an ok drain, or None if the op is not an ok drain with a collection."""
+    collection = isinstance(op.value, list | tuple | set | frozenset)
+    if op.f != "drain" or op.type != "ok" or not collection:
         return None
-    # A set has no order of its own; the history is to be the same each time that it is read.
-    return (
-        sorted(op.value, key=edn.written)
-        if isinstance(op.value, set | frozenset)
-        else list(op.value)
-    )
+    if isinstance(op.value, set | frozenset):
+        # A set has no order of its own; sorting gives the same history at each reading.
+        return sorted(op.value, key=edn.written)
+    return list(op.value)

@@ -1,4 +1,4 @@
-"""Units of time: a history counts in nanoseconds since the run began."""
+"""Units of time. A history counts in nanoseconds since the run began."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machines: inventory, SSH, Ansible, and the broker's own word."""
+"""Machines: inventory, SSH, Ansible, programs that run on hosts, and the providers of machines."""

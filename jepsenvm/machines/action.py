@@ -11,7 +11,7 @@ STATE_DIR: Final = "/run/jepsenvm"
 
 @dataclass(frozen=True)
 class Action:
-    """A process that a host starts early and that acts once it has read its standard input to the end."""
+    """A process that a host starts early. It acts once its standard input has ended."""
 
     argv: tuple[str, ...]
     stdin: str = ""

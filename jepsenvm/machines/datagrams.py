@@ -1,4 +1,4 @@
-"""The datagrams between all nodes: what the network loses, doubles, reorders, delays and slows."""
+"""Datagrams between all nodes: what the network loses, duplicates, reorders, delays and slows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.ssh import Fleet
 
 PORT: Final = 25673
-"""Beside RabbitMQ's own ports, and not one of them."""
+"""The UDP port. RabbitMQ does not use it."""
 
 LEAD_S: Final = 1.0
-"""So far ahead of the first datagram the nodes are told."""
+"""Seconds between telling the nodes and the first datagram."""
 
 
 def datagrams(
@@ -26,20 +26,21 @@ def datagrams(
     size: int = 64,
     linger_s: float = 2.0,
 ) -> dict[str, Any]:
-    """Let all nodes send each other datagrams; return each node's answer (see ``onnode.datagrams``), None if it failed.
+    """Let all nodes send each other ``count`` datagrams; return what each node received.
 
-    ``linger_s`` is waited for what is late only while something is missing.
+    The format is that of ``machines.remote.datagrams``; None for a node that failed. ``size`` is in
+    bytes. A node waits up to ``linger_s`` seconds for late datagrams while any is missing.
     """
     linger_s *= fleet.patience
     lead = LEAD_S * fleet.patience
-    run = secrets.randbits(32)
+    exchange_id = secrets.randbits(32)
     at = time.time() + lead
     timeout = lead + count * every_ms / 1000 + linger_s + 15
 
     def exchange(node: str) -> Any:
         order = {
             "at": at + facts[node].clock_offset,
-            "run": run,
+            "run": exchange_id,
             "peers": {
                 name: peer.global_addresses[0] for name, peer in facts.items() if name != node
             },

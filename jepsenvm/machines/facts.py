@@ -1,4 +1,4 @@
-"""What faults must know of the nodes: addresses that are theirs alone, and the way their controller comes in."""
+"""Facts about the hosts: their own addresses, the controller's route to them, and their clocks."""
 
 from __future__ import annotations
 
@@ -6,77 +6,26 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.host import Host
-from jepsenvm.machines.inventory import Node
+from jepsenvm.machines.inventory_node import Node
 from jepsenvm.machines.ssh import Fleet
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One node's facts."""
+    """The facts about one node."""
 
     host: Host
     global_addresses: tuple[str, ...]
-    """Those of its own addresses that peers can connect to without naming an interface."""
+    """Its own addresses to which peers can connect without naming an interface."""
     clock_offset: float
-    """Seconds that the node's clock (see ``onnode.wall``) is ahead of ours, to within the way of an answer over SSH."""
+    """Seconds by which the node's reference clock (``remote.reference_clock``) is ahead of this
+    machine's clock. The error is at most the time that an answer takes over SSH."""
     missing: tuple[str, ...]
-    """Programs that faults need and the node has not."""
-
-
-def facts(fleet: Fleet) -> dict[str, Facts]:
-    """Return the facts of every node.
-
-    An address that several nodes share (that of a hypervisor's NAT) is no node's own: dropping its packets
-    would cut whom it should not. Raises UsageError for a node that is left without any, or whose cluster address is none
-    of them.
-    """
-    raw = fleet.each(lambda node: _ask(fleet, node))
-    shared = Counter(entry["address"] for answer in raw.values() for entry in answer.addresses)
-    return {node: _facts(fleet.nodes[node], raw, shared) for node in raw}
-
-
-BOOT_APART_S: Final = 0.005
-"""Machines that booted closer together than this count as one; slewing and the reading itself cost less."""
-
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def abilities(fleet: Fleet) -> dict[str, dict[str, bool]]:
-    """Return what each node can do, by the names of ``faults.abilities``."""
-    answers = fleet.each(lambda node: fleet.python(node, "abilities", timeout=60))
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return judged(answers, {"boot-id": _BOOT_ID.read_text().strip(), "booted": booted})
-
-
-def judged(
-    answers: Mapping[str, Mapping[str, Any]], controller: Mapping[str, Any]
-) -> dict[str, dict[str, bool]]:
-    """Return the nodes' answers with ``own-clock`` in the place of what tells it: who shares a kernel shares its clock.
-
-    The boot ids tell, and so do the moments of booting: systemd-nspawn gives each container a boot id of its own.
-    """
-
-    def shared(node: str) -> bool:
-        mine = answers[node]
-        others = [controller, *(other for name, other in answers.items() if name != node)]
-        return any(
-            other["boot-id"] == mine["boot-id"]
-            or abs(other["booted"] - mine["booted"]) < BOOT_APART_S
-            for other in others
-        )
-
-    return {
-        node: {
-            **{name: can for name, can in able.items() if isinstance(can, bool)},
-            "own-clock": not shared(node),
-        }
-        for node, able in answers.items()
-    }
+    """Programs that faults need and the node does not have."""
 
 
 @dataclass(frozen=True)
@@ -84,24 +33,39 @@ class _Answer:
     addresses: list[dict[str, str]]
     missing: list[str]
     controller: str | None
-    """Where our SSH comes from, as the node sees it."""
+    """The source address of the controller's SSH connection, as the node sees it."""
     ssh_port: int
-    """Where it comes in there: behind a forwarded port that is another than ours."""
+    """The port of the node's sshd. It differs from the controller's if the port is forwarded."""
     clock_offset: float
 
 
+def facts(fleet: Fleet) -> dict[str, Facts]:
+    """Return the facts about every node.
+
+    Raise UsageError for a node that has no address of its own, or whose cluster address is not one.
+    """
+    answers = fleet.each(lambda node: _ask(fleet, node))
+    # An address that several nodes have, such as that of a hypervisor's NAT, belongs to none of
+    # them. Dropping packets from it would cut links that must stay.
+    owners = Counter(entry["address"] for answer in answers.values() for entry in answer.addresses)
+    return {node: _facts(fleet.nodes[node], answers, owners) for node in answers}
+
+
 def _ask(fleet: Fleet, node: str) -> _Answer:
-    came = fleet.plain(node, 'printf %s "$SSH_CONNECTION"').stdout.split()
-    answer = fleet.python(node, "facts")
-    # The program reads its clock at its very end, just before its answer comes in.
+    connection = fleet.plain(node, 'printf %s "$SSH_CONNECTION"').stdout.split()
+    answer: dict[str, Any] = fleet.python(node, "facts")
+    # The program reads the node's clock last, just before its answer arrives.
     offset = answer["clock"] - time.time()
-    controller, port = (came[0].partition("%")[0], int(came[3])) if len(came) == 4 else (None, 22)
+    controller, port = None, 22
+    if len(connection) == 4:
+        controller, port = connection[0].partition("%")[0], int(connection[3])
     return _Answer(answer["addresses"], answer["missing"], controller, port, offset)
 
 
-def _facts(node: Node, answers: Mapping[str, _Answer], shared: Mapping[str, int]) -> Facts:
+def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]) -> Facts:
     answer = answers[node.name]
-    own = [entry for entry in answer.addresses if shared[entry["address"]] == 1]
+    own = [entry for entry in answer.addresses if owners[entry["address"]] == 1]
+    addresses = tuple(entry["address"] for entry in own)
     reachable = tuple(entry["address"] for entry in own if entry["scope"] == "global")
     if not reachable:
         raise UsageError(
@@ -109,25 +73,36 @@ def _facts(node: Node, answers: Mapping[str, _Answer], shared: Mapping[str, int]
             node=node.name,
             remedy="check `ip address`",
         )
-    addresses = tuple(entry["address"] for entry in own)
     if node.cluster_address not in addresses:
-        # What comes from behind a translation of addresses would pass every rule of ours, and no probe would show it.
+        # Packets from behind an address translation would pass every rule of a partition, and no
+        # probe would show it.
         raise UsageError(
-            f"its cluster address {node.cluster_address} is none that it alone has",
+            f"its cluster address {node.cluster_address} is not one of its own addresses",
             node=node.name,
             remedy=f"set cluster_address to one that `ip address` shows there, such as {reachable[0]}",
         )
-    through = {
-        one.ssh_port
-        for name, one in answers.items()
-        if name != node.name and one.controller in addresses
-    }
-    host = Host(
-        addresses,
-        answer.controller,
-        answer.ssh_port,
-        node.broker or "",
-        node.vhost,
-        tuple(sorted(through)),
+    return Facts(
+        host=Host(
+            addresses=addresses,
+            controller=answer.controller,
+            ssh_port=answer.ssh_port,
+            broker=node.broker or "",
+            vhost=node.vhost,
+            answers=_answering_ports(node.name, addresses, answers),
+        ),
+        global_addresses=reachable,
+        clock_offset=answer.clock_offset,
+        missing=tuple(answer.missing),
     )
-    return Facts(host, reachable, answer.clock_offset, tuple(answer.missing))
+
+
+def _answering_ports(
+    node: str, addresses: tuple[str, ...], answers: Mapping[str, _Answer]
+) -> tuple[int, ...]:
+    """Return the ports of other nodes' sshd to which the controller connects from this node."""
+    ports = {
+        answer.ssh_port
+        for name, answer in answers.items()
+        if name != node and answer.controller in addresses
+    }
+    return tuple(sorted(ports))

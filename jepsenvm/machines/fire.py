@@ -1,4 +1,4 @@
-"""Firing: the actions of a fault are staged on all its nodes, and act on all of them at one instant."""
+"""Firing: actions are staged on all nodes of a fault, and all nodes act at the same instant."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jepsenvm.machines.action import Action
-from jepsenvm.machines.ssh import Fleet, source
+from jepsenvm.machines.remote_source import source
+from jepsenvm.machines.ssh import Fleet
 
 
 def fire(fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float) -> dict[str, Any]:
-    """Send every node its order (see ``onnode.fire``), all at once; return the answers by node.
+    """Send each node its order (``machines.remote.fire``) at the same time; return the answers.
 
-    Raises like Fleet.run for the first node that failed, after all have ended.
+    ``timeout`` is in seconds. When all nodes have finished, raise the error of the first that failed.
     """
     return fleet.each(
         lambda node: fleet.python(node, "fire", orders[node], timeout=timeout), list(orders)
@@ -20,7 +21,7 @@ def fire(fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float) 
 
 
 def argv(action: Action, python: Sequence[str] = ("python3",)) -> list[str]:
-    """Return the command that a node, whose Python that is, starts for an action."""
+    """Return the command of an action on a node; ``python`` is the node's Python."""
     if action.program is None:
         return list(action.argv)
     return [*python, "-c", source(action.program), *action.argv]

@@ -1,4 +1,4 @@
-"""What a fault must know of a node to be rendered for it."""
+"""The facts about a host that faults need."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Host:
-    """A node's addresses that are its own alone (IPv4 and IPv6), how its controller comes in, and its broker's name."""
+    """A node as faults address it."""
 
     addresses: tuple[str, ...]
+    """The IPv4 and IPv6 addresses that no other node has."""
     controller: str | None
-    """The address from which the controller's SSH comes, as the node sees it."""
+    """The source address of the controller's SSH, as the node sees it; None if unknown."""
     ssh_port: int
-    """Where its own sshd listens, which need not be the port by which the controller reaches it."""
+    """The port on which the node's own sshd listens. The controller may use another port."""
     broker: str = ""
-    """Its Erlang node name."""
+    """The Erlang node name."""
     vhost: str = "/"
     answers: tuple[int, ...] = ()
-    """The ports from which SSH answers come in here that are the controller's: it, or its way, is on this node."""
+    """If the controller or its jump host is this node: the source ports of SSH answers to it."""

@@ -1,6 +1,7 @@
-"""Switches a host on again whose power was cut by a controller that has gone since: the host cannot heal itself.
+"""Turns a host on again after the controller that cut its power has died.
 
-Started by that controller (power.py) with a pipe as standard input, which ends when the controller does, in any way.
+A host without power cannot heal itself. The controller (guarded_power.py) starts this program with
+a pipe as standard input. The pipe closes when the controller ends, however it ends.
 """
 
 from __future__ import annotations
@@ -10,32 +11,37 @@ import time
 from typing import Final
 
 from jepsenvm.errors import JepsenvmError
-from jepsenvm.machines import power
+from jepsenvm.machines.power import Power, power_at
 
 POLL_S: Final = 5.0
 
 
-def watch(hosts: power.Power, node: str, seconds: float) -> None:
-    """Wait for the end of standard input, then so long, and switch the host on unless somebody has, or took it down."""
+def watch(power: Power, node: str, seconds: float) -> None:
+    """Wait for the end of standard input, then ``seconds``, then turn the host on.
+
+    Return without doing so if the host is on again, or was removed, before that.
+    """
     sys.stdin.buffer.read()
-    until = time.monotonic() + seconds
-    was_off = False  # the cut itself takes time, and goes on when the controller does not
-    while (off := _is_off(hosts, node)) or not was_off:
-        over = time.monotonic() > until
-        if over and off:
-            hosts.on(node)
-        if over:
+    deadline = time.monotonic() + seconds
+    # The cut itself takes time, and continues after the controller has died. So a host that is on
+    # may still go off, until it was off once.
+    was_off = False
+    while (off := _is_off(power, node)) or not was_off:
+        late = time.monotonic() > deadline
+        if late and off:
+            power.on(node)
+        if late:
             return
         was_off = was_off or off
         time.sleep(min(POLL_S, seconds))
 
 
-def _is_off(hosts: power.Power, node: str) -> bool:
+def _is_off(power: Power, node: str) -> bool:
     try:
-        return hosts.is_off(node)
+        return power.is_off(node)
     except JepsenvmError:
         return False
 
 
 if __name__ == "__main__":
-    watch(power.power_at(sys.argv[1], sys.argv[2]), sys.argv[3], float(sys.argv[4]))
+    watch(power_at(sys.argv[1], sys.argv[2]), sys.argv[3], float(sys.argv[4]))

@@ -1,6 +1,6 @@
-"""Reachability: which nodes can exchange packets, as a matrix that was measured or a grudge that was planned.
+"""Reachability: which nodes can exchange packets, as a measured matrix or a planned grudge.
 
-"Grudge" is Jepsen's word (``jepsen.nemesis``): it maps a node to the set of nodes whose packets it drops.
+"Grudge" is Jepsen's word (``jepsen.nemesis``). It maps a node to the nodes it drops packets from.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def one_way_pairs(grudge: Grudge) -> frozenset[tuple[str, str]]:
 
 
 def components(nodes: Iterable[str], cut: Collection[tuple[str, str]]) -> Groups:
-    """Return the groups of nodes that are connected with each other, directly or through other nodes."""
+    """Return the groups of nodes that are connected, directly or through other nodes."""
     left, groups = set(nodes), []
     while left:
         group: set[str] = set()

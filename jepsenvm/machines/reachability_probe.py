@@ -1,39 +1,39 @@
-"""The reachability matrix: which node can exchange packets with which, probed from every node at once."""
+"""Measures reachability: which node can exchange packets with which, probed from all nodes at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.reachability import Matrix
 from jepsenvm.machines.ssh import Fleet
 
-PORTS: Final = (4369, 25672)
-"""Erlang's port mapper and RabbitMQ's distribution: what a cluster lives on."""
-
 SILENCE_S: Final = 1.0
-"""So long without any answer counts as cut."""
+"""Seconds without any answer after which a link counts as cut."""
 
 
-def matrix(fleet: Fleet, facts: Mapping[str, Facts], silence: float = SILENCE_S) -> Matrix:
-    """Return who can reach whom; a row of None for a node whose probe failed."""
+def matrix(
+    fleet: Fleet, facts: Mapping[str, Facts], ports: Sequence[int], silence: float = SILENCE_S
+) -> Matrix:
+    """Return who can reach whom on any of the TCP ports.
+
+    A refused connection is an answer. A node whose probe failed has None for every peer.
+    """
     silence *= fleet.patience
 
-    def row(node: str) -> Mapping[str, bool | None]:
+    def probe(node: str) -> Mapping[str, bool | None]:
         peers = {name: list(peer.global_addresses) for name, peer in facts.items() if name != node}
-        answer: dict[str, bool | None] = fleet.python(
-            node,
-            "reach",
-            {"peers": peers, "ports": PORTS, "timeout": silence},
-            timeout=silence / fleet.patience + 30,
+        order = {"peers": peers, "ports": ports, "timeout": silence}
+        row: dict[str, bool | None] = fleet.python(
+            node, "reach", order, timeout=silence / fleet.patience + 30
         )
-        return answer
+        return row
 
-    rows = fleet.each_or_error(row)
+    rows = fleet.each_or_error(probe)
     return {
         node: dict.fromkeys(name for name in facts if name != node)
-        if isinstance(seen, Exception)
-        else seen
-        for node, seen in rows.items()
+        if isinstance(row, Exception)
+        else row
+        for node, row in rows.items()
     }

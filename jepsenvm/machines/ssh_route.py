@@ -1,6 +1,7 @@
-"""The way to a node as the ``ssh`` program itself would take it: the inventory's arguments and ~/.ssh/config alike.
+"""The route to a node as the ``ssh`` program would take it.
 
-Ansible runs that program; asking it (``ssh -G``) keeps our own connections from going another way than Ansible's.
+Ansible runs that program. jepsenvm asks it for the route (``ssh -G``), so that its own connections use
+the same arguments, ~/.ssh/config, jump hosts and host keys.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 from typing import IO, Final
 
 from jepsenvm.errors import UsageError
-from jepsenvm.machines.inventory import Node
+from jepsenvm.machines.inventory_node import Node
 
-ASK_S: Final = 10
+TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True)
 class SshRoute:
-    """How a node's sshd is reached, and by which key it must be known."""
+    """The address of a node's sshd, the keys for the login, and the host keys that are accepted."""
 
     host: str
     port: int
@@ -30,18 +31,18 @@ class SshRoute:
     keys: tuple[str, ...]
     known_hosts: tuple[str, ...]
     accept_new: bool
-    """Whether an unknown host key is accepted and noted; a changed one never is."""
+    """Whether an unknown host key is accepted and stored. A changed key is never accepted."""
     agent: bool
     proxy: tuple[str, ...] | None
-    """The command whose standard input and output lead there, by a jump host say."""
+    """The command whose standard input and output lead to sshd, such as one for a jump host."""
 
     def __str__(self) -> str:
-        by = " through its jump host" if self.proxy else ""
-        return f"{self.user}@{self.host}:{self.port}{by}"
+        jump = " through its jump host" if self.proxy else ""
+        return f"{self.user}@{self.host}:{self.port}{jump}"
 
 
-def way(node: Node) -> SshRoute:
-    """Return the way to a node; raise UsageError for arguments that ssh does not take."""
+def ssh_route(node: Node) -> SshRoute:
+    """Return the route to a node; raise UsageError for arguments that ssh refuses."""
     argv = ["ssh", "-G", *node.ssh_args]
     argv += [] if node.ssh_port is None else ["-o", f"Port={node.ssh_port}"]
     argv += [] if node.ssh_user is None else ["-o", f"User={node.ssh_user}"]
@@ -50,98 +51,109 @@ def way(node: Node) -> SshRoute:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=ASK_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UsageError(
-            f"ssh does not take its arguments: {said}",
+            f"ssh refuses its arguments: {reason}",
             node=node.name,
             remedy="correct ansible_ssh_common_args, ansible_ssh_extra_args or ~/.ssh/config",
         )
-    return parsed(done.stdout, node)
+    return parse_route(done.stdout, node)
 
 
-def parsed(config: str, node: Node) -> SshRoute:
-    """Return the way that ``ssh -G`` tells of."""
-    told: dict[str, list[str]] = {}
+def parse_route(config: str, node: Node) -> SshRoute:
+    """Return the route in the output of ``ssh -G``."""
+    values: dict[str, list[str]] = {}
     for line in config.splitlines():
         key, _, value = line.partition(" ")
-        told.setdefault(key.lower(), []).append(value)
-    found = {key: values[0] for key, values in told.items()}
-    host, port, user = found["hostname"], int(found["port"]), found["user"]
-    files = f"{found.get('userknownhostsfile', '')} {found.get('globalknownhostsfile', '')}".split()
-    keys = (
-        [node.ssh_key] if node.ssh_key else [_home(file) for file in told.get("identityfile", [])]
-    )
+        values.setdefault(key.lower(), []).append(value)
+    first = {key: entries[0] for key, entries in values.items()}
+    host, port, user = first["hostname"], int(first["port"]), first["user"]
+    tokens = {"%h": host, "%p": str(port), "%r": user, "%n": node.ssh_host, "%%": "%"}
     return SshRoute(
-        host,
-        port,
-        user,
-        tuple(key for key in keys if node.ssh_key or Path(key).exists()),
-        tuple(_home(file) for file in ([node.known_hosts] if node.known_hosts else []) + files),
-        found.get("stricthostkeychecking") == "accept-new",
-        not node.ssh_key and found.get("identitiesonly") != "yes",
-        _proxy(
-            found, node, {"%h": host, "%p": str(port), "%r": user, "%n": node.ssh_host, "%%": "%"}
-        ),
+        host=host,
+        port=port,
+        user=user,
+        keys=_keys(values, node),
+        known_hosts=_known_hosts(first, node),
+        accept_new=first.get("stricthostkeychecking") == "accept-new",
+        agent=not node.ssh_key and first.get("identitiesonly") != "yes",
+        proxy=_proxy(first, node, tokens),
     )
+
+
+def _keys(values: Mapping[str, Sequence[str]], node: Node) -> tuple[str, ...]:
+    if node.ssh_key:
+        return (node.ssh_key,)
+    # ssh lists default keys that may not exist.
+    keys = map(_expand_home, values.get("identityfile", []))
+    return tuple(key for key in keys if Path(key).exists())
+
+
+def _known_hosts(first: Mapping[str, str], node: Node) -> tuple[str, ...]:
+    user, system = first.get("userknownhostsfile", ""), first.get("globalknownhostsfile", "")
+    own = [node.known_hosts] if node.known_hosts else []
+    return tuple(map(_expand_home, [*own, *f"{user} {system}".split()]))
 
 
 def _proxy(
-    found: Mapping[str, str], node: Node, tokens: Mapping[str, str]
+    first: Mapping[str, str], node: Node, tokens: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    jump, command = found.get("proxyjump", "none"), found.get("proxycommand", "none")
+    jump, command = first.get("proxyjump", "none"), first.get("proxycommand", "none")
     if jump != "none":
-        # As ssh does it itself: the jump hosts before the last one lead to that.
+        # As ssh does it: the jump hosts before the last one lead to the last one.
         *before, last = jump.split(",")
         others = ["-J", ",".join(before)] if before else []
         target = last if "://" in last else f"ssh://{last}"
-        to = f"[{tokens['%h']}]:{tokens['%p']}"
-        return ("ssh", "-o", "BatchMode=yes", *_config(node.ssh_args), *others, "-W", to, target)
+        destination = f"[{tokens['%h']}]:{tokens['%p']}"
+        options = ["-o", "BatchMode=yes", *_config_option(node.ssh_args), *others]
+        return ("ssh", *options, "-W", destination, target)
     if command == "none":
         return None
-    return ("/bin/sh", "-c", "exec " + re.sub(r"%[hprn%]", lambda token: tokens[token[0]], command))
+    expanded = re.sub(r"%[hprn%]", lambda token: tokens[token[0]], command)
+    return ("/bin/sh", "-c", f"exec {expanded}")
 
 
-def _config(args: Sequence[str]) -> list[str]:
-    """Return the configuration file that the arguments name, for ssh to the jump host has to read it too."""
+def _config_option(args: Sequence[str]) -> list[str]:
+    """Return the -F option among ssh's arguments: ssh to the jump host must read that file too."""
     for word, following in zip(args, [*args[1:], ""], strict=True):
         if word.startswith("-F"):
             return ["-F", word[2:] or following]
     return []
 
 
-def _home(file: str) -> str:
+def _expand_home(file: str) -> str:
     return str(Path(file).expanduser())
 
 
 class Tunnel:
-    """A proxy command that runs; ``sock`` leads through it."""
+    """A running proxy command; the socket ``sock`` leads through it."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Start it. It ends when ``sock`` is closed."""
-        # A pair of sockets and not paramiko's ProxyCommand: that one never notices that its command has ended.
-        self.sock, theirs = socket.socketpair()
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        with theirs:
+        """Start the command. It ends when ``sock`` is closed."""
+        # paramiko's ProxyCommand never notices that its command has ended. A pair of sockets does.
+        self.sock, remote_end = socket.socketpair()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process runs
+        with remote_end:
             self._process = subprocess.Popen(
                 command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=self._said,
+                stdin=remote_end.fileno(),
+                stdout=remote_end.fileno(),
+                stderr=self._stderr,
                 start_new_session=True,
             )
 
     def close(self) -> None:
-        """End it."""
+        """End the command."""
         self.sock.close()
         self._process.terminate()
         self._process.wait()
 
-    def said(self) -> str:
-        """Return the last line that it wrote to its standard error."""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
+    def last_error(self) -> str:
+        """Return the last line of the command's standard error."""
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""

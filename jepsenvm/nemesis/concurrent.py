@@ -59,7 +59,7 @@ class ConcurrentFaults:
 
     @classmethod
     def of(cls, evidence: Mapping[str, Any]) -> ConcurrentFaults:
-        """Return the concurrent faults stored with evidence; none if the evidence has no such record."""
+        """Return the concurrent faults stored with evidence; none if it has no such record."""
         data = evidence.get("around") or {}
         return cls(
             cut=frozenset((source, target) for source, target in data.get("cut", ())),

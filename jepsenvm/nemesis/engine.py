@@ -13,20 +13,19 @@ from typing import Final
 
 from jepsenvm.errors import JepsenvmError, RunError
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
+from jepsenvm.machines.action import Action
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.fire import argv, fire
 from jepsenvm.machines.power import Power
-from jepsenvm.machines.reachability import cut_pairs, leaves_a_majority
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis import heal_all as everything
 from jepsenvm.nemesis import heal_timer as deadman
-from jepsenvm.nemesis.faults.registry import kind_of
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import Acts, ConcurrentFaults, Evidence
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
 from jepsenvm.nemesis.manual import FIRST_NUMBER
 from jepsenvm.nemesis.probes import LOOKS, broker_view, look
 from jepsenvm.nemesis.records import FaultRecord, Record
-from jepsenvm.nemesis.specs import resolved
+from jepsenvm.nemesis.registry import fault_from_data
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.rabbitmq.ctl import learn_names
 
@@ -48,10 +47,11 @@ ACT_DEADLINE_S: Final = 130.0
 
 HIDDEN: Final = "other faults hid whether it bites, each time that it was looked at"
 
-MUTING: Final = ("kill", "pause", "stop-app", "restart", "leave")
-"""The kinds under which a broker is not its normal self, whatever another fault does to it."""
+Acts = Callable[[Fault, str, str, Hosts], Sequence[Action]]
+"""``Fault.inject`` or ``Fault.heal``."""
 
-Looked = Callable[[Fault, Evidence, Evidence, ConcurrentFaults], Iterator[str]]
+Judge = Callable[[Fault, Evidence, Evidence, ConcurrentFaults], Iterator[str]]
+"""``Fault.verify_active`` or ``Fault.verify_healed``."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Nemesis:
         """Take over what another process did by hand to the same nodes: ours to explain, and to heal at the end."""
         if note.phase == IN_FORCE:
             self._active[note.number] = Active(
-                Fault.from_data(note.fault), note.proof.get("before", {})
+                fault_from_data(note.fault), note.proof.get("before", {})
             )
         if note.phase == HEALED:
             self._active.pop(note.number, None)
@@ -155,12 +155,11 @@ class Nemesis:
             return
         if fired is None:
             return
-        kind = kind_of(fault)
         self._view("during", number, fault)
         during, doubts, hidden = self._seen(
-            number, fault, kind.doubts, before, kind.settles_s * self.fleet.patience
+            number, fault, _active, before, fault.settles_s * self.fleet.patience
         )
-        if hidden and not kind.lasting:
+        if hidden and not fault.lasting:
             doubts.append(HIDDEN)
         if number in self._active:  # unless everything was healed meanwhile
             self._active[number] = Active(fault, before, seen=not hidden)
@@ -183,28 +182,27 @@ class Nemesis:
             return
         active = self._active[number]
         fault, before, seen = active.fault, active.before, active.seen
-        kind = kind_of(fault)
         gone: list[str] = []
         proof = {}
-        if kind.lasting and (at is None or at - time.time() > self._lead + 0.5):
+        if fault.lasting and (at is None or at - time.time() > self._lead + 0.5):
             look_again = LOOK_AGAIN_S * self.fleet.patience
             again = look_again if at is None else at - time.time() - self._lead - look_again
             proof["at-end"], gone, hidden = self._seen(
-                number, fault, kind.doubts, before, min(again, look_again)
+                number, fault, _active, before, min(again, look_again)
             )
             seen = seen or not hidden
         doubt = (
             f"it did not last: {'; '.join(gone)}"
             if gone
             else None
-            if seen or not kind.lasting
+            if seen or not fault.lasting
             else HIDDEN
         )
         self._note("stop", HEAL, number, fault, proof=proof, error=doubt)
         fired, problems = self._healed(number, fault, at)
         self._view("after", number, fault)
         after, left, hidden = self._seen(
-            number, fault, kind.leftovers, before, kind.heals_s * self.fleet.patience
+            number, fault, _gone, before, fault.heals_s * self.fleet.patience
         )
         problems += left
         if hidden and not fault.grudge:
@@ -236,9 +234,9 @@ class Nemesis:
                 return None
             self._note("start", INJECT, number, fault)
             self._active[number] = Active(fault, before)
-            if kind_of(fault).from_outside:
+            if fault.powers_off:
                 return self._from_outside(fault, at, cut=True)
-            return self._fire(number, fault, kind_of(fault).inject, at, forget=False)
+            return self._fire(number, fault, _inject, at, forget=False)
 
     def _healed(
         self, number: int, fault: Fault, at: float | None
@@ -248,9 +246,9 @@ class Nemesis:
             time.sleep(max(0.0, at - self._lead - time.time()))
         with self._acting:
             try:
-                if kind_of(fault).from_outside:
+                if fault.powers_off:
                     return self._from_outside(fault, at, cut=False), []
-                return self._fire(number, fault, kind_of(fault).heal, at, forget=True), []
+                return self._fire(number, fault, _heal, at, forget=True), []
             except JepsenvmError as problem:
                 return {}, [str(problem)]
             finally:
@@ -331,7 +329,7 @@ class Nemesis:
         seen = look(self.fleet, self.facts, ["queue"], self.queue)["queue"]
         if not seen or not seen["leader"]:
             raise RunError("the queue's leader could not be learnt")
-        found = resolved(fault, seen["leader"], seen["members"])
+        found = fault.resolve(seen["leader"], seen["members"])
         return replace(found, settings={**found.settings, "queue": self.queue or ""})
 
     def _before(self, number: int, fault: Fault, at: float | None) -> Evidence:
@@ -344,16 +342,15 @@ class Nemesis:
                 return sights
 
     def _look(self, fault: Fault) -> Evidence:
-        return look(self.fleet, self.facts, kind_of(fault).looks(fault), self.queue)
+        return look(self.fleet, self.facts, fault.probes(), self.queue)
 
     def _seen(
-        self, number: int, fault: Fault, judge: Looked, before: Evidence, deadline: float
+        self, number: int, fault: Fault, judge: Judge, before: Evidence, deadline: float
     ) -> tuple[Evidence, list[str], bool]:
         """Look until nothing is doubted or left over, or the deadline (seconds) is over.
 
         Return what was seen and what was doubted last, and whether other faults hide the fault.
         """
-        kind = kind_of(fault)
         until = time.monotonic() + deadline
         while True:
             earlier = self._around(number)
@@ -363,7 +360,7 @@ class Nemesis:
             known = replace(fault, nodes=tuple(node for node in fault.nodes if node not in away))
             found = list(judge(known, before, sights, around))
             if not found or time.monotonic() > until:
-                return {**sights, "around": around.as_data()}, found, kind.hidden(fault, around)
+                return {**sights, "around": around.as_data()}, found, fault.hidden_by(around)
 
     def _view(self, when: str, number: int, fault: Fault) -> None:
         """Record what the brokers themselves see, as soon as they have said it."""
@@ -379,13 +376,7 @@ class Nemesis:
     def _around(self, number: int) -> ConcurrentFaults:
         """Return what the other faults in force explain."""
         others = [one.fault for other, one in list(self._active.items()) if other != number]
-        links = [(cut_pairs(fault.grudge), kind_of(fault).silences(fault)) for fault in others]
-        return ConcurrentFaults(
-            frozenset(pair for pairs, silent in links if silent for pair in pairs),
-            frozenset(pair for pairs, silent in links if not silent for pair in pairs),
-            frozenset(node for fault in others for node in _switched_off(fault)),
-            frozenset(node for fault in others if fault.kind in MUTING for node in fault.nodes),
-        )
+        return ConcurrentFaults.union(fault.hides() for fault in others)
 
     def _note(
         self,
@@ -406,18 +397,10 @@ class Nemesis:
             proof or {},
             error,
             fired or {},
-            self._stops_load(fault),
+            fault.stops_all_load(self.facts.keys()),
         )
         self.record(note)
         return note
-
-    def _stops_load(self, fault: Fault) -> bool:
-        """Return whether nobody can be expected to have anything confirmed under this fault."""
-        if fault.kind == "partition":
-            return not leaves_a_majority(fault.grudge, self.facts.keys())
-        return kind_of(fault).stops_load or (
-            not fault.grudge and set(fault.nodes) == set(self.facts)
-        )
 
 
 def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:
@@ -442,7 +425,27 @@ def heal_noted(fleet: Fleet, record: Record, power: Power | None) -> None:
 
 
 def _switched_off(fault: Fault) -> tuple[str, ...]:
-    return fault.nodes if kind_of(fault).from_outside else ()
+    return fault.nodes if fault.powers_off else ()
+
+
+def _inject(fault: Fault, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    return fault.inject(fault_id, node, hosts)
+
+
+def _heal(fault: Fault, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    return fault.heal(fault_id, node, hosts)
+
+
+def _active(
+    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults
+) -> Iterator[str]:
+    return fault.verify_active(before, during, around)
+
+
+def _gone(
+    fault: Fault, before: Evidence, after: Evidence, around: ConcurrentFaults
+) -> Iterator[str]:
+    return fault.verify_healed(before, after, around)
 
 
 def _summary(during: Evidence) -> str:

@@ -1,23 +1,24 @@
 """The base class of every fault: its data, and how it is drawn, injected, healed and verified.
 
-A new fault is one file in ``nemesis/faults`` and one entry in ``nemesis/registry``. Nothing here, or in
-a subclass, touches a host: the methods return actions and judge evidence.
+A new fault is one file in ``nemesis/faults`` and one entry in ``nemesis/registry``. No method of a
+fault touches a host. The methods return actions and judge evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.host import Host
 from jepsenvm.machines.reachability import Grudge, cut_pairs
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.grudge import isolate, random_minority, shuffled
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage, whole
 
 Evidence = Mapping[str, Any]
-"""Results of probes by the names of the probes (``nemesis.probes``), JSON-able, stored in the history."""
+"""Results by the names of the probes (``nemesis.probes``). The history stores them as JSON."""
 
 Hosts = Mapping[str, Host]
 
@@ -32,7 +33,7 @@ class Fault:
     kind: ClassVar[str]
     """The name of the kind, as stored in histories and listed in `allowed_faults`."""
     sweep: ClassVar[str] = ""
-    """A shell script that removes every fault of this kind from a node and prints what it removed."""
+    """A shell script that removes all faults of this kind from a node and prints what it removed."""
     settles_s: ClassVar[float] = 3.0
     """Seconds within which the fault must be seen in force."""
     heals_s: ClassVar[float] = 20.0
@@ -40,9 +41,9 @@ class Fault:
     lasting: ClassVar[bool] = True
     """Whether it stays in force until it is healed. Otherwise it is over at once."""
     isolates_nodes: ClassVar[bool] = False
-    """Whether its grudge separates nodes. Otherwise the grudge names links that become lossy or slow."""
+    """Whether its grudge separates nodes. Otherwise the grudge names lossy or slow links."""
     disturbs_broker: ClassVar[bool] = False
-    """Whether the broker stops or restarts, which hides what another fault does to the same broker."""
+    """Whether the broker stops or restarts, which hides other faults of the same broker."""
     powers_off: ClassVar[bool] = False
     """Whether the machine provider cuts and restores the power; no action on the host can."""
     queue_types: ClassVar[tuple[str, ...]] = ()
@@ -71,8 +72,8 @@ class Fault:
         """
         raise NotImplementedError
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:  # noqa: ARG002 - a default
-        """Return the actions of one node that heal the fault. The default heals itself: no actions."""
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Return the actions of one node that heal the fault; none if the fault ends by itself."""
         return ()
 
     def probes(self) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ class Fault:
         return ()
 
     def hidden_by(self, concurrent: ConcurrentFaults) -> bool:
-        """Return whether other faults hide this one, so that evidence at another moment is needed."""
+        """Return whether other faults hide this one. Evidence then counts only at another time."""
         cut = cut_pairs(self.grudge)
         if cut:
             return all(concurrent.explains(source, target) for source, target in cut)
@@ -117,17 +118,33 @@ class Fault:
             mute=frozenset(self.nodes) if self.disturbs_broker else frozenset(),
         )
 
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:  # noqa: ARG002 - a default
-        """Return whether no publisher can expect a confirm while the fault is in force."""
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether no publisher can expect a confirm while the fault is in force.
+
+        ``all_nodes`` are the nodes of the cluster.
+        """
         return False
 
-    def resolve(self, leader: str, replicas: Collection[str] = ()) -> Self:  # noqa: ARG002 - a default
-        """Return the fault with its role replaced by nodes.
+    def resolve(self, leader: str, replicas: Collection[str] = ()) -> Self:
+        """Return the fault with its role replaced by nodes; the fault itself if it has no role.
 
-        ``leader`` leads the run's queue. ``replicas`` are the nodes with a replica of it, the leader
-        included; all nodes if empty.
+        ``leader`` leads the run's queue. ``replicas`` are the nodes with a replica of it, including
+        the leader; all nodes if empty.
         """
         return self
+
+    def affects_all(self, all_nodes: Collection[str]) -> bool:
+        """Return whether the fault acts on every node of the cluster."""
+        return set(all_nodes) <= set(self.nodes)
+
+    def nodes_with_replica(self, replicas: Collection[str]) -> list[str]:
+        """Return the nodes of the fault with a replica, in order; all nodes for no replicas."""
+        return [node for node in self.nodes if node in (replicas or self.nodes)]
+
+    def peer_addresses(self, node: str, hosts: Hosts) -> list[str]:
+        """Return every address of the nodes in one node's grudge."""
+        peers = sorted(self.grudge.get(node, ()))
+        return [address for peer in peers for address in hosts[peer].addresses]
 
     def describe(self) -> str:
         """Return the fault in one line, such as ``partition-random-halves {n1 n2 | n3 n4 n5}``."""
@@ -145,7 +162,7 @@ class Fault:
             "settings": dict(self.settings),
         }
 
-    # Draws that several kinds share.
+    # Draws that several kinds share. Each is a building block of ``NemesisSpec.draw``.
 
     @classmethod
     def on_victims(cls, request: FaultRequest, **fixed: str) -> tuple[Stage, ...]:
@@ -160,6 +177,39 @@ class Fault:
         """Draw the fault on every node."""
         nodes = tuple(sorted(request.nodes))
         return whole(cls(text=" ".join(nodes), nodes=nodes))
+
+    @classmethod
+    def on_clients(cls, request: FaultRequest, way: str) -> tuple[Stage, ...]:
+        """Draw the fault on the clients of the chosen nodes, or of a random minority."""
+        victims = tuple(sorted(request.victims)) or random_minority(request.nodes, request.random)
+        text = f"clients of {' '.join(victims)}"
+        return whole(cls(text=text, nodes=victims, settings={"way": way}))
+
+    @classmethod
+    def on_role(cls, request: FaultRequest, role: Role, text: str) -> tuple[Stage, ...]:
+        """Draw the fault on nodes with a role. ``resolve`` finds them before the injection."""
+        return whole(
+            cls(text=text, nodes=tuple(shuffled(request.nodes, request.random)), role=role)
+        )
+
+    @classmethod
+    def on_links(cls, request: FaultRequest) -> tuple[Stage, ...]:
+        """Draw the fault on the links between the victims and all other nodes."""
+        victims = victims_of(request)
+        grudge = isolate(victims, request.nodes)
+        fault = cls.from_grudge(" ".join(victims), grudge, request.settings)
+        return whole(replace(fault, nodes=victims))
+
+    @classmethod
+    def from_grudge(
+        cls, text: str, grudge: Grudge, settings: Mapping[str, float | str] | None = None
+    ) -> Self:
+        """Return the fault with a grudge. It acts on the nodes that have something to drop."""
+        settings = dict(settings or {})
+        nodes = tuple(sorted(node for node, sources in grudge.items() if sources))
+        return cls(
+            text=text + settings_text(settings), nodes=nodes, grudge=grudge, settings=settings
+        )
 
 
 def victims_of(request: FaultRequest) -> tuple[str, ...]:

@@ -1,31 +1,33 @@
-"""Healing everything that any fault of ours may have left on a node, whoever injected it and from any state."""
+"""The scripts that prepare a node for faults and that heal every fault on it."""
 
 from __future__ import annotations
 
 from jepsenvm.machines.action import STATE_DIR
 from jepsenvm.machines.host import Host
-from jepsenvm.nemesis import heal_timer as deadman
-from jepsenvm.nemesis import iptables as chain
-from jepsenvm.nemesis.faults.registry import KINDS
+from jepsenvm.nemesis import heal_timer, iptables
+from jepsenvm.nemesis.registry import FAULTS
 
 
 def prepare(host: Host) -> str:
-    """Return the script that readies a node for any fault."""
-    return f"mkdir -p {STATE_DIR}/faults\nchmod 0700 {STATE_DIR}\n{chain.prepare(host)}"
+    """Return the shell script that prepares a node for any fault."""
+    return f"mkdir -p {STATE_DIR}/faults\nchmod 0700 {STATE_DIR}\n{iptables.prepare(host)}"
 
 
 def heal() -> str:
-    """Return the script that removes every fault and prints what it removed; run again, it finds nothing to do.
+    """Return the shell script that removes every fault from a node and prints what it removed.
 
-    What goes wrong with one kind of fault does not keep the others from being healed; its exit status tells of it.
+    It works from any state, and may run repeatedly. If one kind of fault cannot be healed, the
+    script still heals the others, and its exit status is 1.
     """
-    # Not `(...) ||`: a shell ignores `set -e` in what such a list tests.
-    parts = [
-        f"(set -e\n{kind.sweep}\n)\n[ $? = 0 ] || failed=1" for kind in KINDS.values() if kind.sweep
+    # A shell ignores `set -e` on the left side of `||`, so the status is tested on its own.
+    sweeps = [
+        f"(set -e\n{fault.sweep}\n)\n[ $? = 0 ] || failed=1"
+        for fault in FAULTS.values()
+        if fault.sweep
     ]
-    return "\n".join(["failed=0", *parts, f"rm -rf {STATE_DIR}/faults", '[ "$failed" = 0 ]'])
+    return "\n".join(["failed=0", *sweeps, f"rm -rf {STATE_DIR}/faults", '[ "$failed" = 0 ]'])
 
 
 def heal_and_disarm() -> str:
-    """Return the same, followed by stopping the dead man's timers if it went well."""
-    return f"{heal()} && {{\n{deadman.disarm()}\n}}"
+    """Return the script of ``heal`` that also stops the heal timers if everything was healed."""
+    return f"{heal()} && {{\n{heal_timer.disarm()}\n}}"

@@ -1,6 +1,7 @@
-"""Our iptables chain: one sub-chain a fault, so that faults compose, each set and removed in one transaction.
+"""iptables: each fault has a chain of its own, set and removed in one transaction.
 
-``JEPSENVM`` stands first in INPUT. Healing removes our chains and touches no other rule.
+Faults compose because their chains are independent. The chain ``JEPSENVM`` is first in INPUT and
+jumps to the chains of the faults. Healing removes these chains and touches no other rule.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ from jepsenvm.machines.host import Host
 CHAIN: Final = "JEPSENVM"
 
 TABLES: Final = {4: "iptables", 6: "ip6tables"}
+"""The command for each version of IP."""
 
 
 def prepare(host: Host) -> str:
-    """Return the script that makes our chain if it is not there; the controller's own SSH passes it whatever follows.
+    """Return the shell script that creates the chain ``JEPSENVM`` unless it exists.
 
-    It passes even where the controller, or its jump host, is one of the nodes.
+    SSH from the controller passes it before any rule of a fault, even if the controller or its jump
+    host is a node of the cluster.
     """
-    return "\n".join(_prepared(version, host) for version in TABLES)
+    return "\n".join(_prepare(version, host) for version in TABLES)
 
 
-def put(fault: str, rules: Sequence[str], versions: Sequence[int]) -> list[Action]:
-    """Return the actions that put rules (without their ``-A CHAIN``) into a fault's own chain, and it into force."""
-    chain = f"{CHAIN}-{fault}"
+def put(fault_id: str, rules: Sequence[str], versions: Sequence[int]) -> list[Action]:
+    """Return the actions that put rules into a fault's chain and put the chain in force.
+
+    Each rule lacks its ``-A CHAIN``. ``versions`` are versions of IP.
+    """
+    chain = f"{CHAIN}-{fault_id}"
     lines = [
         f":{chain} - [0:0]",
         *(f"-A {chain} {rule}" for rule in rules),
@@ -39,58 +45,62 @@ def put(fault: str, rules: Sequence[str], versions: Sequence[int]) -> list[Actio
     ]
 
 
-def drop(fault: str, addresses: Sequence[str], match: str = "") -> list[Action]:
-    """Return the actions that drop what comes from these addresses, or of it only what matches."""
-    versions = sorted({ip_address(address).version for address in addresses})
+def drop(fault_id: str, addresses: Sequence[str], match: str = "") -> list[Action]:
+    """Return the actions that drop packets from addresses; only packets that match, if given."""
+    by_version: dict[int, list[str]] = {}
+    for address in addresses:
+        by_version.setdefault(ip_address(address).version, []).append(address)
     return [
         action
-        for version in versions
+        for version in sorted(by_version)
         for action in put(
-            fault, [f"-s {a} {match}-j DROP" for a in addresses if _is(a, version)], [version]
+            fault_id, [f"-s {source} {match}-j DROP" for source in by_version[version]], [version]
         )
     ]
 
 
-def remove(fault: str) -> Action:
-    """Return the action that takes a fault's chain out of force and removes it, if it is still there."""
-    chain = f"{CHAIN}-{fault}"
+def remove(fault_id: str) -> Action:
+    """Return the action that removes a fault's chain, if it exists."""
+    chain = f"{CHAIN}-{fault_id}"
     lines = transaction([f"-D {CHAIN} -j {chain}", f"-F {chain}", f"-X {chain}"])
     return shell(
         "\n".join(
-            f"if {table} -w -S {chain} >/dev/null 2>&1; then {table}-restore --noflush -w <<'RULES'\n{lines}RULES\nfi"
+            f"if {table} -w -S {chain} >/dev/null 2>&1; then"
+            f" {table}-restore --noflush -w <<'RULES'\n{lines}RULES\nfi"
             for table in TABLES.values()
         )
     )
 
 
 def transaction(lines: Sequence[str]) -> str:
-    """Return the input of one iptables-restore: with --noflush, it touches only the chains that it names."""
+    """Return the input of ``iptables-restore --noflush``. Other chains stay unchanged."""
     return "\n".join(["*filter", *lines, "COMMIT", ""])
 
 
-SWEEP: Final = f"""for table in {" ".join(TABLES.values())}; do
+SWEEP: Final = f"""\
+for table in {" ".join(TABLES.values())}; do
   rules=$($table -w -S 2>/dev/null | grep -E -- '^-[AN] {CHAIN}') || continue
   while $table -w -D INPUT -j {CHAIN} 2>/dev/null; do :; done
   chains=$(printf '%s\\n' "$rules" | sed -n 's/^-N //p')
   for chain in $chains; do $table -w -F "$chain"; done
   for chain in $chains; do $table -w -X "$chain"; done
-  printf '%s\\n' "$rules" | grep -v -- '-j {CHAIN}' | sed -n "s/^-A {CHAIN}[^ ]* /removed from $table: /p"
+  removed="s/^-A {CHAIN}[^ ]* /removed from $table: /p"
+  printf '%s\\n' "$rules" | grep -v -- '-j {CHAIN}' | sed -n "$removed"
 done"""
 
 
-def _prepared(version: int, host: Host) -> str:
+def _prepare(version: int, host: Host) -> str:
     table = TABLES[version]
     lines = [f"{table} -w -N {CHAIN} 2>/dev/null || true"]
     if host.controller and ip_address(host.controller).version == version:
-        ssh = f"-s {host.controller} -p tcp --dport {host.ssh_port} -j RETURN"
-        lines.append(f"{table} -w -C {CHAIN} {ssh} 2>/dev/null || {table} -w -I {CHAIN} 1 {ssh}")
-    for port in host.answers:
-        back = f"-p tcp --sport {port} -j RETURN"
-        lines.append(f"{table} -w -C {CHAIN} {back} 2>/dev/null || {table} -w -I {CHAIN} 1 {back}")
+        request = f"-s {host.controller} -p tcp --dport {host.ssh_port} -j RETURN"
+        lines.append(_insert(table, request))
+    lines += [_insert(table, f"-p tcp --sport {port} -j RETURN") for port in host.answers]
     lines.append(f"{table} -w -C INPUT -j {CHAIN} 2>/dev/null || {table} -w -I INPUT 1 -j {CHAIN}")
-    body = "\n".join(lines)
-    return body if version == 4 else f"if [ -e /proc/net/if_inet6 ]; then\n{body}\nfi"
+    script = "\n".join(lines)
+    return script if version == 4 else f"if [ -e /proc/net/if_inet6 ]; then\n{script}\nfi"
 
 
-def _is(address: str, version: int) -> bool:
-    return ip_address(address).version == version
+def _insert(table: str, rule: str) -> str:
+    """Return the command that puts a rule first in the chain ``JEPSENVM`` unless it is there."""
+    return f"{table} -w -C {CHAIN} {rule} 2>/dev/null || {table} -w -I {CHAIN} 1 {rule}"

@@ -14,6 +14,7 @@ from jepsenvm.machines.datagrams import datagrams
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 
 KNOCK_S: Final = 2.0
 """So long without any answer counts as silence."""
@@ -71,7 +72,7 @@ def _replicas(
 
 
 def _matrix(fleet: Fleet, facts: Known, _: str | None) -> Any:
-    return {node: dict(row) for node, row in reach.matrix(fleet, facts).items()}
+    return {node: dict(row) for node, row in reach.matrix(fleet, facts, CLUSTER_PORTS).items()}
 
 
 def _datagrams(fleet: Fleet, facts: Known, _: str | None) -> Any:
@@ -167,4 +168,4 @@ LOOKS: Final[Mapping[str, Look]] = {
     "members": _members,
     "queue": _queue,
 }
-"""What can be looked at, by the names that ``faults.kind.Kind.looks`` uses."""
+"""What can be looked at, by the names that ``Fault.probes`` uses."""

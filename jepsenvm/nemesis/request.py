@@ -1,4 +1,4 @@
-"""Requests for faults: what a plan, a schedule item or a person asks of a nemesis by name."""
+"""Requests for faults and the nemeses that draw them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaultRequest:
-    """The cluster's nodes and what the caller chose; a nemesis draws the rest or takes its default."""
+    """The cluster's nodes and the caller's choices. A nemesis draws the rest or uses defaults."""
 
     nodes: Sequence[str]
     random: Random
@@ -27,7 +27,7 @@ class FaultRequest:
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a nemesis' time, as shares (0 to 1) of its duration, and the fault in force during it."""
+    """One fault of a nemesis. It begins and ends at shares (0 to 1) of the nemesis' duration."""
 
     begins: float
     ends: float
@@ -35,25 +35,25 @@ class Stage:
 
 
 def whole(fault: Fault) -> tuple[Stage, ...]:
-    """Return the only stage of a nemesis whose fault is in force all the time."""
+    """Return the stages of a nemesis with one fault that is in force all the time."""
     return (Stage(0.0, 1.0, fault),)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NemesisSpec:
-    """A nemesis: its documentation, the choices it accepts and the function that draws its faults."""
+    """A nemesis: its documentation, the choices it accepts and the function that draws faults."""
 
     about: str
     """What it does, in one line for `jepsenvm fault list` and the documentation."""
     draw: Callable[[FaultRequest], tuple[Stage, ...]]
-    """Return the stages of the next fault. Faults that it leaves unnamed get the name of the nemesis."""
+    """Return the stages of the next fault. The registry names the faults after the nemesis."""
     takes: Literal["nodes", "groups", "nothing"] = "nothing"
     """What the caller may choose."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """Settings with their defaults; 0 stands for a value that is drawn."""
     fewest_nodes: int = 2
-    """With fewer nodes there is nothing to break, or nobody left who is connected."""
+    """With fewer nodes nothing can be broken, or no nodes stay connected."""
     takes_grudge: bool = False
     """Whether the caller may write the grudge itself."""
     mixes: tuple[str, ...] = ()
-    """The mixes that draw this nemesis. It must work on any kernel."""
+    """The mixes that include this nemesis. A nemesis of a mix must work on any kernel."""

@@ -1,6 +1,7 @@
-"""When which fault begins and ends: drawn from the plan's seed, or as the plan's own schedule says.
+"""The schedule of a run: which fault begins and ends at which time.
 
-Every schedule ends healed: no step outlasts the time limit.
+The plan's seed draws it, or the plan lists it. No fault ends after the time limit, so every run
+ends healed.
 """
 
 from __future__ import annotations
@@ -11,89 +12,99 @@ from itertools import chain
 from random import Random
 
 from jepsenvm.errors import UsageError
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.specs import FaultRequest, Stage, stages
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.request import FaultRequest, Stage
 from jepsenvm.plan.durations import bounds
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.schedule_item import ScheduleItem
 
 
 @dataclass(frozen=True)
-class Step:
-    """One fault with its beginning and end, in seconds since the load began."""
+class ScheduledFault:
+    """One fault with its begin and end, in seconds since the load began."""
 
     at: float
     until: float
     fault: Fault
 
 
-def schedule(plan: Plan, nodes: Sequence[str]) -> tuple[Step, ...]:
-    """Return the steps of a run, sorted by their beginning; the same seed gives the same ones.
+def schedule(plan: Plan, nodes: Sequence[str]) -> tuple[ScheduledFault, ...]:
+    """Return the faults of a run, sorted by their begin; the same seed gives the same schedule.
 
-    Raises UsageError where a nemesis cannot do what is asked of it, such as with too few nodes.
+    Raise UsageError if a nemesis of the plan cannot draw its fault, such as with too few nodes.
     """
+    # Each nemesis is checked once, even if this seed never draws it.
     for name in plan.nemeses:
-        stages(
-            name, FaultRequest(nodes, Random(0))
-        )  # refused now, whether or not this seed ever draws it
+        stages(name, FaultRequest(nodes, Random(0)))
     lanes = range(plan.overlapping if plan.nemeses else 0)
-    steps = chain(_written(plan, nodes), *(_lane(plan, nodes, lane) for lane in lanes))
-    return tuple(sorted(steps, key=lambda step: step.at))
+    scheduled = chain(_listed(plan, nodes), *(_drawn_lane(plan, nodes, lane) for lane in lanes))
+    return tuple(sorted(scheduled, key=lambda item: item.at))
 
 
-def _lane(plan: Plan, nodes: Sequence[str], lane: int) -> Iterator[Step]:
-    """Yield quiet, fault, quiet, fault ... as many whole faults as fit into the time limit."""
+def _drawn_lane(plan: Plan, nodes: Sequence[str], lane: int) -> Iterator[ScheduledFault]:
+    """Yield faults with quiet times between them, as many as fit into the time limit.
+
+    Faults of one lane never overlap. Faults of different lanes may.
+    """
     random = Random(f"{plan.seed} {lane}" if lane else plan.seed)
     quiet, duration = bounds(plan.quiet_before), bounds(plan.fault_duration)
-    healed = 0.0
-    while healed + quiet[0] + duration[0] <= plan.time_limit:
-        # capped, so that a long draw never keeps out a fault for which there is room
-        at = healed + _drawn(quiet, plan.time_limit - healed - duration[0], random)
-        lasts = _drawn(duration, plan.time_limit - at, random)
+    healed_at = 0.0
+    while healed_at + quiet[0] + duration[0] <= plan.time_limit:
+        # The room caps the draw. A long quiet time never displaces a fault that would still fit.
+        at = healed_at + _draw(quiet, plan.time_limit - healed_at - duration[0], random)
+        lasts = _draw(duration, plan.time_limit - at, random)
         name = plan.nemeses[0] if len(plan.nemeses) == 1 else random.choice(plan.nemeses)
-        yield from _steps(plan, at, lasts, stages(name, FaultRequest(nodes, random)))
-        healed = at + lasts
+        yield from _scheduled(plan, at, lasts, stages(name, FaultRequest(nodes, random)))
+        healed_at = at + lasts
 
 
-def _drawn(span: tuple[float, float], room: float, random: Random) -> float:
+def _draw(span: tuple[float, float], room: float, random: Random) -> float:
     least, most = span[0], min(span[1], room)
     return min(random.uniform(least, most), most) if least < most else least
 
 
-def _written(plan: Plan, nodes: Sequence[str]) -> Iterator[Step]:
-    """Yield the steps that the plan's own schedule says, each time that the whole of it fits into the time limit."""
+def _listed(plan: Plan, nodes: Sequence[str]) -> Iterator[ScheduledFault]:
+    """Yield the faults that the plan lists, once or at each repetition that fits the time limit."""
     if plan.schedule is None:
         return
     random = Random(plan.seed)
-    end = max(step.until for step in plan.schedule)
+    end = max(item.until for item in plan.schedule)
     begin, turn = 0.0, 0
     while begin + end <= plan.time_limit:
-        for number, step in enumerate(plan.schedule, start=1):
-            yield from _steps(
-                plan, begin + step.at, step.lasts, _asked(number, step, nodes, random)
-            )
+        for number, item in enumerate(plan.schedule, start=1):
+            drawn = _stages_of(number, item, nodes, random)
+            yield from _scheduled(plan, begin + item.at, item.lasts, drawn)
         if plan.repeat_every is None:
             return
         turn += 1
         begin = turn * plan.repeat_every
 
 
-def _asked(
-    number: int, step: ScheduleItem, nodes: Sequence[str], random: Random
+def _stages_of(
+    number: int, item: ScheduleItem, nodes: Sequence[str], random: Random
 ) -> tuple[Stage, ...]:
-    grudge = {node: frozenset(dropped) for node, dropped in step.grudge.items()}
+    """Return the stages of an item of the plan's schedule; its number stands in any error."""
+    request = FaultRequest(
+        nodes,
+        random,
+        victims=item.nodes,
+        groups=item.groups,
+        grudge={node: frozenset(sources) for node, sources in item.grudge.items()},
+        settings=item.settings,
+    )
     try:
-        return stages(
-            step.fault, FaultRequest(nodes, random, step.nodes, step.groups, grudge, step.settings)
-        )
-    except UsageError as refused:
+        return stages(item.fault, request)
+    except UsageError as problem:
         raise UsageError(
-            f"schedule item {number}: {refused.message}", remedy=refused.remedy
+            f"schedule item {number}: {problem.message}", remedy=problem.remedy
         ) from None
 
 
-def _steps(plan: Plan, at: float, lasts: float, drawn: Sequence[Stage]) -> Iterator[Step]:
+def _scheduled(
+    plan: Plan, at: float, lasts: float, drawn: Sequence[Stage]
+) -> Iterator[ScheduledFault]:
     for stage in drawn:
-        # the sum may come out a hair beyond the limit
+        # Rounding may put the sum slightly beyond the limit.
         until = min(at + stage.ends * lasts, plan.time_limit)
-        yield Step(at + stage.begins * lasts, until, stage.fault)
+        yield ScheduledFault(at + stage.begins * lasts, until, stage.fault)

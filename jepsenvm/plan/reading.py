@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from jepsenvm.errors import UsageError
 from jepsenvm.plan.durations import FORM_TAGS
@@ -141,7 +140,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     return (_sentence(details) for details in error.errors())
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _sentence(error: Any) -> str:
     """Return one problem that pydantic found, with the key as the plan file spells it."""
     parts = [
         f"item {part + 1}" if isinstance(part, int) else shortened(part)

@@ -1,1 +1,1 @@
-"""Everything that knows RabbitMQ: the AMQP client, rabbitmqctl, credentials, policies and versions."""
+"""RabbitMQ: the AMQP client, rabbitmqctl, credentials, policies, names and versions."""

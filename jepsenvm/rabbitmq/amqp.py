@@ -1,7 +1,8 @@
-"""One AMQP connection to one node in asyncio's terms: every operation is awaited, and can be given up.
+"""The AMQP client: one connection with one channel to one node, in asyncio's terms.
 
-pika's callbacks become futures; when the connection or its channel is lost, every future that waits gets SessionLost.
-Nothing here has a deadline of its own: callers wrap what they await in ``asyncio.timeout``.
+pika's callbacks become futures. When the connection or its channel is lost, each waiting future
+gets SessionLost. No operation here has a deadline: callers wrap what they await in
+``asyncio.timeout``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10
 
 
-class SessionLost(Exception):  # noqa: N818 - it is a piece of news, not a mistake
-    """The connection or the channel is gone; the text is the broker's reason, or the network's."""
+class SessionLost(Exception):  # noqa: N818 - named after the event
+    """The connection or the channel is lost; the text is the broker's or the network's reason."""
 
 
 class Outcome(Enum):
-    """What the broker said of a published message."""
+    """The broker's answer to a published message."""
 
     CONFIRMED = "confirmed"
     NACKED = "nacked"
@@ -37,7 +38,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Address:
-    """Where one node's broker listens, and who logs in there."""
+    """The address of one node's broker, and the user who logs in."""
 
     node: str
     host: str
@@ -46,17 +47,17 @@ class Address:
     password: str = field(repr=False)
     vhost: str = "/"
     patience: float = 1.0
-    """Multiplies every deadline that its clients keep, for slow hosts."""
+    """Multiplies every deadline of its clients, for slow hosts."""
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds that connecting, or anything else that takes an answer or two, may take."""
+        """Seconds for connecting, and for other operations that need only a few answers."""
         return CONNECT_TIMEOUT_S * self.patience
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message from the broker; ``tag`` acknowledges it."""
+    """One message from the broker; ``tag`` is its delivery tag."""
 
     tag: int
     body: bytes
@@ -65,7 +66,7 @@ class Delivery:
 
 
 class Session:
-    """An open connection with one channel: in confirm mode, or with transactions in its place."""
+    """An open connection with one channel, in confirm mode or in transaction mode."""
 
     def __init__(
         self, address: Address, connection: AsyncioConnection, *, transactions: bool = False
@@ -73,7 +74,7 @@ class Session:
         self.address = address
         self._transactions = transactions
         self.lost: str | None = None
-        """Why it is gone; None while it lives."""
+        """Why the session is lost; None while it is open."""
         self._connection = connection
         self._gone = asyncio.Event()
         self._channel: Any = None
@@ -82,12 +83,12 @@ class Session:
         self._published = 0
         self._returned: set[str] = set()
         self._empty: Callable[..., None] | None = None
-        """Called when a get finds nothing."""
+        """Called when ``basic.get`` finds the queue empty."""
 
     async def publish(self, queue: str, body: bytes) -> Outcome:
-        """Publish a persistent, mandatory message; return what the broker said of it.
+        """Publish a persistent, mandatory message; return the broker's answer.
 
-        Raises SessionLost when the connection goes before an answer comes: then nobody knows.
+        Raise SessionLost if the connection is lost before the answer. The outcome is then unknown.
         """
         self._check()
         self._published += 1
@@ -98,28 +99,28 @@ class Session:
         except pika.exceptions.AMQPError as problem:
             raise SessionLost(reason_text(problem)) from problem
         if self._transactions:
-            # Whatever was returned comes before the answer to the commit.
-            await self._asked(lambda done: self._channel.tx_commit(callback=done))
-            return Outcome.RETURNED if self._took_back(str(tag)) else Outcome.CONFIRMED
+            # The broker sends basic.return before the answer to the commit.
+            await self._call(lambda done: self._channel.tx_commit(callback=done))
+            return Outcome.RETURNED if self._was_returned(str(tag)) else Outcome.CONFIRMED
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._unconfirmed[tag] = future
         return await future
 
     async def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
         """Declare a durable queue."""
-        await self._asked(
+        await self._call(
             lambda done: self._channel.queue_declare(
                 queue, durable=True, arguments=dict(arguments), callback=done
             )
         )
 
     async def ready(self, queue: str) -> int | None:
-        """Return how many messages wait in a queue, asked of its leader now; None if there is no such queue.
+        """Return the number of ready messages of a queue, by its leader; None without such a queue.
 
-        A queue that is not there closes the channel, and with it this session.
+        A missing queue closes the channel, and with it this session.
         """
         try:
-            frame = await self._asked(
+            frame = await self._call(
                 lambda done: self._channel.queue_declare(queue, passive=True, callback=done)
             )
         except SessionLost as lost:
@@ -129,8 +130,8 @@ class Session:
         return int(frame.method.message_count)
 
     async def delete(self, queue: str) -> None:
-        """Delete a queue with all that is in it."""
-        await self._asked(lambda done: self._channel.queue_delete(queue, callback=done))
+        """Delete a queue and its messages."""
+        await self._call(lambda done: self._channel.queue_delete(queue, callback=done))
 
     async def consume(
         self,
@@ -139,8 +140,11 @@ class Session:
         deliver: Callable[[Delivery], None],
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
-        """Begin to consume with manual acknowledgement; ``deliver`` is called for each message. Return the tag."""
-        await self._asked(
+        """Consume with manual acknowledgement; return the consumer tag.
+
+        ``deliver`` is called for each message.
+        """
+        await self._call(
             lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done)
         )
 
@@ -155,11 +159,11 @@ class Session:
             )
 
         tags: list[str] = []
-        await self._asked(begin)
+        await self._call(begin)
         return tags[0]
 
     async def get(self, queue: str) -> Delivery | None:
-        """Return the next message of a queue, which waits to be acknowledged or rejected; None when there is none."""
+        """Return the next message of a queue, unacknowledged; None if the queue is empty."""
 
         def ask(done: Callable[..., None]) -> None:
             self._empty = done
@@ -169,18 +173,19 @@ class Session:
                 auto_ack=False,
             )
 
-        answer = await self._asked(ask)
+        answer = await self._call(ask)
         return answer if isinstance(answer, Delivery) else None
 
     async def reject(self, tag: int) -> None:
-        """Give a message back to its queue; when this returns, the broker's channel has dealt with that."""
+        """Reject a message so that it is requeued; return after the channel has processed that."""
         self._check()
         self._channel.basic_reject(tag, requeue=True)
-        # A rejection has no answer of its own; the channel works in order, so any later answer will do.
-        await self._asked(lambda done: self._channel.basic_qos(prefetch_count=0, callback=done))
+        # basic.reject has no answer. The channel processes methods in order, so the answer to any
+        # later method shows that the rejection was processed.
+        await self._call(lambda done: self._channel.basic_qos(prefetch_count=0, callback=done))
 
     def settle(self, tag: int, *, returned: bool) -> None:
-        """Acknowledge one delivery, or give it back, without waiting; a lost session does neither."""
+        """Acknowledge or requeue one delivery without waiting. A lost session does neither."""
         if self.lost is not None:
             return
         if returned:
@@ -189,16 +194,19 @@ class Session:
             self._channel.basic_ack(tag)
 
     async def cancel(self, tag: str) -> None:
-        """Stop consuming; no delivery comes after this returns."""
-        await self._asked(lambda done: self._channel.basic_cancel(tag, callback=done))
+        """Cancel a consumer; no delivery arrives after this returns."""
+        await self._call(lambda done: self._channel.basic_cancel(tag, callback=done))
 
     def acknowledge_up_to(self, tag: int) -> None:
-        """Acknowledge every delivery up to this tag; a lost session acknowledges nothing, and the broker redelivers."""
+        """Acknowledge all deliveries up to a tag.
+
+        A lost session acknowledges nothing, and the broker redelivers the messages.
+        """
         if self.lost is None:
             self._channel.basic_ack(tag, multiple=True)
 
     async def unless_lost(self, awaited: Coroutine[Any, Any, T]) -> T:
-        """Return what is awaited; raises SessionLost when the session goes before it comes."""
+        """Await something; raise SessionLost if the session is lost first."""
         coming, gone = asyncio.ensure_future(awaited), asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,42 +218,37 @@ class Session:
             gone.cancel()
 
     async def close(self) -> None:
-        """Close in good order: what was sent before, acknowledgements too, has been taken when this returns."""
+        """Close cleanly, once the broker has processed everything sent, acknowledgements too."""
         if self.lost is None:
             self._connection.close()
             await self._gone.wait()
 
     def abandon(self, reason: str) -> None:
-        """Give the connection up without waiting for anybody."""
+        """Drop the connection without waiting; ``reason`` is what waiting operations get."""
         self._lose(reason)
         if self._connection.is_open:
             self._connection.close()
 
-    # What pika calls.
+    # Callbacks for pika.
 
     def _on_confirmation(self, frame: Any) -> None:
         method = frame.method
-        confirmed = isinstance(method, pika.spec.Basic.Ack)
+        answer = Outcome.CONFIRMED if isinstance(method, pika.spec.Basic.Ack) else Outcome.NACKED
         tags = [method.delivery_tag]
         if method.multiple:
             tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
         for tag in tags:
             future = self._unconfirmed.pop(tag, None)
-            returned = self._took_back(str(tag))
+            returned = self._was_returned(str(tag))
             if future and not future.done():
-                future.set_result(
-                    Outcome.RETURNED
-                    if returned
-                    else Outcome.CONFIRMED
-                    if confirmed
-                    else Outcome.NACKED
-                )
+                future.set_result(Outcome.RETURNED if returned else answer)
 
-    def _on_return(self, _: Any, __: Any, properties: Any, ___: bytes) -> None:
-        # A return comes before the confirmation of the same message, and carries what we sent but no delivery tag.
+    def _on_return(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:  # noqa: ARG002 - pika's
+        # basic.return comes before the confirm of the same message. It has no delivery tag, so the
+        # message id identifies the message.
         self._returned.add(properties.message_id)
 
-    def _took_back(self, message: str) -> bool:
+    def _was_returned(self, message: str) -> bool:
         returned = message in self._returned
         self._returned.discard(message)
         return returned
@@ -265,10 +268,10 @@ class Session:
         self._unconfirmed.clear()
         self._waiting.clear()
 
-    # How the callbacks of a question become something to await.
+    # Turning a method with a callback into an awaitable.
 
-    async def _asked(self, ask: Callable[[Callable[..., None]], object]) -> Any:
-        """Return what pika's callback is called with first."""
+    async def _call(self, ask: Callable[[Callable[..., None]], object]) -> Any:
+        """Call a pika method; return the first argument of its callback."""
         self._check()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
@@ -294,16 +297,16 @@ class Session:
             raise SessionLost("the connection is closing")
 
     async def _open_channel(self) -> None:
-        self._channel = await self._asked(
+        self._channel = await self._call(
             lambda done: self._connection.channel(on_open_callback=done)
         )
         self._channel.add_on_close_callback(lambda _, reason: self._lose(reason_text(reason)))
         self._channel.add_on_return_callback(self._on_return)
         self._channel.add_callback(self._on_empty, [pika.spec.Basic.GetEmpty], one_shot=False)
         if self._transactions:
-            await self._asked(lambda done: self._channel.tx_select(callback=done))
+            await self._call(lambda done: self._channel.tx_select(callback=done))
         else:
-            await self._asked(
+            await self._call(
                 lambda done: self._channel.confirm_delivery(self._on_confirmation, callback=done)
             )
 
@@ -313,7 +316,7 @@ def _delivery(method: Any, properties: Any, body: bytes) -> Delivery:
 
 
 async def connect(address: Address, *, transactions: bool = False) -> Session:
-    """Return an open session; raises SessionLost with the reason when there can be none."""
+    """Open a connection and a channel; raise SessionLost with the reason if that fails."""
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[None] = loop.create_future()
     sessions: list[Session] = []
@@ -357,11 +360,11 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
 
 
 def reason_text(reason: Any) -> str:
-    """Return pika's reason in one short line."""
+    """Return pika's reason in one line."""
     code, text = getattr(reason, "reply_code", None), getattr(reason, "reply_text", None)
     if code is not None:
         return f"{code} {text}"
-    # pika wraps what the network said in an exception for each of its steps.
+    # pika wraps the network's error in one exception for each of its steps.
     while inner := _cause(reason):
         reason = inner
     return str(reason) or type(reason).__name__

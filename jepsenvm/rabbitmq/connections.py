@@ -11,7 +11,10 @@ from jepsenvm.rabbitmq.amqp import Address, Session, connect
 
 @asynccontextmanager
 async def session(address: Address, timeout: float) -> AsyncIterator[Session]:
-    """Open a session within so many seconds, and close it in the end."""
+    """Open a session within ``timeout`` seconds, and close it at the end of the context.
+
+    Raise SessionLost if the broker refuses, TimeoutError if it does not answer in time.
+    """
     async with asyncio.timeout(timeout):
         opened = await connect(address)
     try:
@@ -21,7 +24,7 @@ async def session(address: Address, timeout: float) -> AsyncIterator[Session]:
 
 
 async def close(opened: Session) -> None:
-    """Close a session in good order if that can be, and give it up if not."""
+    """Close a session cleanly, or abandon it if the broker does not answer in time."""
     try:
         async with asyncio.timeout(opened.address.connect_timeout):
             await opened.close()

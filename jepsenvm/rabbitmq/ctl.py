@@ -1,4 +1,8 @@
-"""The broker's own word, asked of ``rabbitmqctl`` on the nodes themselves: what runs, what is cut, what is queued."""
+"""``rabbitmqctl`` on the nodes: the state of the cluster, queues, settings and virtual hosts.
+
+Each function asks one node over SSH. It raises CommandError if the node's broker does not answer,
+and UnreachableError if the node does not.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +13,53 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError
+from jepsenvm.errors import JepsenvmError, RunError
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.names import SERVICE
 
-SERVICE = "rabbitmq-server"
-UNCOUNTED = -1
+UNKNOWN_COUNT: Final = -1
+"""The count of messages of a queue that does not answer. It must not pass for an empty queue."""
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9._-]+")
-"""An Erlang node's name; nothing that a shell would take for more."""
+"""An Erlang node name. It has no character that a shell or Erlang would interpret."""
+
+STOP_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
 class View:
-    """The cluster as one node sees it; nodes under their inventory names."""
+    """The cluster as one node sees it, with nodes under their inventory names."""
 
     running: frozenset[str]
     partitions: Mapping[str, Sequence[str]]
+    """node -> the nodes from which it is partitioned."""
     alarms: Sequence[Any] = field(default_factory=list)
     members: frozenset[str] = frozenset()
     """All nodes of the cluster, running or not."""
 
     def alarm_texts(self) -> list[str]:
-        """Return the alarms one by one, such as ``n1 memory``."""
-        return sorted(map(_alarm, self.alarms))
+        """Return the alarms as text, such as ``n1 memory``."""
+        return sorted(map(_alarm_text, self.alarms))
 
     def side(self, node: str) -> frozenset[str]:
-        """Return those whom this node, whose view it is, regards as on its own side of a partition."""
+        """Return the nodes on the same side of a partition as ``node``, the owner of this view."""
         return self.running - frozenset(self.partitions.get(node, ()))
 
     def troubles(self, nodes: Sequence[str]) -> list[str]:
-        """Return what keeps this view from being that of a whole cluster."""
+        """Return the reasons why this is not the view of a healthy cluster of these nodes."""
         missing = sorted(set(nodes) - self.running)
-        found = [f"does not see {' '.join(missing)} running"] if missing else []
+        problems = [f"does not see {' '.join(missing)} running"] if missing else []
         if any(self.partitions.values()):
             cut = sorted({other for others in self.partitions.values() for other in others})
-            found.append(f"sees a partition from {' '.join(cut)}")
-        return found + (["has an alarm"] if self.alarms else [])
+            problems.append(f"sees a partition from {' '.join(cut)}")
+        if self.alarms:
+            problems.append("has an alarm")
+        return problems
 
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue as ``list_queues`` tells it."""
+    """One queue as ``list_queues`` reports it."""
 
     name: str
     state: str
@@ -57,17 +67,17 @@ class Queue:
     ready: int
     unacknowledged: int
     messages: int
-    """All of them: also those that a quorum queue keeps until their dead-letter queue has taken them."""
+    """The total. A quorum queue includes messages that its dead-letter queue has refused."""
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is in it, delivered or not."""
+        """Whether the queue has no message, delivered or not."""
         return self.ready == self.unacknowledged == self.messages == 0
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """Where a queue is: its leader, the nodes that have a replica of it, and those whose replica is up."""
+    """The nodes of a queue: its leader, the nodes with a replica, and those whose replica is up."""
 
     leader: str | None
     members: tuple[str, ...]
@@ -76,7 +86,7 @@ class Replicas:
 
 @dataclass(frozen=True)
 class Settings:
-    """What of a running node's configuration a plan decides."""
+    """The version of a running node, and those of its settings that a plan decides."""
 
     version: str
     partition_handling: str
@@ -84,29 +94,30 @@ class Settings:
 
 
 def view(fleet: Fleet, node: str, timeout: float = 60) -> View:
-    """Return the cluster as this node sees it; raises like Fleet.run when the node's broker is not up."""
+    """Return the cluster as this node sees it."""
     status = _ctl_json(fleet, node, "cluster_status", timeout=timeout)
-    host = _hosts(fleet)
+    inventory_name = _inventory_names(fleet)
     partitions = {
-        host(name): [host(n) for n in others]
+        inventory_name(name): [inventory_name(other) for other in others]
         for name, others in dict(status["partitions"] or {}).items()
     }
     members = [name for kind in ("disk_nodes", "ram_nodes") for name in status.get(kind) or ()]
     alarms = [
-        {**one, "node": host(str(one["node"]))} if _names_a_node(one) else one
-        for one in status["alarms"] or []
+        {**alarm, "node": inventory_name(str(alarm["node"]))} if _names_a_node(alarm) else alarm
+        for alarm in status["alarms"] or []
     ]
     return View(
-        frozenset(map(host, status["running_nodes"])),
-        partitions,
-        alarms,
-        frozenset(map(host, members)),
+        running=frozenset(map(inventory_name, status["running_nodes"])),
+        partitions=partitions,
+        alarms=alarms,
+        members=frozenset(map(inventory_name, members)),
     )
 
 
 def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
-    """Return the queues of our virtual host, as this node tells them."""
-    # As a table: its JSON renames a process to what it is called within rabbitmqctl itself, without its node.
+    """Return the queues of the run's virtual host by name, as this node lists them."""
+    # The table format names the node in a pid. The JSON format replaces it with the name that the
+    # process has within rabbitmqctl itself.
     columns = [
         "name",
         "state",
@@ -116,63 +127,69 @@ def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
         "messages_unacknowledged",
         "messages",
     ]
-    host = _hosts(fleet)
-    found = (_queue(line, host) for line in _listed(fleet, node, columns, timeout))
-    return {queue.name: queue for queue in found}
+    inventory_name = _inventory_names(fleet)
+    rows = (_queue(line, inventory_name) for line in _list_queues(fleet, node, columns, timeout))
+    return {queue.name: queue for queue in rows}
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
-    """Return where a queue of our virtual host is, as this node tells it; None when it knows no such queue."""
+    """Return where a queue of the run's virtual host is; None if this node lists no such queue."""
     columns = ["name", "leader", "pid", "members", "online"]
-    lines = _listed(fleet, node, columns, timeout)
-    return next(
-        (_replicas(line, _hosts(fleet)) for line in lines if line.split("\t")[0] == queue), None
-    )
+    inventory_name = _inventory_names(fleet)
+    for line in _list_queues(fleet, node, columns, timeout):
+        if line.split("\t")[0] == queue:
+            return _replicas(line, inventory_name)
+    return None
 
 
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
-    """Return what is really in force on a running node, not what its files say."""
+    """Return the settings in force on a running node, which may differ from its files.
+
+    Raise RunError for an answer that is not understood.
+    """
     expression = (
         'io:format("~s|~p|~p", [rabbit_misc:version(), '
-        "case application:get_env(rabbit, cluster_partition_handling, none) of H when is_atom(H) -> H; "
-        "H -> element(1, H) end, net_kernel:get_net_ticktime()])."
+        "case application:get_env(rabbit, cluster_partition_handling, none) of "
+        "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
     )
-    said = _ctl(fleet, node, "eval", expression, timeout=timeout)
-    found = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", said)
-    if not found:
-        raise ValueError(f"unexpected answer of rabbitmqctl eval on {node}: {said!r}")
-    return Settings(found[1], found[2], int(found[3]))
+    answer = _ctl(fleet, node, "eval", expression, timeout=timeout)
+    match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", answer)
+    if not match:
+        raise RunError(
+            f"rabbitmqctl eval gave an answer that is not understood: {answer[:60]!r}", node=node
+        )
+    return Settings(match[1], match[2], int(match[3]))
 
 
 def set_policy(
     fleet: Fleet, node: str, name: str, pattern: str, definition: Mapping[str, Any]
 ) -> None:
-    """Set a policy for queues, before those of our deployment; raises like Fleet.run when it cannot be."""
-    words = ["-p", fleet.nodes[node].vhost, "--priority", "1", "--apply-to", "queues"]
-    _ctl(fleet, node, "set_policy", *words, name, pattern, json.dumps(definition), timeout=60)
+    """Set a policy for queues. It takes precedence over the policies of the deployment."""
+    options = ["-p", fleet.nodes[node].vhost, "--priority", "1", "--apply-to", "queues"]
+    _ctl(fleet, node, "set_policy", *options, name, pattern, json.dumps(definition), timeout=60)
 
 
 def learn_names(fleet: Fleet) -> None:
-    """Learn from each node of which we don't know it what it calls itself, if it answers."""
+    """Ask nodes with unknown Erlang names for their names; skip nodes that do not answer."""
 
     def ask(node: str) -> str:
         return _ctl(fleet, node, "eval", "node().", timeout=60)
 
-    nameless = [name for name, node in fleet.nodes.items() if node.broker is None]
-    for node, said in fleet.each_or_error(ask, nameless).items():
-        found = NODE_NAME.search(said) if isinstance(said, str) else None
-        if found:
-            fleet.learn(replace(fleet.nodes[node], broker=found[0]))
+    unnamed = [name for name, node in fleet.nodes.items() if node.broker is None]
+    for node, answer in fleet.each_or_error(ask, unnamed).items():
+        match = NODE_NAME.search(answer) if isinstance(answer, str) else None
+        if match:
+            fleet.learn(replace(fleet.nodes[node], broker=match[0]))
 
 
 def make_vhost(fleet: Fleet, node: str, user: str) -> bool:
-    """Make our virtual host and let a user do everything in it; return whether it was not there before.
+    """Create the run's virtual host with full permissions for a user; return whether it is new.
 
-    One that was there is left as it is: whoever made it decides who may use it.
+    An existing virtual host keeps its permissions.
     """
     vhost = fleet.nodes[node].vhost
-    known = _ctl_json(fleet, node, "list_vhosts", "name", timeout=60)
-    if vhost in (one["name"] for one in known):
+    existing = _ctl_json(fleet, node, "list_vhosts", "name", timeout=60)
+    if vhost in (entry["name"] for entry in existing):
         return False
     _ctl(fleet, node, "add_vhost", vhost, timeout=60)
     try:
@@ -184,84 +201,90 @@ def make_vhost(fleet: Fleet, node: str, user: str) -> bool:
 
 
 def delete_vhost(fleet: Fleet, node: str) -> None:
-    """Delete our virtual host with all that is in it."""
+    """Delete the run's virtual host with its queues."""
     _ctl(fleet, node, "delete_vhost", fleet.nodes[node].vhost, timeout=60)
 
 
-def stop(fleet: Fleet, node: str, patience: float = 60) -> None:
-    """Stop a node's broker: cleanly if it can within ``patience`` seconds, else by SIGKILL."""
-    clean = patience * fleet.patience
+def stop(fleet: Fleet, node: str, timeout: float = STOP_TIMEOUT_S) -> None:
+    """Stop a node's broker: cleanly within ``timeout`` seconds, otherwise with SIGKILL."""
+    clean_s = timeout * fleet.patience
     fleet.run(
         node,
-        f"timeout {clean:.0f} systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE}; "
+        f"timeout {clean_s:.0f} systemctl stop {SERVICE}"
+        f" || systemctl kill --signal=SIGKILL {SERVICE}; "
         f"systemctl reset-failed {SERVICE} 2>/dev/null; true",
-        timeout=patience + 30,
+        timeout=timeout + 30,
     )
 
 
 def start(fleet: Fleet, node: str) -> None:
-    """Start a node's broker, without waiting for it to be up."""
+    """Start a node's broker without waiting for it."""
     fleet.run(node, f"systemctl start --no-block {SERVICE}")
 
 
 def _ctl(fleet: Fleet, node: str, *words: str, timeout: float) -> str:
-    return fleet.run(node, shlex.join(["rabbitmqctl", "--quiet", *words]), timeout=timeout).stdout
+    command = shlex.join(["rabbitmqctl", "--quiet", *words])
+    return fleet.run(node, command, timeout=timeout).stdout
 
 
 def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
     return json.loads(_ctl(fleet, node, *words, "--formatter", "json", timeout=timeout))
 
 
-def _listed(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
+def _list_queues(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
     words = ["--no-table-headers", "list_queues", "-p", fleet.nodes[node].vhost, *columns]
     return _ctl(fleet, node, *words, timeout=timeout).splitlines()
 
 
-HostOf = Callable[[str], str]
-"""Returns the inventory's name for an Erlang node; for one that the inventory has not, what stands after its @."""
+InventoryName = Callable[[str], str]
+"""Returns the inventory name of an Erlang node; for an unknown node, the host part of its name."""
 
 
-def _hosts(fleet: Fleet) -> HostOf:
-    known = {node.broker: name for name, node in fleet.nodes.items() if node.broker}
-    return lambda name: known.get(name) or name.partition("@")[2]
+def _inventory_names(fleet: Fleet) -> InventoryName:
+    names = {node.broker: name for name, node in fleet.nodes.items() if node.broker}
+    return lambda broker: names.get(broker) or broker.partition("@")[2]
 
 
-def _queue(line: str, host: HostOf) -> Queue:
+def _queue(line: str, inventory_name: InventoryName) -> Queue:
     name, state, leader, pid, *counts = (line.split("\t") + [""] * 7)[:7]
-    return Queue(name, state or "unknown", _leader(leader, pid, host), *map(_count, counts))
-
-
-def _replicas(line: str, host: HostOf) -> Replicas:
-    _, leader, pid, members, online = (line.split("\t") + [""] * 5)[:5]
-    return Replicas(
-        _leader(leader, pid, host), _listed_nodes(members, host), _listed_nodes(online, host)
+    return Queue(
+        name, state or "unknown", _leader(leader, pid, inventory_name), *map(_count, counts)
     )
 
 
-def _leader(leader: str, pid: str, host: HostOf) -> str | None:
-    # Only quorum queues name a leader; a classic one's is the node in a pid such as <rabbit@n1.1700000000.2345.0>.
-    found = re.search(r"<([^<>]+@[^<>]+?)\.\d+\.\d+\.\d+>", pid)
-    name = leader or (found[1].strip("'") if found else "")
-    return host(name) or None
+def _replicas(line: str, inventory_name: InventoryName) -> Replicas:
+    _, leader, pid, members, online = (line.split("\t") + [""] * 5)[:5]
+    return Replicas(
+        leader=_leader(leader, pid, inventory_name),
+        members=_node_list(members, inventory_name),
+        online=_node_list(online, inventory_name),
+    )
 
 
-def _listed_nodes(names: str, host: HostOf) -> tuple[str, ...]:
-    # A list as Erlang writes it, such as [rabbit@n1, 'rabbit@n-2'].
-    return tuple(sorted(host(name) for name in re.findall(NODE_NAME.pattern, names)))
+def _leader(leader: str, pid: str, inventory_name: InventoryName) -> str | None:
+    # Only quorum queues report a leader. The leader of a classic queue is the node in its pid, such
+    # as <rabbit@n1.1700000000.2345.0>.
+    match = re.search(r"<([^<>]+@[^<>]+?)\.\d+\.\d+\.\d+>", pid)
+    pid_node = match[1].strip("'") if match else ""
+    return inventory_name(leader or pid_node) or None
+
+
+def _node_list(text: str, inventory_name: InventoryName) -> tuple[str, ...]:
+    # An Erlang list, such as [rabbit@n1, 'rabbit@n-2'].
+    return tuple(sorted(inventory_name(name) for name in NODE_NAME.findall(text)))
 
 
 def _names_a_node(alarm: Any) -> bool:
     return isinstance(alarm, dict) and "@" in str(alarm.get("node", ""))
 
 
-def _alarm(alarm: Any) -> str:
+def _alarm_text(alarm: Any) -> str:
     if not isinstance(alarm, dict):
         return str(alarm)
-    what = alarm.get("resource") or alarm.get("type") or "unknown"
+    resource = alarm.get("resource") or alarm.get("type") or "unknown"
     node = str(alarm.get("node", ""))
-    return f"{node.partition('@')[2] or node} {what}".strip()
+    return f"{node.partition('@')[2] or node} {resource}".strip()
 
 
 def _count(text: str) -> int:
-    # A queue that cannot answer has no counts; then it must not pass for an empty one.
-    return int(text) if text.isdecimal() else UNCOUNTED
+    return int(text) if text.isdecimal() else UNKNOWN_COUNT

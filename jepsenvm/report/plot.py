@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
-from jepsenvm.checkers.latency import pairs
+from jepsenvm.checkers.op_pairs import pairs
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 from jepsenvm.history.units import MILLISECOND, SECOND
 

@@ -22,7 +22,8 @@ from jepsenvm.workloads.workload import Workload
 
 REFUSING_ARGUMENTS: Final[Mapping[str, Any]] = {
     # A full classic queue refuses dead letters too. A quorum queue with reject-publish refuses
-    # only what a client publishes, and accepts dead letters (measured on 3.10.8; rabbitmq-server issue 8495).
+    # only what a client publishes, and accepts dead letters: rabbitmq-server issue 8495, and
+    # measured on 3.10.8.
     "x-queue-type": "classic",
     "x-max-length": 100,
     "x-overflow": "reject-publish",

@@ -17,6 +17,7 @@ from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.names import GROUP
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
@@ -42,7 +43,7 @@ def lab_inventory() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def cluster(lab_inventory: Path) -> Inventory:
     """The lab with RabbitMQ deployed. A short tick time lets partitions be noticed within short tests."""
-    inventory = load(lab_inventory)
+    inventory = load(lab_inventory, GROUP)
     made_whole(inventory)
     return inventory
 

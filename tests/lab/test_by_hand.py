@@ -58,7 +58,7 @@ def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
     for words, says in (
         (["loss", "n9"], "unknown nodes n9"),
         (["loss", "n1", "--percent", "150"], "percent must be more than 0 and at most 100"),
-        (["earthquake"], "there is no earthquake"),
+        (["earthquake"], "unknown nemesis 'earthquake'"),
         (["delay", "n1"], "delay is not possible here: no netem"),
         (["kill", "n1", "--for", "soon"], "--for soon: must be seconds"),
     ):

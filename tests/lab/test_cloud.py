@@ -17,6 +17,7 @@ from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.lab.topology import SWITCH, LabHost
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.names import GROUP
 from tests.lab.conftest import cut, jepsenvm, on, results
 
 USER, PORT = "admin", 2222
@@ -189,7 +190,7 @@ def cloud(folder: Path) -> list[str]:
 @pytest.fixture
 def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(folder.parent / "vault"))
-    return load(folder)
+    return load(folder, GROUP)
 
 
 def test_an_unknown_host_key_is_refused_until_it_is_accepted_on_purpose(
@@ -200,9 +201,7 @@ def test_an_unknown_host_key_is_refused_until_it_is_accepted_on_purpose(
     plain.write_text(written.replace("accept-new", "yes"))
     refused = jepsenvm("fault", "status", *cloud, expect=254).stderr
     plain.write_text(written)
-    assert (
-        "shows a host key that is not known; add it to known_hosts, or accept new ones" in refused
-    )
+    assert "has an unknown host key; add it to known_hosts, or accept new ones" in refused
 
 
 def test_every_host_is_reached_through_the_gate_and_root_by_its_password(loaded: Inventory) -> None:
@@ -230,7 +229,7 @@ def test_a_foreign_rabbitmq_is_refused(cloud: list[str]) -> None:
     refused = jepsenvm("deploy", *cloud, expect=254).stderr
     on("n3", "rm -r /var/lib/rabbitmq")
     assert refused.startswith(
-        "jepsenvm: n3: a RabbitMQ that jepsenvm did not install is on it; use another host"
+        "jepsenvm: n3: has a RabbitMQ that jepsenvm did not install; use another host"
     )
     assert "rabbitmq-server" not in on("n1", "dpkg --get-selections")
 
@@ -295,7 +294,7 @@ def test_a_cluster_of_others_is_tested_and_left_as_it_was(
     before = definitions()
     refused = jepsenvm(*run, "--nemesis", "kill", expect=254).stderr
     assert f"{theirs}: allowed_faults does not allow kill; add kill to that list" in refused
-    assert "the cluster is not ours" in jepsenvm("deploy", *where, expect=254).stderr
+    assert "jepsenvm_existing is set" in jepsenvm("deploy", *where, expect=254).stderr
     told = jepsenvm(*run, "--nemesis", "partition-random-node", expect=0).stdout
     assert "virtual host jepsenvm: made" in told
     assert "virtual host jepsenvm: deleted" in told

@@ -14,6 +14,7 @@ from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.machines import ansible, lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.rabbitmq import credentials as secrets
+from jepsenvm.rabbitmq.names import GROUP
 
 MARKER = "/etc/rabbitmq/.jepsenvm"
 
@@ -62,7 +63,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(lab_inventory: Path, log: Path) -> Inventory:
-    inventory = load(lab_inventory)
+    inventory = load(lab_inventory, GROUP)
     ansible.play("site.yml", inventory, {}, log)
     return inventory
 
@@ -85,7 +86,7 @@ def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventor
     group["vars"]["jepsenvm_secrets_dir"] = str(inventory.secrets_dir)
     file = tmp_path / "variant.yml"
     file.write_text(yaml.safe_dump(content))
-    return load(file)
+    return load(file, GROUP)
 
 
 def test_a_second_deployment_changes_nothing(
@@ -96,7 +97,7 @@ def test_a_second_deployment_changes_nothing(
         n.name: 0 for n in deployed.nodes
     }
     assert not [line for line in caplog.messages if "changed" in line]
-    assert recap.told["rabbitmq_version"].count(".") == 2
+    assert recap.stats["rabbitmq_version"].count(".") == 2
 
 
 def test_every_node_sees_all_the_others(deployed: Inventory) -> None:
@@ -215,8 +216,7 @@ def test_somebody_elses_rabbitmq_is_refused(deployed: Inventory) -> None:
     on(first, f"sudo mv {MARKER} {MARKER}.away")
     try:
         with pytest.raises(
-            UsageError,
-            match=r"^n1: a RabbitMQ that jepsenvm did not install is on it; use another host",
+            UsageError, match=r"^n1: has a RabbitMQ that jepsenvm did not install; use another host"
         ):
             ansible.play("site.yml", deployed, {})
     finally:
@@ -246,7 +246,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
         with pytest.raises(
-            JepsenvmError, match=r"^n1.*: sees an alarm; .*jepsenvm deploy --reset"
+            JepsenvmError, match=r"^n1.*: reports an alarm; .*jepsenvm deploy --reset"
         ) as error:
             ansible.play("site.yml", deployed, {"cluster_polls": 2})
         assert "\n" not in str(error.value)

@@ -18,17 +18,18 @@ import pytest
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import preflight
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_at, power_of
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
-from jepsenvm.nemesis.instance import Fault
+from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.records import journaled
-from jepsenvm.nemesis.specs import NEMESES, FaultRequest, stages
+from jepsenvm.nemesis.registry import NEMESES, stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.rabbitmq import ctl as broker
 from tests.lab.conftest import cut, made_whole, on
 
@@ -126,7 +127,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.rabbitmq.amqp import connect
 async def main():
-    inventory = load(Path({str(cluster.path)!r}))
+    inventory = load(Path({str(cluster.path)!r}), "rabbitmq")
     session = await connect(credentials(inventory).at(inventory.nodes[0]))
     await session.declare({QUEUE!r}, {{"x-queue-type": "quorum", "x-quorum-initial-group-size": 5}})
     await session.close()
@@ -307,7 +308,7 @@ def test_a_fault_of_the_broker_bites_and_heals(
 def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
     (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     with pytest.raises(UsageError, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
-        preflight.able(fleet, cluster, [stage.fault])
+        preflight.require_capabilities(fleet, cluster, [stage.fault])
 
 
 def test_no_fault_is_left_out() -> None:
@@ -369,11 +370,12 @@ from random import Random
 from jepsenvm.machines.facts import facts
 from jepsenvm.machines.inventory import load
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.specs import FaultRequest, stages
+from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.machines.power import power_at
 order = json.load(sys.stdin)
-inventory = load(Path(order["inventory"]))
+inventory = load(Path(order["inventory"]), "rabbitmq")
 fleet = Fleet(inventory.nodes)
 nodes = list(fleet.nodes)
 def record(note):
@@ -424,7 +426,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.rabbitmq.amqp import connect
 async def main():
-    inventory = load(Path({str(cluster.path)!r}))
+    inventory = load(Path({str(cluster.path)!r}), "rabbitmq")
     where = next(one for one in inventory.nodes if one.name == {node!r})
     session = await connect(credentials(inventory).at(where))
     print("connected", flush=True)

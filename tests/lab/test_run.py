@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.history.foreign import open_history
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.rabbitmq.amqp import Outcome, connect
 from jepsenvm.rabbitmq.credentials import credentials

@@ -108,9 +108,10 @@ def left(node: str) -> str:
 def test_the_distributions_gives_way_to_an_archive_on_request_only(two: str, things: Path) -> None:
     (file,) = things.glob("*.tar.gz")
     archive = ("-i", two, "--source", "archive", "--file", str(file), "--sha256")
-    assert "has another SHA-256 than rabbitmq_sha256; fetch it again" in refused(*archive, "0" * 64)
-    assert "comes from source distribution, and archive is wanted; install it anew" in refused(
-        *archive, debs.sha256(file)
+    assert "does not match rabbitmq_sha256; download it again" in refused(*archive, "0" * 64)
+    assert (
+        "from source distribution, but source archive is requested; reinstall RabbitMQ"
+        in refused(*archive, debs.sha256(file))
     )
     deployed(*archive, debs.sha256(file), "--reset")
     assert "/opt/jepsenvm/rabbitmq/" in on("n2", "rabbitmqctl -q environment | grep plugins_dir")
@@ -142,7 +143,7 @@ def test_somebody_elses_is_adopted_and_given_back(one: str) -> None:
         "rabbitmqctl -q add_user theirs secret; echo heartbeat = 77 >> /etc/rabbitmq/rabbitmq.conf",
     )
     assert (
-        "a RabbitMQ that jepsenvm did not install is on it; use another host, take it over"
+        "has a RabbitMQ that jepsenvm did not install; use another host, take it over"
         in refused("-i", one)
     )
     jepsenvm("deploy", "-i", one, "--adopt", expect=0)
@@ -164,7 +165,7 @@ def test_a_repository_with_its_erlang(one: str) -> None:
     assert f"     {debs.NEWER} " in policy
     assert "Installed: 3.10.8-" in policy
     assert f"{WEB}/erlang" in policy
-    assert "newer than the wanted 3.9.0; install it anew, without its data" in refused(
+    assert "newer than the requested 3.9.0; reinstall RabbitMQ and delete its data" in refused(
         "-i", one, "--version", "3.9.0"
     )
 

@@ -12,14 +12,15 @@ import pytest
 
 from jepsenvm.checkers.lock import lock as check_lock
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.facts import facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.records import journaled
-from jepsenvm.nemesis.specs import FaultRequest, stages
+from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import connect
 from jepsenvm.rabbitmq.credentials import credentials

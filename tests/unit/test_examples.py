@@ -8,13 +8,14 @@ from pathlib import Path
 import hcl2
 
 from jepsenvm.machines.inventory import load
+from jepsenvm.rabbitmq.names import GROUP
 
 TOP = Path(__file__).resolve().parents[2]
 TERRAFORM = TOP / "examples/terraform/main.tf"
 
 
 def test_the_example_of_an_inventory_is_one() -> None:
-    three = load(TOP / "inventory/cloud.example.yml")
+    three = load(TOP / "inventory/cloud.example.yml", GROUP)
     assert (three.nodes[0].ssh_host, three.nodes[0].cluster_address) == (
         "198.51.100.11",
         "192.0.2.11",
@@ -28,7 +29,7 @@ def test_what_it_mentions_in_comments_is_read_as_well(tmp_path: Path) -> None:
     file = tmp_path / "hosts.yml"
     text = re.sub(r"^( +)#   (\w+: [^#\n]*)", r"\1\2", text, flags=re.MULTILINE)
     file.write_text(re.sub(r"\bvaulted\w*", "'x'", text))
-    three = load(file)
+    three = load(file, GROUP)
     assert three.existing
     assert three.allowed_faults == frozenset({"partition", "loss", "kill"})
     assert three.vars["jepsenvm_broker_password"] == "x"

@@ -93,6 +93,23 @@ def status() -> list[HostStatus]:
     return found
 
 
+def hosts_off() -> list[str]:
+    """Return the names of the lab's hosts that are off; none if the lab is down."""
+    require_root()
+    return [host.name for host in _hosts_of(_state()) if container.supervisor(host) is None]
+
+
+def is_off(node: str) -> bool:
+    """Return whether a host of the lab exists and is off."""
+    return node in hosts_off()
+
+
+def size() -> tuple[int, str] | None:
+    """Return the number of hosts and the suite of the lab; None if the lab is down."""
+    state = _state()
+    return (state.nodes, state.suite) if state else None
+
+
 def is_up() -> bool:
     """Whether the lab exists and every host of it runs."""
     found = status()

@@ -1,1 +1,1 @@
-"""The VMs that the Vagrantfile makes: what state they are in, and their power."""
+"""The virtual machines of the Vagrantfile."""

@@ -29,6 +29,11 @@ UP_S: Final = 1800.0
 """Vagrant has its own, shorter deadline for a VM to boot (boot_timeout); this is for Vagrant itself."""
 
 
+def are_vms_here() -> bool:
+    """Return whether Vagrant has created VMs in the current folder, or has begun to."""
+    return any(Path(".vagrant/machines").glob("*/*/id"))
+
+
 def states(folder: Path, *names: str) -> dict[str, str]:
     """Return the state of all (or these) VMs, such as ``running``, ``not_created`` or ``shutoff``.
 

@@ -1,1 +1,1 @@
-"""What breaks a node, what heals it and what proves both, rendered as data: nothing is run in this room."""
+"""One file per fault: how it is drawn, injected, healed and verified, and what it hides."""

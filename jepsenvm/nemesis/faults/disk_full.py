@@ -1,57 +1,69 @@
-"""Full disk: RabbitMQ's disk fills below its watermark, so that its alarm blocks every publisher.
+"""Disk-full: the free disk space falls below RabbitMQ's limit, and its alarm blocks publishers.
 
-The watermark is first moved to just below what is free: a small file then crosses it, and the host is never full.
+The fault first raises the limit to just below the free space. A small file then crosses it, so the
+disk is never really full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import alarm
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import Hosts, Kind
-from jepsenvm.nemesis.undo import Undo
+from jepsenvm.nemesis.fault import Hosts
+from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.request import NemesisSpec
+from jepsenvm.nemesis.resource_alarm import ResourceAlarm
+from jepsenvm.rabbitmq.names import DATA_DIR
 
-_FOLDER: Final = "/var/lib/rabbitmq"
-_BALLAST: Final = f"{_FOLDER}/jepsenvm-ballast"
+_BALLAST: Final = f"{DATA_DIR}/jepsenvm-ballast"
 
-_FREE: Final = Undo(
-    "disk-watermark",
-    f"""rm -f {_BALLAST}
-timeout 30 rabbitmqctl --quiet eval '{{ok, Limit}} = application:get_env(rabbit, disk_free_limit), \
+_LIMIT_RAISED: Final = Marker(
+    name="disk-watermark",
+    undo=f"""rm -f {_BALLAST}
+timeout 30 rabbitmqctl --quiet eval '\
+{{ok, Limit}} = application:get_env(rabbit, disk_free_limit), \
 rabbit_disk_monitor:set_disk_free_limit(Limit).' >/dev/null""",
-    "freed the disk and put its watermark back",
+    report="freed the disk and restored RabbitMQ's disk limit",
 )
 
 
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Fill a quarter of what is free, 4 GB at most, and before it move the watermark to a quarter of that below.
+class DiskFull(ResourceAlarm):
+    """Fill the disk below RabbitMQ's limit."""
 
-    The rest of it is for what the broker frees by itself meanwhile: one write-ahead log is half a gigabyte.
-    """
-    if node not in fault.nodes:
-        return []
-    ahead = f"""{_FREE.mark()}
-free=$(df --output=avail --block-size=1 {_FOLDER} | tail -n 1)
+    kind = "disk-full"
+    resource = "disk"
+    settles_s = 45.0
+    heals_s = 45.0
+    # A reboot removes the marker and the raised limit, but not the file.
+    sweep = f"{_LIMIT_RAISED.sweep}\nrm -f {_BALLAST}"
+
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that fills the disk."""
+        return {
+            "disk-full": NemesisSpec(
+                about="fills the disk until RabbitMQ's disk alarm blocks publishers",
+                draw=cls.on_victims,
+                takes="nodes",
+            )
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Raise the limit, then allocate a quarter of the free space, at most 4 GB.
+
+        The limit is a quarter of that file below the free space. The rest of the file is a reserve,
+        because RabbitMQ may free space during the fault: one write-ahead log takes half a gigabyte.
+        """
+        if node not in self.nodes:
+            return []
+        prepare = f"""{_LIMIT_RAISED.set()}
+free=$(df --output=avail --block-size=1 {DATA_DIR} | tail -n 1)
 fill=$((free / 4))
 [ $fill -lt 4000000000 ] || fill=4000000000
 timeout 30 rabbitmqctl --quiet set_disk_free_limit $((free - fill / 4))"""
-    return [shell(f"fallocate --length $fill {_BALLAST}", ahead=ahead)]
+        return [shell(f"fallocate --length $fill {_BALLAST}", ahead=prepare)]
 
-
-# A reboot takes the marker and the moved watermark with it, and leaves the file.
-_SWEEP: Final = f"{_FREE.sweep}\nrm -f {_BALLAST}"
-
-KIND = Kind(
-    inject,
-    _FREE.heal,
-    alarm.looks,
-    alarm.doubts("disk"),
-    alarm.leftovers("disk"),
-    sweep=_SWEEP,
-    settles_s=45.0,
-    heals_s=45.0,
-    stops_load=True,
-)
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Remove the file and restore the limit."""
+        return _LIMIT_RAISED.heal(self.nodes, node)

@@ -1,61 +1,89 @@
-"""Kill: SIGKILL of RabbitMQ's runtime, and no restart by its service until it is healed."""
+"""Kill: SIGKILL of RabbitMQ's processes. The service restarts only when the fault is healed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import process
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
+from jepsenvm.nemesis import process_evidence
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import SERVICE
 
-_FOLDER: Final = f"/run/systemd/system/{SERVICE}.service.d"
-_HELD: Final = f"{_FOLDER}/jepsenvm-kill.conf"
+_DROP_IN_DIR: Final = f"/run/systemd/system/{SERVICE}.service.d"
+_DROP_IN: Final = f"{_DROP_IN_DIR}/jepsenvm-kill.conf"
+"""A systemd drop-in that disables the service's automatic restart."""
 
-_RELEASE: Final = f"""rm -f {_HELD}
+_START: Final = f"""rm -f {_DROP_IN}
 systemctl daemon-reload
 systemctl reset-failed {SERVICE} 2>/dev/null || true
 systemctl start --no-block {SERVICE}"""
 
 
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Kill every process of the service."""
-    if node not in fault.nodes:
-        return []
-    hold = (
-        f"mkdir -p {_FOLDER}\nprintf '[Service]\\nRestart=no\\n' > {_HELD}\nsystemctl daemon-reload"
-    )
-    return [shell(f"systemctl kill --signal=SIGKILL {SERVICE}", ahead=hold)]
+class Kill(Fault):
+    """Kill every process of RabbitMQ's service."""
 
-
-def heal(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Start the service, and let it restart by itself again."""
-    return [shell(f"if [ -e {_HELD} ]; then\n{_RELEASE}\nfi")] if node in fault.nodes else []
-
-
-def doubts(fault: Fault, before: Evidence, during: Evidence, _: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes on which a runtime is alive."""
-    yield from process.not_there_before(fault, before)
-    yield from process.not_looked_at(fault, during)
-    yield from (
-        f"{node}'s RabbitMQ is alive" for node in fault.nodes if process.runtime(during, node)
-    )
-
-
-def leftovers(fault: Fault, _: Evidence, after: Evidence, __: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes on which no runtime has started again."""
-    yield from (
-        f"{node}'s RabbitMQ is not alive"
-        for node in fault.nodes
-        if not process.runtime(after, node)
-    )
-
-
-SWEEP: Final = f"""if [ -e {_HELD} ]; then
-{_RELEASE}
+    kind = "kill"
+    disturbs_broker = True
+    sweep = f"""if [ -e {_DROP_IN} ]; then
+{_START}
 echo "started {SERVICE}, which was killed"
 fi"""
 
-KIND = Kind(inject, heal, process.looks, doubts, leftovers, sweep=SWEEP)
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemeses that kill one node, chosen nodes or all nodes."""
+        return {
+            "kill": NemesisSpec(
+                about="sends SIGKILL to RabbitMQ, which stays down until healed",
+                draw=cls.on_victims,
+                takes="nodes",
+                mixes=("mixed", "processes"),
+            ),
+            "kill-all": NemesisSpec(
+                about="sends SIGKILL to RabbitMQ on all nodes at once", draw=cls.on_all_nodes
+            ),
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Disable the automatic restart, then kill every process of the service."""
+        if node not in self.nodes:
+            return []
+        prepare = (
+            f"mkdir -p {_DROP_IN_DIR}\n"
+            f"printf '[Service]\\nRestart=no\\n' > {_DROP_IN}\n"
+            "systemctl daemon-reload"
+        )
+        return [shell(f"systemctl kill --signal=SIGKILL {SERVICE}", ahead=prepare)]
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Enable the automatic restart and start the service."""
+        return [shell(f"if [ -e {_DROP_IN} ]; then\n{_START}\nfi")] if node in self.nodes else []
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the process table."""
+        return process_evidence.PROBES
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which RabbitMQ runs."""
+        yield from process_evidence.not_running_before(self.nodes, before)
+        yield from process_evidence.probe_failures(self.nodes, during)
+        for node in self.nodes:
+            if process_evidence.runtime(during, node):
+                yield f"RabbitMQ still runs on {node}"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which RabbitMQ does not run again."""
+        for node in self.nodes:
+            if not process_evidence.runtime(after, node):
+                yield f"RabbitMQ does not run on {node}"
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether every node is killed."""
+        return self.affects_all(all_nodes)

@@ -1,83 +1,109 @@
-"""Leave: a node leaves the cluster for good, without its database, and joins again as a new one to heal."""
+"""Leave: a node leaves the cluster and loses its database. It joins again as a new node to heal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
-from jepsenvm.nemesis.undo import Undo
-from jepsenvm.rabbitmq.names import SERVICE
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.request import NemesisSpec
+from jepsenvm.rabbitmq.names import DATABASE_DIR, SERVICE
 
-_DATABASE: Final = "/var/lib/rabbitmq/mnesia"
-
-# One that was stopped but never forgotten starts with what it has; one that was forgotten would be refused with it.
-_REJOIN: Final = Undo(
-    "left",
-    f"""timeout 120 systemctl start {SERVICE} || {{
-  rm -rf {_DATABASE}
+_LEFT: Final = Marker(
+    name="left",
+    # A node that was stopped but not forgotten starts with its database. A forgotten node starts
+    # only without it.
+    undo=f"""timeout 120 systemctl start {SERVICE} || {{
+  rm -rf {DATABASE_DIR}
   timeout 120 systemctl start {SERVICE}
 }}
 timeout 60 rabbitmq-queues --quiet grow "$(cat $marker)" all >/dev/null 2>&1 || true""",
-    "made this node join the cluster again",
+    report="joined this node to the cluster again",
 )
-"""As a new one, with replicas of the quorum queues again."""
+"""Healing also adds replicas of the quorum queues. The marker holds the Erlang node name."""
 
 
-def inject(fault: Fault, _: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    """Stop the node and wipe it, while another one waits to forget it."""
-    if node in fault.nodes:
-        ahead = _REJOIN.mark(hosts[node].broker)
-        return [shell(f"timeout 60 systemctl stop {SERVICE}\nrm -rf {_DATABASE}", ahead=ahead)]
-    if node != min(set(hosts) - set(fault.nodes)):
-        return []
-    return [
-        shell(
-            f"""for attempt in $(seq 60); do
-  if said=$(timeout 30 rabbitmqctl --quiet forget_cluster_node {hosts[leaver].broker} 2>&1); then break; fi
+class Leave(Fault):
+    """Remove nodes from the cluster."""
+
+    kind = "leave"
+    disturbs_broker = True
+    settles_s = 20.0
+    heals_s = 120.0
+    sweep = _LEFT.sweep
+
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that removes nodes."""
+        return {
+            "leave": NemesisSpec(
+                about="removes a node from the cluster, and joins it again to heal",
+                draw=cls.on_victims,
+                takes="nodes",
+                fewest_nodes=3,
+            )
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Stop the leaving nodes and delete their databases; the first other node forgets them."""
+        if node in self.nodes:
+            stop = f"timeout 60 systemctl stop {SERVICE}\nrm -rf {DATABASE_DIR}"
+            return [shell(stop, ahead=_LEFT.set(hosts[node].broker))]
+        if node != min(set(hosts) - set(self.nodes)):
+            return []
+        return [shell(_forget(hosts[leaver].broker)) for leaver in self.nodes]
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Start the node, without its database if it is refused, and add its replicas."""
+        return _LEFT.heal(self.nodes, node)
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of each node's view of the cluster."""
+        return ("members",)
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node that still lists a leaving node as a member."""
+        for leaver in self.nodes:
+            for node, view in during["members"].items():
+                if node in self.nodes or node in concurrent.off:
+                    continue
+                if view is None:
+                    yield f"{node} does not answer the request for its members"
+                elif leaver in view["members"]:
+                    yield f"{node} still lists {leaver} as a member"
+            if not any(view and leaver in view["members"] for view in before["members"].values()):
+                yield f"{leaver} was not a member before the fault"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node that does not list a leaving node as running again."""
+        for leaver in self.nodes:
+            for node, view in after["members"].items():
+                if node in concurrent.off:
+                    continue
+                if view is None:
+                    yield f"{node} does not answer the request for its members"
+                elif leaver not in view["running"]:
+                    yield f"{node} does not list {leaver} as running"
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether every node leaves."""
+        return self.affects_all(all_nodes)
+
+
+def _forget(broker: str) -> str:
+    """Return the shell script that removes a node from the cluster, with up to 60 attempts.
+
+    RabbitMQ forgets only a node that has stopped.
+    """
+    return f"""for attempt in $(seq 60); do
+  if output=$(timeout 30 rabbitmqctl --quiet forget_cluster_node {broker} 2>&1); then break; fi
   sleep 1
 done
-[ "$attempt" -lt 60 ] || {{ printf '%s\\n' "$said" >&2; exit 1; }}"""
-        )
-        for leaver in fault.nodes
-    ]
-
-
-def doubts(
-    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield the nodes that some other still has for a member."""
-    for leaver in fault.nodes:
-        for node, view in during["members"].items():
-            if node in fault.nodes or node in around.off:
-                continue
-            if view is None:
-                yield f"{node} could not be asked for its members"
-            elif leaver in view["members"]:
-                yield f"{node} still has {leaver} for a member"
-        if not any(view and leaver in view["members"] for view in before["members"].values()):
-            yield f"{leaver} was no member even before"
-
-
-def leftovers(
-    fault: Fault, _: Evidence, after: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield the nodes that do not see it running again."""
-    for leaver in fault.nodes:
-        for node, view in after["members"].items():
-            if node not in around.off and (view is None or leaver not in view["running"]):
-                yield f"{node} does not see {leaver} running"
-
-
-KIND = Kind(
-    inject,
-    _REJOIN.heal,
-    lambda _: ("members",),
-    doubts,
-    leftovers,
-    sweep=_REJOIN.sweep,
-    settles_s=20.0,
-    heals_s=120.0,
-)
+[ "$attempt" -lt 60 ] || {{ printf '%s\\n' "$output" >&2; exit 1; }}"""

@@ -1,77 +1,88 @@
-"""Loss: a share of the packets between nodes is dropped at random, by iptables' statistic match."""
+"""Loss: nodes drop a share of packets at random, with iptables' statistic match."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
 
 from jepsenvm.machines.action import Action
-from jepsenvm.machines.reachability import Grudge
-from jepsenvm.nemesis import iptables as chain
-from jepsenvm.nemesis.faults.partition import addresses, heal
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
-
-MOST_HEARD_PERCENT: Final = 50.0
-"""Up to so much loss, a probe of several packets to several ports is still answered for all but certain."""
+from jepsenvm.nemesis import iptables
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.datagram_evidence import TOLERATED_LOSS_PERCENT, lost_share
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
 
 
-def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    """Drop ``percent`` of what comes from those in the node's grudge."""
-    share = float(fault.settings["percent"]) / 100
-    match = f"-m statistic --mode random --probability {share:.6f} "
-    return chain.drop(number, addresses(fault.grudge, node, hosts), match)
+class Loss(Fault):
+    """Drop `percent` of the packets from the nodes in each node's grudge."""
 
+    kind = "loss"
 
-def lost_share(
-    datagrams: Mapping[str, Any], grudge: Grudge, around: ConcurrentFaults
-) -> float | None:
-    """Return which share of the datagrams was lost on the links of a grudge; None when none could be seen."""
-    sent = lost = 0
-    for node, sources in grudge.items():
-        answer = datagrams.get(node)
-        for source in sources:
-            if answer is None or around.explains(source, node):
-                continue
-            sent += answer["sent"]
-            lost += answer["sent"] - answer["heard"].get(source, {}).get("count", 0)
-    return lost / sent if sent else None
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that loses packets of a node."""
+        return {
+            "loss": NemesisSpec(
+                about="drops random packets between a node and all others",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={"percent": 20},
+                mixes=("mixed",),
+            )
+        }
 
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Drop the share of the packets from the nodes in the node's grudge."""
+        match = f"-m statistic --mode random --probability {self._share:.6f} "
+        return iptables.drop(fault_id, self.peer_addresses(node, hosts), match)
 
-def doubts(
-    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield when less than a third of the asked share is lost, or when as much was lost before."""
-    asked = float(fault.settings["percent"]) / 100
-    known = around | ConcurrentFaults.of(before)
-    if known.hides(fault):
-        return
-    earlier, now = (
-        lost_share(sights["datagrams"], fault.grudge, known) for sights in (before, during)
-    )
-    if now is None or earlier is None:
-        yield "no datagrams could be counted"
-    elif now < asked / 3 or now <= earlier:
-        yield f"{now:.0%} of the datagrams are lost, {earlier:.0%} were before, and {asked:.0%} was asked for"
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Remove the fault's chain."""
+        return [iptables.remove(fault_id)] if self.grudge.get(node) else []
 
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe that counts datagrams."""
+        return ("datagrams",)
 
-def leftovers(
-    fault: Fault, before: Evidence, after: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield when more is lost than before, but for one in a hundred."""
-    earlier, now = (
-        lost_share(sights["datagrams"], fault.grudge, around) for sights in (before, after)
-    )
-    if now is None or now > (earlier or 0) + 0.01:
-        yield f"{now or 1:.0%} of the datagrams are still lost"
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield a reason if less than a third of the share is lost, or no more than before."""
+        others = concurrent | ConcurrentFaults.of(before)
+        if self.hidden_by(others):
+            return
+        lost_before = lost_share(before["datagrams"], self.grudge, others)
+        lost_now = lost_share(during["datagrams"], self.grudge, others)
+        if lost_now is None or lost_before is None:
+            yield "no datagrams could be counted"
+        elif lost_now < self._share / 3 or lost_now <= lost_before:
+            yield (
+                f"{lost_now:.0%} of the datagrams are lost ({lost_before:.0%} before the fault,"
+                f" {self._share:.0%} expected)"
+            )
 
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield a reason if more datagrams are lost than before the fault, beyond 1%."""
+        lost_before = lost_share(before["datagrams"], self.grudge, concurrent)
+        lost_now = lost_share(after["datagrams"], self.grudge, concurrent)
+        if lost_now is None:
+            yield "no datagrams could be counted after healing"
+        elif lost_now > (lost_before or 0) + 0.01:
+            yield f"{lost_now:.0%} of the datagrams are still lost"
 
-KIND = Kind(
-    inject,
-    heal,
-    lambda _: ("datagrams",),
-    doubts,
-    leftovers,
-    needs=lambda _: ("iptables", "ip6tables", "statistic"),
-    silences=lambda fault: float(fault.settings["percent"]) > MOST_HEARD_PERCENT,
-)
+    def requirements(self) -> tuple[str, ...]:
+        """Return iptables with its statistic match."""
+        return ("iptables", "ip6tables", "statistic")
+
+    def silences_links(self) -> bool:
+        """Return whether the loss is high enough that a reachability probe may get no answer."""
+        return self._percent > TOLERATED_LOSS_PERCENT
+
+    @property
+    def _percent(self) -> float:
+        return float(self.settings["percent"])
+
+    @property
+    def _share(self) -> float:
+        return self._percent / 100

@@ -1,45 +1,53 @@
-"""Memory alarm: a lowered watermark makes a node believe that its memory is used up, so that publishers are blocked."""
+"""Memory-alarm: a lowered memory watermark raises RabbitMQ's alarm, which blocks publishers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import alarm
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import Hosts, Kind
-from jepsenvm.nemesis.undo import Undo
+from jepsenvm.nemesis.fault import Hosts
+from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.request import NemesisSpec
+from jepsenvm.nemesis.resource_alarm import ResourceAlarm
 
-_RESTORE: Final = Undo(
-    "memory-watermark",
-    """timeout 30 rabbitmqctl --quiet eval '{ok, Limit} = application:get_env(rabbit, vm_memory_high_watermark), \
+_WATERMARK_LOWERED: Final = Marker(
+    name="memory-watermark",
+    undo="""timeout 30 rabbitmqctl --quiet eval '\
+{ok, Limit} = application:get_env(rabbit, vm_memory_high_watermark), \
 vm_memory_monitor:set_vm_memory_high_watermark(Limit).' >/dev/null""",
-    "put the memory watermark back",
+    report="restored RabbitMQ's memory watermark",
 )
-"""Back to what the node's configuration says."""
+"""Healing restores the watermark of the node's configuration."""
 
 
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Lower the watermark to next to nothing."""
-    if node not in fault.nodes:
-        return []
-    return [
-        shell(
-            "timeout 30 rabbitmqctl --quiet set_vm_memory_high_watermark 0.00001",
-            ahead=_RESTORE.mark(),
-        )
-    ]
+class MemoryAlarm(ResourceAlarm):
+    """Lower the memory watermark to almost nothing."""
 
+    kind = "memory-alarm"
+    resource = "memory"
+    settles_s = 20.0
+    heals_s = 30.0
+    sweep = _WATERMARK_LOWERED.sweep
 
-KIND = Kind(
-    inject,
-    _RESTORE.heal,
-    alarm.looks,
-    alarm.doubts("memory"),
-    alarm.leftovers("memory"),
-    sweep=_RESTORE.sweep,
-    settles_s=20.0,
-    heals_s=30.0,
-    stops_load=True,
-)
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that raises the memory alarm."""
+        return {
+            "memory-alarm": NemesisSpec(
+                about="lowers the memory watermark until RabbitMQ's memory alarm blocks publishers",
+                draw=cls.on_victims,
+                takes="nodes",
+            )
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Lower the watermark."""
+        if node not in self.nodes:
+            return []
+        lower = "timeout 30 rabbitmqctl --quiet set_vm_memory_high_watermark 0.00001"
+        return [shell(lower, ahead=_WATERMARK_LOWERED.set())]
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Restore the watermark."""
+        return _WATERMARK_LOWERED.heal(self.nodes, node)

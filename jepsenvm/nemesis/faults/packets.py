@@ -1,146 +1,195 @@
-"""Packets: those that a node sends to others are delayed, doubled, reordered, corrupted, or held to a rate (tc)."""
+"""Packets: tc delays, duplicates, reorders, corrupts or rate-limits packets that a node sends."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jepsenvm.machines.action import STATE_DIR, Action
-from jepsenvm.nemesis.faults.loss import MOST_HEARD_PERCENT, lost_share
-from jepsenvm.nemesis.faults.partition import addresses
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.datagram_evidence import TOLERATED_LOSS_PERCENT, lost_share
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
 
-RATE: Final = "rate-kbit"
+_RATE: Final = "rate-kbit"
 
-
-def inject(fault: Fault, number: str, node: str, hosts: Hosts) -> Sequence[Action]:
-    """Shape what goes out to those in the node's grudge, together with what other faults ask of the same links."""
-    peers = addresses(fault.grudge, node, hosts)
-    return (
-        [
-            Action(
-                (number, json.dumps({"peers": peers, **fault.settings})), program="traffic_control"
-            )
-        ]
-        if peers
-        else []
-    )
+_SILENT_DELAY_MS: Final = 400
+_SILENT_RATE_KBIT: Final = 64
+"""A probe that waits one second may get no answer from this delay on, or below this rate."""
 
 
-def heal(fault: Fault, number: str, node: str, _: Hosts) -> Sequence[Action]:
-    """Shape it no more for this fault."""
-    return [Action((number, "null"), program="traffic_control")] if fault.grudge.get(node) else []
+class _Measurement(NamedTuple):
+    """Measurements of the datagrams on the links of a fault."""
+
+    duplicated: float
+    late: float
+    lost: float
+    """Shares of all datagrams."""
+    round_trip_ms: float
+    kbit_s: float
+    """Medians over the links."""
 
 
-def looks(fault: Fault) -> tuple[str, ...]:
-    """A rate shows in a burst of large datagrams, all else in small ones."""
-    return ("burst",) if RATE in fault.settings else ("datagrams",)
+class Packets(Fault):
+    """Shape the packets that a node sends to the nodes in its grudge."""
 
-
-def doubts(
-    fault: Fault, before: Evidence, during: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield what was asked for and cannot be seen in the datagrams."""
-    asked = {key: float(value) for key, value in fault.settings.items()}
-    known = around | ConcurrentFaults.of(before)
-    if known.hides(fault):
-        return
-    earlier, now = (_measured(fault, sights, known) for sights in (before, during))
-    if earlier is None or now is None:
-        yield "no datagrams could be counted on its links alone"
-        return
-    if RATE in asked and now["kbit"] > min(1.5 * asked[RATE], 0.9 * earlier["kbit"]):
-        yield (
-            f"datagrams come through at {now['kbit']:.0f} kbit/s, {earlier['kbit']:.0f} before; "
-            f"asked for were {asked[RATE]:.0f}"
-        )
-    if asked.get("delay-ms") and now["ms"] - earlier["ms"] < asked["delay-ms"] / 2:
-        more = now["ms"] - earlier["ms"]
-        yield f"round trips take {more:.0f} ms more than before, asked for were {asked['delay-ms']:.0f}"
-    for key, seen in (
-        ("duplicate-percent", "copies"),
-        ("reorder-percent", "late"),
-        ("corrupt-percent", "lost"),
-    ):
-        if asked.get(key) and now[seen] <= max(earlier[seen], asked[key] / 500):
-            yield f"{now[seen]:.1%} of the datagrams were {seen}, {asked[key]:.0f}% was asked for"
-
-
-def leftovers(
-    fault: Fault, before: Evidence, after: Evidence, around: ConcurrentFaults
-) -> Iterator[str]:
-    """Yield what can still be seen of it."""
-    earlier, now = (_measured(fault, sights, around) for sights in (before, after))
-    if earlier is None or now is None:
-        yield "no datagrams could be counted on its links alone"
-        return
-    if RATE in fault.settings and now["kbit"] < earlier["kbit"] / 2:
-        yield f"datagrams still come through at only {now['kbit']:.0f} kbit/s"
-    if (
-        "delay-ms" in fault.settings
-        and now["ms"] - earlier["ms"] > float(fault.settings["delay-ms"]) / 2
-    ):
-        yield f"round trips still take {now['ms']:.0f} ms"
-
-
-def _measured(
-    fault: Fault, sights: Evidence, around: ConcurrentFaults
-) -> Mapping[str, float] | None:
-    """Return what the datagrams on the links of a fault show: shares of all, milliseconds, and kbit/s a link.
-
-    None where no link can be told from what other faults do, or none came through that could be measured.
-    """
-    answers: Mapping[str, Any] = sights[looks(fault)[0]]
-    links = [
-        (
-            answers[node]["heard"].get(source, {}),
-            answers[node]["echo"].get(source, {}),
-            answers[node]["sent"],
-        )
-        for node, sources in fault.grudge.items()
-        for source in sources
-        if answers.get(node) and not around.explains(source, node)
-    ]
-    if not any(one.get("count") for one, _, _ in links):
-        return None
-    sent = sum(count for _, _, count in links)
-    trips = sorted(echo["median-ms"] for _, echo, _ in links if echo.get("median-ms") is not None)
-    rates = sorted(
-        8 * one["bytes"] / one["seconds"] / 1000 for one, _, _ in links if one.get("seconds")
-    )
-    return {
-        "copies": sum(one.get("copies", 0) for one, _, _ in links) / sent,
-        "late": sum(one.get("late", 0) for one, _, _ in links) / sent,
-        "lost": lost_share(answers, fault.grudge, around) or 0.0,
-        "ms": trips[len(trips) // 2] if trips else 0.0,
-        "kbit": rates[len(rates) // 2] if rates else 0.0,
-    }
-
-
-def needs(fault: Fault) -> tuple[str, ...]:
-    """A rate alone needs no netem."""
-    return ("shaping",) if set(fault.settings) == {RATE} else ("shaping", "netem")
-
-
-SWEEP: Final = rf"""rm -rf {STATE_DIR}/packets {STATE_DIR}/packets.lock
-for link in $(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*\) root.*/\1/p'); do
+    kind = "packets"
+    sweep = rf"""rm -rf {STATE_DIR}/packets {STATE_DIR}/packets.lock
+links=$(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*\) root.*/\1/p')
+for link in $links; do
   leaf="s/^qdisc \([a-z]*\) [^ ]* parent 7e57:[^ ]* \(.*\)/removed from tc: $link: \1 \2/p"
   shaped=$(tc qdisc show dev "$link" | sed -n "$leaf")
   tc qdisc del dev "$link" root && printf '%s\n' "${{shaped:-removed from tc: $link: htb 7e57:}}"
 done"""
 
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return one nemesis for each way to shape packets."""
+        return {
+            "delay": NemesisSpec(
+                about="delays packets between a node and all others",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={"delay-ms": 200, "jitter-ms": 50},
+            ),
+            "duplicate": NemesisSpec(
+                about="duplicates packets between a node and all others",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={"duplicate-percent": 10},
+            ),
+            "reorder": NemesisSpec(
+                about="reorders packets between a node and all others: some overtake delayed ones",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={"reorder-percent": 25, "delay-ms": 20},
+            ),
+            "corrupt": NemesisSpec(
+                about="flips a bit in packets between a node and all others",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={"corrupt-percent": 5},
+            ),
+            "rate": NemesisSpec(
+                about="limits the rate of the links between a node and all others",
+                draw=cls.on_links,
+                takes="nodes",
+                settings={_RATE: 1000},
+            ),
+        }
 
-def silences(fault: Fault) -> bool:
-    """Return whether a probe that waits for a second may find no answer at all."""
-    asked = {key: float(value) for key, value in fault.settings.items()}
-    late = asked.get("delay-ms", 0) + asked.get("jitter-ms", 0)
-    return (
-        late >= 400
-        or asked.get("corrupt-percent", 0) > MOST_HEARD_PERCENT
-        or asked.get(RATE, 64) < 64
-    )
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Shape the packets. The program on the node merges faults on the same links."""
+        peers = self.peer_addresses(node, hosts)
+        if not peers:
+            return []
+        order = json.dumps({"peers": peers, **self.settings})
+        return [Action((fault_id, order), program="traffic_control")]
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Remove the fault's share of the shaping."""
+        if not self.grudge.get(node):
+            return []
+        return [Action((fault_id, "null"), program="traffic_control")]
+
+    def probes(self) -> tuple[str, ...]:
+        """Return a burst of large datagrams for a rate, and small datagrams for anything else."""
+        return ("burst",) if _RATE in self.settings else ("datagrams",)
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each setting that has no effect on the datagrams."""
+        others = concurrent | ConcurrentFaults.of(before)
+        if self.hidden_by(others):
+            return
+        earlier, now = self._measure(before, others), self._measure(during, others)
+        if earlier is None or now is None:
+            yield "no datagrams could be counted on links without other faults"
+            return
+        rate, delay = self._setting(_RATE), self._setting("delay-ms")
+        if rate and now.kbit_s > min(1.5 * rate, 0.9 * earlier.kbit_s):
+            yield (
+                f"datagrams pass at {now.kbit_s:.0f} kbit/s"
+                f" ({earlier.kbit_s:.0f} before the fault, {rate:.0f} expected)"
+            )
+        if delay and now.round_trip_ms - earlier.round_trip_ms < delay / 2:
+            added = now.round_trip_ms - earlier.round_trip_ms
+            yield f"round trips take {added:.0f} ms longer than before ({delay:.0f} ms expected)"
+        yield from self._verify_shares(earlier, now)
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield a reason if the rate is still low, or the delay still high."""
+        earlier, now = self._measure(before, concurrent), self._measure(after, concurrent)
+        if earlier is None or now is None:
+            yield "no datagrams could be counted on links without other faults"
+            return
+        delay = self._setting("delay-ms")
+        if _RATE in self.settings and now.kbit_s < earlier.kbit_s / 2:
+            yield f"datagrams still pass at only {now.kbit_s:.0f} kbit/s"
+        if delay and now.round_trip_ms - earlier.round_trip_ms > delay / 2:
+            yield f"round trips still take {now.round_trip_ms:.0f} ms"
+
+    def requirements(self) -> tuple[str, ...]:
+        """Return traffic shaping, and netem for anything but a rate."""
+        return ("shaping",) if set(self.settings) == {_RATE} else ("shaping", "netem")
+
+    def silences_links(self) -> bool:
+        """Return whether a reachability probe, which waits one second, may get no answer."""
+        return (
+            self._setting("delay-ms") + self._setting("jitter-ms") >= _SILENT_DELAY_MS
+            or self._setting("corrupt-percent") > TOLERATED_LOSS_PERCENT
+            or self._setting(_RATE, _SILENT_RATE_KBIT) < _SILENT_RATE_KBIT
+        )
+
+    def _setting(self, key: str, default: float = 0.0) -> float:
+        return float(self.settings.get(key, default))
+
+    def _verify_shares(self, earlier: _Measurement, now: _Measurement) -> Iterator[str]:
+        """Yield each share of datagrams that did not rise, or is below a fifth of its setting."""
+        shares = (
+            ("duplicate-percent", "duplicated", earlier.duplicated, now.duplicated),
+            ("reorder-percent", "late", earlier.late, now.late),
+            ("corrupt-percent", "lost", earlier.lost, now.lost),
+        )
+        for key, effect, share_before, share_now in shares:
+            percent = self._setting(key)
+            if percent and share_now <= max(share_before, percent / 500):
+                yield f"{share_now:.1%} of the datagrams were {effect} ({percent:.0f}% expected)"
+
+    def _measure(self, evidence: Evidence, concurrent: ConcurrentFaults) -> _Measurement | None:
+        """Return the measurements of the links without other faults; None if there are none."""
+        answers: Mapping[str, Any] = evidence[self.probes()[0]]
+        links = [
+            (node, source)
+            for node, sources in self.grudge.items()
+            for source in sources
+            if answers.get(node) and not concurrent.explains(source, node)
+        ]
+        arrivals = [answers[node]["heard"].get(source, {}) for node, source in links]
+        if not any(arrival.get("count") for arrival in arrivals):
+            return None
+        echoes = [answers[node]["echo"].get(source, {}) for node, source in links]
+        sent = sum(answers[node]["sent"] for node, _ in links)
+        return _Measurement(
+            duplicated=sum(arrival.get("copies", 0) for arrival in arrivals) / sent,
+            late=sum(arrival.get("late", 0) for arrival in arrivals) / sent,
+            lost=lost_share(answers, self.grudge, concurrent) or 0.0,
+            round_trip_ms=_median(
+                echo["median-ms"] for echo in echoes if echo.get("median-ms") is not None
+            ),
+            kbit_s=_median(
+                8 * arrival["bytes"] / arrival["seconds"] / 1000
+                for arrival in arrivals
+                if arrival.get("seconds")
+            ),
+        )
 
 
-KIND = Kind(inject, heal, looks, doubts, leftovers, sweep=SWEEP, needs=needs, silences=silences)
+def _median(values: Iterator[float]) -> float:
+    """Return the upper median; 0 for no values."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else 0.0

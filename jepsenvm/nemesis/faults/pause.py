@@ -1,43 +1,84 @@
-"""Pause: SIGSTOP of every process of RabbitMQ, and SIGCONT to heal."""
+"""Pause: SIGSTOP of RabbitMQ's processes, and SIGCONT to heal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import process
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
-from jepsenvm.nemesis.undo import Undo
+from jepsenvm.nemesis import process_evidence
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import SERVICE
 
-_CONTINUE: Final = Undo(
-    "paused", f"systemctl kill --signal=SIGCONT {SERVICE}", f"continued {SERVICE}, which was paused"
+_PAUSED: Final = Marker(
+    name="paused",
+    undo=f"systemctl kill --signal=SIGCONT {SERVICE}",
+    report=f"resumed {SERVICE}, which was paused",
 )
 
-
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Stop every process of the service where it stands."""
-    if node not in fault.nodes:
-        return []
-    return [shell(f"systemctl kill --signal=SIGSTOP {SERVICE}", ahead=_CONTINUE.mark())]
+_STOPPED_STATE: Final = "T"
+"""The state of a stopped process in `/proc/PID/stat`."""
 
 
-def doubts(fault: Fault, before: Evidence, during: Evidence, _: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose runtime is not stopped."""
-    yield from process.not_there_before(fault, before)
-    for node in fault.nodes:
-        state = (process.runtime(during, node) or {}).get("state")
-        if state != "T":
-            yield f"{node}'s RabbitMQ is in state {state}, not stopped"
+class Pause(Fault):
+    """Stop every process of RabbitMQ's service with SIGSTOP."""
 
+    kind = "pause"
+    disturbs_broker = True
+    sweep = _PAUSED.sweep
 
-def leftovers(fault: Fault, _: Evidence, after: Evidence, __: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose runtime is still stopped."""
-    for node in fault.nodes:
-        if (process.runtime(after, node) or {"state": "T"})["state"] == "T":
-            yield f"{node}'s RabbitMQ is still stopped"
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that pauses nodes."""
+        return {
+            "pause": NemesisSpec(
+                about="sends SIGSTOP to RabbitMQ, and SIGCONT to heal",
+                draw=cls.on_victims,
+                takes="nodes",
+                mixes=("mixed", "processes"),
+            )
+        }
 
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Send SIGSTOP to every process of the service."""
+        if node not in self.nodes:
+            return []
+        return [shell(f"systemctl kill --signal=SIGSTOP {SERVICE}", ahead=_PAUSED.set())]
 
-KIND = Kind(inject, _CONTINUE.heal, process.looks, doubts, leftovers, sweep=_CONTINUE.sweep)
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Send SIGCONT to every process of the service."""
+        return _PAUSED.heal(self.nodes, node)
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the process table."""
+        return process_evidence.PROBES
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which RabbitMQ is not stopped."""
+        yield from process_evidence.not_running_before(self.nodes, before)
+        for node in self.nodes:
+            runtime = process_evidence.runtime(during, node)
+            if runtime is None:
+                yield f"RabbitMQ does not run on {node}, or its process table could not be read"
+            elif runtime["state"] != _STOPPED_STATE:
+                yield f"RabbitMQ on {node} is in state {runtime['state']}, not stopped"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which RabbitMQ is still stopped."""
+        for node in self.nodes:
+            runtime = process_evidence.runtime(after, node)
+            if runtime is None:
+                yield f"RabbitMQ does not run on {node}, or its process table could not be read"
+            elif runtime["state"] == _STOPPED_STATE:
+                yield f"RabbitMQ on {node} is still stopped"
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether every node is paused."""
+        return self.affects_all(all_nodes)

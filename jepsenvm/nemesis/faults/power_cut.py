@@ -1,33 +1,64 @@
-"""Power cut: a host is switched off without warning, from outside, and switched on again to heal."""
+"""Power cut: the machine provider switches a host off without warning, and on again to heal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Kind
-
-
-def doubts(fault: Fault, before: Evidence, during: Evidence, _: ConcurrentFaults) -> Iterator[str]:
-    """Yield the hosts that answered not even before, or still answer."""
-    yield from (
-        f"{node} did not answer even before" for node in fault.nodes if not before["hosts"][node]
-    )
-    yield from (f"{node} still answers" for node in fault.nodes if during["hosts"][node])
+from jepsenvm.machines.action import Action
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
 
 
-def leftovers(fault: Fault, _: Evidence, after: Evidence, __: ConcurrentFaults) -> Iterator[str]:
-    """Yield the hosts that do not answer again."""
-    yield from (f"{node} does not answer" for node in fault.nodes if not after["hosts"][node])
+class PowerCut(Fault):
+    """Cut the power of hosts. The nemesis asks the machine provider; no host acts."""
 
+    kind = "power-cut"
+    powers_off = True
+    heals_s = 120.0
 
-KIND = Kind(
-    lambda *_: (),  # nobody on the host itself can do it
-    lambda *_: (),
-    lambda _: ("hosts",),
-    doubts,
-    leftovers,
-    needs=lambda _: ("power",),
-    heals_s=120.0,
-    from_outside=True,
-)
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that cuts the power."""
+        return {
+            "power-cut": NemesisSpec(
+                about="cuts the power of the whole host, and boots it again to heal",
+                draw=cls.on_victims,
+                takes="nodes",
+            )
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Return no actions: a host cannot cut its own power."""
+        return ()
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the hosts' SSH ports."""
+        return ("hosts",)
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each host that did not answer before the fault, or still answers."""
+        for node in self.nodes:
+            if not before["hosts"][node]:
+                yield f"{node} did not answer before the fault"
+        for node in self.nodes:
+            if during["hosts"][node]:
+                yield f"{node} still answers"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each host that does not answer again."""
+        for node in self.nodes:
+            if not after["hosts"][node]:
+                yield f"{node} does not answer"
+
+    def requirements(self) -> tuple[str, ...]:
+        """Return a machine provider that switches hosts."""
+        return ("power",)
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether every host is off."""
+        return self.affects_all(all_nodes)

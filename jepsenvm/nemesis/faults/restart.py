@@ -1,45 +1,81 @@
-"""Restart: a clean restart of RabbitMQ's service, over as soon as the node serves again."""
+"""Restart: a clean restart of RabbitMQ's service. The fault ends when the node listens again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import process
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
+from jepsenvm.nemesis import process_evidence
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.grudge import shuffled
+from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 from jepsenvm.rabbitmq.names import SERVICE
 
+_TURN_SHARE: Final = 0.75
+"""The share of its turn in which a node of a rolling restart restarts.
 
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Restart the service, without waiting for it."""
-    return [shell(f"systemctl restart --no-block {SERVICE}")] if node in fault.nodes else []
-
-
-def heal(_: Fault, __: str, ___: str, ____: Hosts) -> Sequence[Action]:
-    """Do nothing: it comes back by itself."""
-    return []
+In the rest of the turn it comes back, before the next node restarts.
+"""
 
 
-def doubts(fault: Fault, before: Evidence, during: Evidence, _: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose runtime is the one from before."""
-    yield from process.not_there_before(fault, before)
-    yield from process.not_looked_at(fault, during)
-    for node in fault.nodes:
-        earlier, now = process.runtime(before, node), process.runtime(during, node)
-        if earlier and now and earlier["started"] == now["started"]:
-            yield f"{node}'s RabbitMQ was not restarted"
+class Restart(Fault):
+    """Restart RabbitMQ's service."""
 
+    kind = "restart"
+    disturbs_broker = True
+    lasting = False
+    settles_s = 20.0
+    heals_s = 120.0
 
-def leftovers(fault: Fault, _: Evidence, after: Evidence, __: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose broker does not serve again."""
-    yield from (
-        f"{node} does not listen for AMQP"
-        for node in fault.nodes
-        if not process.serves(after, node)
-    )
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemeses that restart chosen nodes at once, or all nodes in turn."""
+        return {
+            "restart": NemesisSpec(
+                about="restarts RabbitMQ's service cleanly",
+                draw=cls.on_victims,
+                takes="nodes",
+                mixes=("mixed", "processes"),
+            ),
+            "rolling-restart": NemesisSpec(
+                about="restarts every node cleanly, one after the other, in random order",
+                draw=cls.rolling,
+            ),
+        }
 
+    @classmethod
+    def rolling(cls, request: FaultRequest) -> tuple[Stage, ...]:
+        """Draw one stage for each node, in random order."""
+        count = len(request.nodes)
+        return tuple(
+            Stage(turn / count, (turn + _TURN_SHARE) / count, cls(text=node, nodes=(node,)))
+            for turn, node in enumerate(shuffled(request.nodes, request.random))
+        )
 
-KIND = Kind(
-    inject, heal, process.looks, doubts, leftovers, settles_s=20.0, heals_s=120.0, lasting=False
-)
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Start the restart of the service, without waiting for its end."""
+        return [shell(f"systemctl restart --no-block {SERVICE}")] if node in self.nodes else []
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the process table."""
+        return process_evidence.PROBES
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node that still has the runtime from before the fault."""
+        yield from process_evidence.not_running_before(self.nodes, before)
+        yield from process_evidence.probe_failures(self.nodes, during)
+        for node in self.nodes:
+            earlier = process_evidence.runtime(before, node)
+            now = process_evidence.runtime(during, node)
+            if earlier and now and earlier["started"] == now["started"]:
+                yield f"RabbitMQ on {node} did not restart"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node that does not listen for AMQP again."""
+        yield from process_evidence.not_listening(self.nodes, after)

@@ -1,56 +1,76 @@
-"""Stop-app: the broker is stopped within a runtime that stays up (``rabbitmqctl stop_app``)."""
+"""Stop-app: `rabbitmqctl stop_app` stops RabbitMQ while its Erlang runtime stays up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import process
-from jepsenvm.nemesis.instance import Fault
-from jepsenvm.nemesis.kind import ConcurrentFaults, Evidence, Hosts, Kind
-from jepsenvm.nemesis.undo import Undo
+from jepsenvm.nemesis import process_evidence
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.request import NemesisSpec
 
-_START: Final = Undo(
-    "app-stopped",
-    "timeout 120 rabbitmqctl --quiet start_app",
-    "started the broker, which was stopped within its runtime",
+_STOPPED: Final = Marker(
+    name="app-stopped",
+    undo="timeout 120 rabbitmqctl --quiet start_app",
+    report="started the RabbitMQ application, which was stopped",
 )
 
 
-def inject(fault: Fault, _: str, node: str, __: Hosts) -> Sequence[Action]:
-    """Stop the broker."""
-    if node not in fault.nodes:
-        return []
-    return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=_START.mark())]
+class StopApp(Fault):
+    """Stop the RabbitMQ application, but not the runtime."""
 
+    kind = "stop-app"
+    disturbs_broker = True
+    settles_s = 10.0
+    heals_s = 120.0
+    sweep = _STOPPED.sweep
 
-def doubts(fault: Fault, before: Evidence, during: Evidence, _: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose runtime is gone, or whose broker serves."""
-    yield from process.not_there_before(fault, before)
-    for node in fault.nodes:
-        if not process.runtime(during, node):
-            yield f"{node}'s runtime is not up"
-        elif process.serves(during, node):
-            yield f"{node} still listens for AMQP"
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemesis that stops the application."""
+        return {
+            "stop-app": NemesisSpec(
+                about="runs `rabbitmqctl stop_app`, and `start_app` to heal",
+                draw=cls.on_victims,
+                takes="nodes",
+                mixes=("processes",),
+            )
+        }
 
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Stop the application."""
+        if node not in self.nodes:
+            return []
+        return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=_STOPPED.set())]
 
-def leftovers(fault: Fault, _: Evidence, after: Evidence, __: ConcurrentFaults) -> Iterator[str]:
-    """Yield the nodes whose broker does not serve again."""
-    yield from (
-        f"{node} does not listen for AMQP"
-        for node in fault.nodes
-        if not process.serves(after, node)
-    )
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Start the application."""
+        return _STOPPED.heal(self.nodes, node)
 
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the process table."""
+        return process_evidence.PROBES
 
-KIND = Kind(
-    inject,
-    _START.heal,
-    process.looks,
-    doubts,
-    leftovers,
-    sweep=_START.sweep,
-    settles_s=10.0,
-    heals_s=120.0,
-)
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which the runtime is down, or that still listens for AMQP."""
+        yield from process_evidence.not_running_before(self.nodes, before)
+        for node in self.nodes:
+            if not process_evidence.runtime(during, node):
+                yield f"the Erlang runtime on {node} is not up"
+            elif process_evidence.listens(during, node):
+                yield f"{node} still listens for AMQP"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node that does not listen for AMQP again."""
+        yield from process_evidence.not_listening(self.nodes, after)
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether every node is stopped."""
+        return self.affects_all(all_nodes)

@@ -1,4 +1,4 @@
-"""availability: silences by node, the way back after each fault, and the limit that a plan may set to recovery."""
+"""availability: silence by node, the first ok after each fault, and the limit of recovery."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
-from jepsenvm.history.op import NEMESIS, Op
-from jepsenvm.history.table import from_ops
+from jepsenvm.history.op import Op
+from jepsenvm.history.units import SECOND
+from tests.unit.builders import history_by_time, nemesis_record, recovery_record
 
-SECOND = 1_000_000_000
 PROCESSES = {"n1": 1, "n2": 2, "n3": 3}
 
 
@@ -27,40 +27,33 @@ def op(node: str, began: float, ended: float, type_: Any = "ok", f: str = "enque
 
 
 def fault(number: int = 1, injected: int = 10, healed: int = 20) -> list[Op]:
-    """Return the ops of a fault that was in force 1 s after its injection, and undone 2 s before that was seen."""
+    """Return a fault that was in force 1 s after its injection and undone 2 s before ``healed``."""
     phases = [
         (INJECT, injected, None),
         (IN_FORCE, injected + 2, injected + 1),
         (HEAL, healed - 4, None),
+        (HEALED, healed, healed - 2),
     ]
     return [
-        Op(
-            "info",
-            "x",
-            process=NEMESIS,
-            time=at * SECOND,
-            data={
-                "phase": phase,
-                "window": number,
-                "fault": {},
-                "fired": {"n1": fired * SECOND} if fired else {},
-            },
+        nemesis_record(
+            phase,
+            second * SECOND,
+            number=number,
+            fired={} if acted is None else {"n1": acted * SECOND},
         )
-        for phase, at, fired in [*phases, (HEALED, healed, healed - 2)]
+        for phase, second, acted in phases
     ]
 
 
-def recover(at: float, seconds: float, **more: Any) -> list[Op]:
-    data = {"seconds": seconds, "deadline": 120, "restarted": [], "troubles": {}, **more}
-    return [Op("info", "recover", process=NEMESIS, time=int(at * SECOND), data=data)]
+def recover(at: float, seconds: float, **data: Any) -> list[Op]:
+    return [recovery_record(at, seconds=seconds, **data)]
 
 
 def judged(*parts: list[Op], within: float | None = None) -> Result:
-    ops = sorted((op for part in parts for op in part), key=lambda op: op.time)
-    return availability(from_ops(ops), within=within)
+    return availability(history_by_time(*parts), within=within)
 
 
-def test_a_node_that_is_silent_for_a_while() -> None:
+def test_the_silence_of_each_node() -> None:
     result = judged(
         op("n1", 0, 0.5),
         op("n1", 1, 1.5),
@@ -81,8 +74,8 @@ def test_a_node_that_is_silent_for_a_while() -> None:
         st.tuples(st.sampled_from(["n1", "n2"]), st.integers(0, 40), st.booleans()), min_size=1
     )
 )
-def test_silences_are_those_of_a_plain_loop(ops: list[tuple[str, int, bool]]) -> None:
-    ops = sorted(ops, key=lambda one: one[1])
+def test_silence_agrees_with_a_plain_loop(ops: list[tuple[str, int, bool]]) -> None:
+    ops = sorted(ops, key=lambda op: op[1])
     found = judged(
         *(op(node, at / 2, at / 2, "ok" if ok else "fail") for node, at, ok in ops)
     ).figures["nodes"]
@@ -96,7 +89,7 @@ def test_silences_are_those_of_a_plain_loop(ops: list[tuple[str, int, bool]]) ->
         assert found[node] == {"longest-gap-seconds": longest, "without-ok-seconds": silent}
 
 
-def test_what_the_broker_sends_unasked_or_after_the_load_is_no_sign_of_life() -> None:
+def test_deliveries_and_the_drain_do_not_end_a_silence() -> None:
     load = [op("n1", 0, 1), op("n2", 0, 1), op("n2", 19, 20)]
     more = [
         op("n1", 10, 10, f="dequeue"),
@@ -107,8 +100,9 @@ def test_what_the_broker_sends_unasked_or_after_the_load_is_no_sign_of_life() ->
     assert judged(*load).figures["nodes"]["n1"]["longest-gap-seconds"] == 19.0
 
 
-def test_first_oks_are_of_ops_begun_since() -> None:
-    # The fault is in force from 11 on and undone at 18; what was in flight at 11 and came back at 12 shows nothing.
+def test_a_first_ok_is_of_an_op_invoked_since() -> None:
+    # The fault is in force from 11 s on and undone at 18 s. The op that was in flight at 11 s shows
+    # nothing.
     ops = [
         op("n1", 10, 12),
         op("n1", 13, 14),
@@ -126,7 +120,7 @@ def test_first_oks_are_of_ops_begun_since() -> None:
     assert window["heal-to-recovered-seconds"] is None
 
 
-def test_recovery_is_told_of_the_last_healing() -> None:
+def test_only_the_last_healing_has_a_recovery_time() -> None:
     result = judged(fault(1, 10, 20), fault(2, 30, 40), recover(50, 5))
     assert [window["heal-to-recovered-seconds"] for window in result.figures["windows"]] == [
         None,
@@ -146,22 +140,27 @@ def test_recovery_is_told_of_the_last_healing() -> None:
         (
             [fault(), recover(28.1, 5)],
             Verdict.UNKNOWN,
-            "not known: the last look at it was 10.1 s after it",
+            "not known whether the cluster recovered by itself within 10 s of the last healing: "
+            "the last observation of it was 10.1 s after the healing",
         ),
-        # Looked at from 20 on, it was in trouble until 26, or until 30: 8 s and 12 s after the healing.
-        ([fault(), recover(31, 11, **{"trouble-seconds": 6.0})], Verdict.UNKNOWN, "is not known"),
+        # Observed from 20 s on, it was in trouble until 26 s, or 30 s: 8 s or 12 s after the healing.
+        (
+            [fault(), recover(31, 11, **{"trouble-seconds": 6.0})],
+            Verdict.UNKNOWN,
+            "is not known whether",
+        ),
         (
             [fault(), recover(31, 11, **{"trouble-seconds": 10.0})],
             Verdict.INVALID,
             "still in trouble after 12.0 s",
         ),
-        # Nobody looked before 97, and nothing was wrong then.
+        # It was not observed before 97 s, and was not in trouble then.
         (
             [fault(), recover(100, 3, **{"trouble-seconds": None})],
             Verdict.UNKNOWN,
-            "was 82.0 s after it",
+            "was 82.0 s after the healing",
         ),
-        # Nobody looked before 97, and something was.
+        # It was not observed before 97 s, and was in trouble then.
         (
             [fault(), recover(100, 3, **{"trouble-seconds": 0.0})],
             Verdict.INVALID,
@@ -174,7 +173,11 @@ def test_recovery_is_told_of_the_last_healing() -> None:
             Verdict.INVALID,
             "still in trouble after 122.0 s",
         ),
-        ([fault(), recover(21, 1, troubles={"n2": "is down"})], Verdict.UNKNOWN, "is not known"),
+        (
+            [fault(), recover(21, 1, troubles={"n2": "is down"})],
+            Verdict.UNKNOWN,
+            "is not known whether",
+        ),
         ([fault()], Verdict.UNKNOWN, "the run ended before"),
         (
             [fault(1), fault(2, 30, 40)[:3], recover(50, 1)],

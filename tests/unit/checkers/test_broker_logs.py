@@ -1,4 +1,4 @@
-"""broker-logs: lines as RabbitMQ writes them, counted by node; only what a plan forbids is judged."""
+"""broker-logs: lines that RabbitMQ writes, counted by node; only forbidden patterns are judged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
 
 AT = "2026-11-24 07:22:54.170059+00:00"
-QUIET = f"{AT} [info] <0.9475.0> accepting AMQP connection <0.10026.0> (10.0.0.1:44490 -> 10.0.0.2:5672)"
+QUIET = (
+    f"{AT} [info] <0.9475.0> accepting AMQP connection <0.10026.0> "
+    "(10.0.0.1:44490 -> 10.0.0.2:5672)"
+)
 
 
 def judged(logs: Mapping[str, list[str]], nodes: tuple[str, ...] = (), **more: Any) -> Result:
@@ -52,7 +55,7 @@ def judged(logs: Mapping[str, list[str]], nodes: tuple[str, ...] = (), **more: A
         ("", []),
     ],
 )
-def test_what_a_line_counts_as(line: str, names: list[str]) -> None:
+def test_the_patterns_that_a_line_matches(line: str, names: list[str]) -> None:
     result = judged({"n1": [line]})
     assert sorted(result.figures["by-node"]["n1"]) == names
     assert {name for name, count in result.figures["counts"].items() if count} == set(names)
@@ -70,7 +73,7 @@ def test_counts_and_first_lines_are_by_node() -> None:
 OOM = {"oom": r"out of \w+"}
 
 
-def test_a_pattern_of_the_plan_is_counted_and_judges_nothing() -> None:
+def test_a_pattern_of_the_plan_is_counted_without_judging() -> None:
     result = judged({"n1": ["out of memory", "out of luck", "out"]}, patterns=OOM)
     assert (result.verdict, result.figures["counts"]["oom"]) == (Verdict.VALID, 2)
 
@@ -83,23 +86,25 @@ def test_a_forbidden_pattern_makes_a_run_invalid() -> None:
         forbidden=["oom"],
     )
     assert result.verdict is Verdict.INVALID
-    assert result.reasons == ("n1's log has 1 lines of oom, which the plan forbids: out of memory",)
+    assert result.reasons == (
+        "the log of n1 has 1 line with the forbidden pattern oom; the first is: out of memory",
+    )
 
 
-def test_what_is_forbidden_and_does_not_occur_is_valid() -> None:
+def test_a_forbidden_pattern_that_does_not_occur_is_valid() -> None:
     logs = {"n1": [QUIET, "[error] crasher:"], "n2": [QUIET]}
     assert judged(logs, ("n1", "n2"), patterns=OOM, forbidden=["oom"]).verdict is Verdict.VALID
 
 
 @pytest.mark.parametrize("logs", [{"n1": [QUIET]}, {"n1": [QUIET], "n2": []}, {}])
-def test_a_log_that_is_not_there_proves_nothing(logs: dict[str, list[str]]) -> None:
+def test_a_missing_log_is_unknown_if_patterns_are_forbidden(logs: dict[str, list[str]]) -> None:
     result = judged(logs, ("n1", "n2"), patterns=OOM, forbidden=["oom"])
     assert result.verdict is Verdict.UNKNOWN
-    assert "n2 to search" in result.reasons[-1]
+    assert "n2 in which to search" in result.reasons[-1]
     assert judged(logs, ("n1", "n2"), patterns=OOM).verdict is Verdict.VALID
 
 
-def test_a_missing_log_does_not_hide_what_another_has() -> None:
+def test_a_missing_log_does_not_hide_a_violation_in_another_log() -> None:
     result = judged({"n1": ["out of memory"]}, ("n1", "n2"), patterns=OOM, forbidden=["oom"])
     assert (result.verdict, len(result.reasons)) == (Verdict.INVALID, 2)
 

@@ -1,4 +1,4 @@
-"""exceptions: errors that differ only in numbers are one, counted by node."""
+"""exceptions: errors that differ only in numbers are one error, counted by node."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from jepsenvm.checkers.exceptions import exceptions
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.table import from_ops
-
-SECOND = 1_000_000_000
+from jepsenvm.history.units import SECOND
 
 
 def op(
@@ -34,10 +33,10 @@ def figures(*ops: Op) -> Any:
 
 
 def test_texts_that_differ_in_numbers_are_one_error() -> None:
-    found = figures(
+    result = figures(
         op("port 5672: reset by 10.0.0.1", at=7), op("port 5672: reset by 10.0.0.22", "n2", at=3)
     )
-    assert found["errors"] == [
+    assert result["errors"] == [
         {
             "f": "enqueue",
             "error": "port 5672: reset by 10.0.0.N",
@@ -46,36 +45,40 @@ def test_texts_that_differ_in_numbers_are_one_error() -> None:
             "nodes": {"n1": 1, "n2": 1},
         }
     ]
-    assert (found["error-count"], found["different-count"]) == (2, 1)
+    assert (result["error-count"], result["different-count"]) == (2, 1)
 
 
-def test_numbers_that_are_the_same_in_all_are_kept() -> None:
-    (found,) = figures(op("no confirm within 5 s"), op("no confirm within 5 s"))["errors"]
-    assert (found["error"], found["nodes"]) == ("no confirm within 5 s", {"n1": 2})
+def test_numbers_that_are_the_same_in_all_texts_are_kept() -> None:
+    (result,) = figures(op("no confirm within 5 s"), op("no confirm within 5 s"))["errors"]
+    assert (result["error"], result["nodes"]) == ("no confirm within 5 s", {"n1": 2})
 
 
-def test_the_most_frequent_comes_first_and_an_f_stands_for_itself() -> None:
-    found = figures(op("nacked", f="dequeue"), op("nacked", type_="fail"), op("nacked", None))[
+def test_the_most_frequent_error_is_first_and_each_f_is_separate() -> None:
+    result = figures(op("nacked", f="dequeue"), op("nacked", type_="fail"), op("nacked", None))[
         "errors"
     ]
-    assert [(row["f"], row["count"]) for row in found] == [("enqueue", 2), ("dequeue", 1)]
-    assert found[0]["nodes"] == {"-": 1, "n1": 1}
+    assert [(row["f"], row["count"]) for row in result] == [("enqueue", 2), ("dequeue", 1)]
+    assert result[0]["nodes"] == {"-": 1, "n1": 1}
 
 
-def test_what_is_no_error_of_a_client() -> None:
+def test_ok_ops_and_nemesis_records_have_no_errors_of_clients() -> None:
     nemesis = Op("info", "start", process=NEMESIS, error="could not be injected")
-    found = figures(op(None), op("odd", type_="ok"), op("odd", type_="invoke"), nemesis)
-    assert found == {"error-count": 0, "different-count": 0, "errors": []}
+    result = figures(op(None), op("odd", type_="ok"), op("odd", type_="invoke"), nemesis)
+    assert result == {"error-count": 0, "different-count": 0, "errors": []}
 
 
-def test_counts_are_exact_where_the_list_is_capped() -> None:
-    found = figures(*(op("x" * number) for number in range(1, 151)))
-    assert (found["error-count"], found["different-count"], len(found["errors"])) == (150, 150, 100)
+def test_counts_are_exact_although_the_list_is_cut() -> None:
+    result = figures(*(op("x" * number) for number in range(1, 151)))
+    assert (result["error-count"], result["different-count"], len(result["errors"])) == (
+        150,
+        150,
+        100,
+    )
 
 
 @given(st.lists(st.text(alphabet="ab N0123\u0663", max_size=5), max_size=30))
-def test_groups_are_what_is_the_same_without_its_numbers(texts: list[str]) -> None:
-    found = figures(*(op(text) for text in texts))
+def test_groups_are_the_texts_that_are_equal_without_their_numbers(texts: list[str]) -> None:
+    result = figures(*(op(text) for text in texts))
     expected = Counter(re.sub(r"\d+", "#", text) for text in texts)
-    assert sorted(row["count"] for row in found["errors"]) == sorted(expected.values())
-    assert found["error-count"] == len(texts)
+    assert sorted(row["count"] for row in result["errors"]) == sorted(expected.values())
+    assert result["error-count"] == len(texts)

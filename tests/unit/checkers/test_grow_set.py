@@ -1,8 +1,7 @@
-"""grow-set: Jepsen's own definition of a set's checker, planted faults and their innocent twins."""
+"""grow-set: planted violations, similar legal histories, and Jepsen's definition of the checker."""
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import pytest
@@ -10,50 +9,58 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jepsenvm.checkers.grow_set import grow_set
-from jepsenvm.checkers.model import identity
+from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import Op, Type
-from jepsenvm.history.table import from_ops
-from tests.unit.checkers.linear import ops
+from tests.unit.builders import history, operation, with_verdict
 
 
 def figures(*parts: list[Op]) -> dict[str, Any]:
-    found = grow_set(from_ops(chain.from_iterable(parts)))
-    return {"verdict": found.verdict, **found.figures}
+    return with_verdict(grow_set(history(*parts)))
 
 
 def read(*values: Any) -> list[Op]:
     return [Op("invoke", "read", None, 9), Op("ok", "read", list(values), 9)]
 
 
-def test_what_was_added_and_read_is_valid() -> None:
-    found = figures(
-        ops(1, "add", 1),
-        ops(2, "add", 2, "invoke", "info"),
-        ops(1, "add", 3, "invoke", "fail"),
+def test_added_elements_that_are_read_are_valid() -> None:
+    result = figures(
+        operation(1, "add", 1),
+        operation(2, "add", 2, "invoke", "info"),
+        operation(1, "add", 3, "invoke", "fail"),
         read(2, 1),
     )
-    assert found["verdict"] is Verdict.VALID
+    assert result["verdict"] is Verdict.VALID
     counts = [
-        found[f"{name}-count"]
+        result[f"{name}-count"]
         for name in ("attempt", "acknowledged", "ok", "lost", "unexpected", "recovered")
     ]
     assert counts == [3, 1, 2, 0, 0, 1]
-    assert found["recovered"] == [2]
+    assert result["recovered"] == [2]
 
 
-def test_lost_and_unexpected_are_invalid() -> None:
-    found = figures(ops(1, "add", 1), ops(1, "add", 2), read(2, "2"))
-    assert (found["verdict"], found["lost"], found["unexpected"]) == (Verdict.INVALID, [1], ["2"])
-    assert figures(ops(1, "add", 1), ops(1, "add", 2), read(2, 1))["verdict"] is Verdict.VALID
-    assert figures(ops(1, "add", 1), ops(1, "add", 2), read(1))["verdict"] is Verdict.INVALID
-    assert figures(ops(1, "add", 1), read(1, 2))["verdict"] is Verdict.INVALID
+def test_lost_and_unexpected_elements_are_invalid() -> None:
+    result = figures(operation(1, "add", 1), operation(1, "add", 2), read(2, "2"))
+    assert (result["verdict"], result["lost"], result["unexpected"]) == (
+        Verdict.INVALID,
+        [1],
+        ["2"],
+    )
+    assert (
+        figures(operation(1, "add", 1), operation(1, "add", 2), read(2, 1))["verdict"]
+        is Verdict.VALID
+    )
+    assert (
+        figures(operation(1, "add", 1), operation(1, "add", 2), read(1))["verdict"]
+        is Verdict.INVALID
+    )
+    assert figures(operation(1, "add", 1), read(1, 2))["verdict"] is Verdict.INVALID
 
 
 def test_only_the_last_ok_read_counts() -> None:
-    crashed = ops(8, "read", None, "invoke", "info")
-    assert figures(ops(1, "add", 1), read(), read(1), crashed)["verdict"] is Verdict.VALID
-    assert figures(ops(1, "add", 1), read(1), read())["verdict"] is Verdict.INVALID
+    crashed = operation(8, "read", None, "invoke", "info")
+    assert figures(operation(1, "add", 1), read(), read(1), crashed)["verdict"] is Verdict.VALID
+    assert figures(operation(1, "add", 1), read(1), read())["verdict"] is Verdict.INVALID
 
 
 @pytest.mark.parametrize(
@@ -61,31 +68,31 @@ def test_only_the_last_ok_read_counts() -> None:
     [
         [],
         [Op("invoke", "read", None, 1)],
-        ops(1, "read", None, "invoke", "fail"),
-        ops(1, "read"),
-        ops(1, "read", 5),
+        operation(1, "read", None, "invoke", "fail"),
+        operation(1, "read"),
+        operation(1, "read", 5),
     ],
     ids=["none", "unfinished", "failed", "nil", "no collection"],
 )
-def test_a_set_that_was_never_read_is_unknown(reads: list[Op]) -> None:
-    assert figures(ops(2, "add", 1), reads)["verdict"] is Verdict.UNKNOWN
+def test_a_set_without_an_ok_read_is_unknown(reads: list[Op]) -> None:
+    assert figures(operation(2, "add", 1), reads)["verdict"] is Verdict.UNKNOWN
 
 
-def test_an_add_acknowledged_while_it_was_read_is_no_loss() -> None:
+def test_an_add_acknowledged_during_the_read_is_undecided() -> None:
     begin, end = read(1)
-    found = figures(ops(1, "add", 1), [begin], ops(1, "add", 2), [end])
-    assert (found["verdict"], found["lost"], found["undecided"]) == (Verdict.UNKNOWN, [], [2])
-    add = ops(1, "add", 2)
-    assert figures(ops(1, "add", 1), add[:1], read(1, 2), add[1:])["verdict"] is Verdict.VALID
+    result = figures(operation(1, "add", 1), [begin], operation(1, "add", 2), [end])
+    assert (result["verdict"], result["lost"], result["undecided"]) == (Verdict.UNKNOWN, [], [2])
+    add = operation(1, "add", 2)
+    assert figures(operation(1, "add", 1), add[:1], read(1, 2), add[1:])["verdict"] is Verdict.VALID
 
 
 def test_an_empty_set_that_was_read_is_valid() -> None:
     assert figures(read())["verdict"] is Verdict.VALID
 
 
-def test_counts_are_exact_where_values_are_capped() -> None:
-    found = figures(*(ops(1, "add", value) for value in range(1200)), read())
-    assert (found["lost-count"], len(found["lost"])) == (1200, 1000)
+def test_counts_are_exact_although_the_lists_are_cut() -> None:
+    result = figures(*(operation(1, "add", value) for value in range(1200)), read())
+    assert (result["lost-count"], len(result["lost"])) == (1200, 1000)
 
 
 VALUES = st.sampled_from([0, 1, 2, 3, "1", True, None])
@@ -98,17 +105,17 @@ TYPES: st.SearchStrategy[Type] = st.sampled_from(("invoke", "ok", "fail", "info"
     st.lists(VALUES),
 )
 def test_it_agrees_with_jepsens_definition(adds: list[Op], values: list[Any]) -> None:
-    attempts = {identity(op.value) for op in adds if (op.type, op.f) == ("invoke", "add")}
-    added = {identity(op.value) for op in adds if (op.type, op.f) == ("ok", "add")}
-    final = {identity(value) for value in values}
+    attempts = {value_key(op.value) for op in adds if (op.type, op.f) == ("invoke", "add")}
+    added = {value_key(op.value) for op in adds if (op.type, op.f) == ("ok", "add")}
+    final = {value_key(value) for value in values}
     expected = {
         "lost": added - final,
         "unexpected": final - attempts,
         "recovered": (final & attempts) - added,
         "undecided": set(),
     }
-    found = figures(adds, read(*values))
-    assert {name: set(map(identity, found[name])) for name in expected} == expected
-    assert found["ok-count"] == len(final & attempts)
+    result = figures(adds, read(*values))
+    assert {name: set(map(value_key, result[name])) for name in expected} == expected
+    assert result["ok-count"] == len(final & attempts)
     bad = expected["lost"] or expected["unexpected"]
-    assert found["verdict"] is (Verdict.INVALID if bad else Verdict.VALID)
+    assert result["verdict"] is (Verdict.INVALID if bad else Verdict.VALID)

@@ -1,4 +1,4 @@
-"""latency: pairs as a plain loop finds them, in chunks of any size, and quantiles around each fault."""
+"""latency: pairs of invocation and completion in chunks of any size; quantiles by fault."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jepsenvm.checkers.latency import latency, pairs
+from jepsenvm.checkers.latency import latency
+from jepsenvm.checkers.op_pairs import pairs
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.nemesis_records import HEALED, INJECT
 from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import Chunk, History, from_ops
-
-MS = 1_000_000
+from jepsenvm.history.units import MILLISECOND
+from tests.unit.builders import fault_records, history_by_time
 
 
 def in_chunks(history: History, rows: int) -> History:
-    """Return a history in chunks of so many rows; its data and errors are of no meaning any more."""
+    """Return a history in chunks of this many rows. Data and errors of its rows are wrong then."""
     (whole,) = history
 
     def cut(first: int) -> Chunk:
-        return Chunk(lambda name: whole.read(name)[first : first + rows], whole.data, whole.error)
+        return Chunk(
+            read=lambda name: whole.read(name)[first : first + rows],
+            data=whole.data,
+            error=whole.error,
+        )
 
     return replace(
         history, _chunks=lambda _: iter([cut(first) for first in range(0, len(whole.time), rows)])
@@ -33,7 +38,7 @@ def in_chunks(history: History, rows: int) -> History:
 
 
 def by_hand(ops: Sequence[Op]) -> list[tuple[Any, ...]]:
-    """Return (f, node, type, invoked, completed) of what a loop pairs."""
+    """Return (f, node, type, invoked, completed) of the pairs that a plain loop finds."""
     last: dict[int, Op] = {}
     found: list[tuple[Any, ...]] = []
     for op in ops:
@@ -59,46 +64,36 @@ OPS = st.lists(
 
 
 @given(OPS, st.integers(1, 50))
-def test_pairs_are_those_of_a_plain_loop(ops: list[Op], rows: int) -> None:
+def test_pairs_agree_with_a_plain_loop(ops: list[Op], rows: int) -> None:
     history = in_chunks(from_ops(ops), rows)
     found = [
         (
-            history.names[some.f[row]],
-            history.nodes[some.node[row]] if some.node[row] >= 0 else None,
-            TYPES[some.type[row]],
-            int(some.invoked[row]),
-            int(some.completed[row]),
+            history.names[completed.f[row]],
+            history.nodes[completed.node[row]] if completed.node[row] >= 0 else None,
+            TYPES[completed.type[row]],
+            int(completed.invoked[row]),
+            int(completed.completed[row]),
         )
-        for some in pairs(history)
-        for row in range(len(some.f))
+        for completed in pairs(history)
+        for row in range(len(completed.f))
     ]
     assert sorted(found, key=str) == sorted(by_hand(ops), key=str)
 
 
 def op(process: int, began: int, took: int, type_: Any = "ok", f: str = "enqueue") -> list[Op]:
     return [
-        Op("invoke", f, process=process, time=began * MS),
-        Op(type_, f, process=process, time=(began + took) * MS),
+        Op("invoke", f, process=process, time=began * MILLISECOND),
+        Op(type_, f, process=process, time=(began + took) * MILLISECOND),
     ]
 
 
-def window(number: int, injected: int, healed: int) -> list[Op]:
-    return [
-        Op(
-            "info",
-            "x",
-            process=NEMESIS,
-            time=at * MS,
-            data={"phase": phase, "window": number, "fault": {}},
-        )
-        for phase, at in ((INJECT, injected), (HEALED, healed))
-    ]
+def fault(number: int, injected: int, healed: int) -> list[Op]:
+    times = {INJECT: injected * MILLISECOND, HEALED: healed * MILLISECOND}
+    return fault_records(times, number=number)
 
 
 def figures(*parts: list[Op]) -> Any:
-    result = latency(
-        from_ops(sorted((op for part in parts for op in part), key=lambda op: op.time))
-    )
+    result = latency(history_by_time(*parts))
     assert (result.verdict, result.reasons) == (Verdict.VALID, ())
     return result.figures["by-f"]
 
@@ -115,13 +110,15 @@ def test_quantiles_are_latencies_that_occurred() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60))
-def test_a_quantile_is_the_least_that_enough_did_not_exceed(took: list[int]) -> None:
-    found = figures(*(op(process, 0, one) for process, one in enumerate(took)))["enqueue"]["all"]
+def test_quantiles_agree_with_their_definition(took: list[int]) -> None:
+    found = figures(*(op(process, 0, duration) for process, duration in enumerate(took)))[
+        "enqueue"
+    ]["all"]
     for name, percent in (("p50-ms", 50), ("p95-ms", 95), ("p99-ms", 99), ("max-ms", 100)):
         enough = [
-            one
-            for one in sorted(took)
-            if 100 * sum(other <= one for other in took) >= percent * len(took)
+            duration
+            for duration in sorted(took)
+            if 100 * sum(other <= duration for other in took) >= percent * len(took)
         ]
         assert found[name] == enough[0]
 
@@ -150,21 +147,21 @@ def test_an_op_that_a_fault_touches_is_within_it() -> None:
         op(5, 21, 1),
         op(6, 29, 1),
     ]
-    found = figures(*ops, window(1, 10, 20), window(2, 40, 45))["enqueue"]
+    found = figures(*ops, fault(1, 10, 20), fault(2, 40, 45))["enqueue"]
     assert counts(found) == [(1, 4, 2), (2, 1, 0)]
     assert [row["window"] for row in found["windows"]] == [1, 2]
     assert found["windows"][0]["within"]["max-ms"] == 50
 
 
-def test_between_faults_that_overlap_nothing_is_quiet() -> None:
-    found = figures(op(0, 0, 1), op(1, 25, 1), op(2, 60, 1), window(1, 10, 30), window(2, 20, 50))[
+def test_there_is_no_quiet_time_between_overlapping_faults() -> None:
+    found = figures(op(0, 0, 1), op(1, 25, 1), op(2, 60, 1), fault(1, 10, 30), fault(2, 20, 50))[
         "enqueue"
     ]
     assert counts(found) == [(1, 1, 0), (0, 1, 1)]
 
 
 def test_a_fault_that_was_never_healed_has_no_after() -> None:
-    found = figures(op(0, 0, 1), op(1, 25, 1), window(1, 10, 30)[:1])["enqueue"]
+    found = figures(op(0, 0, 1), op(1, 25, 1), fault(1, 10, 30)[:1])["enqueue"]
     assert counts(found) == [(1, 1, 0)]
 
 
@@ -175,8 +172,8 @@ def test_a_history_without_any_latency(ops: list[Op]) -> None:
     assert figures(ops) == {}
 
 
-def test_it_is_the_same_in_chunks() -> None:
-    ops = [one for process in range(50) for one in op(process, process, 30 + process % 7)]
+def test_chunks_of_any_size_give_the_same_result() -> None:
+    ops = [record for process in range(50) for record in op(process, process, 30 + process % 7)]
     history = from_ops(sorted(ops, key=lambda op: op.time))
     assert latency(in_chunks(history, 7)) == latency(history)
-    assert np.concatenate([some.f for some in pairs(in_chunks(history, 7))]).size == 50
+    assert np.concatenate([completed.f for completed in pairs(in_chunks(history, 7))]).size == 50

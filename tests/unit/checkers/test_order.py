@@ -1,4 +1,4 @@
-"""order: planted reorderings and their innocent twins, two active consumers, and agreement with the definition."""
+"""order: planted reorderings, similar legal histories, two active consumers, the definition."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 
 from jepsenvm.checkers.order import order
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.history.op import NEMESIS, Op
-from jepsenvm.history.table import from_ops
+from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
+from jepsenvm.history.op import Op
+from jepsenvm.history.units import SECOND
+from tests.unit.builders import (
+    DRAIN,
+    UNPROVEN_DRAINS,
+    fault_records,
+    history,
+    published,
+    with_verdict,
+)
 
-SECOND = 1_000_000_000
-DRAIN = [Op("invoke", "drain", process=99), Op("ok", "drain", process=99)]
 
-
-def published(*values: int, process: int = 0) -> list[Op]:
-    return [Op(type_, "enqueue", value, process) for value in values for type_ in ("invoke", "ok")]
-
-
-def came(*values: int, to: int = 10, flagged: bool = False, at: float = 0) -> list[Op]:
+def received(*values: int, to: int = 10, flagged: bool = False, at: float = 0) -> list[Op]:
+    """Return a delivery of each value to a consumer, flagged as redelivered or not."""
     data = {"redelivered": True} if flagged else None
     return [
         op
@@ -35,133 +38,137 @@ def came(*values: int, to: int = 10, flagged: bool = False, at: float = 0) -> li
 
 
 def fault(injected: float, healed: float) -> list[Op]:
-    phases = {"inject": injected, "in-force": injected, "heal": healed, "healed": healed}
-    return [
-        Op(
-            "info",
-            "start",
-            process=NEMESIS,
-            time=int(time * SECOND),
-            data={"phase": phase, "window": 1, "fault": {}},
-        )
-        for phase, time in phases.items()
-    ]
+    times = {INJECT: injected, IN_FORCE: injected, HEAL: healed, HEALED: healed}
+    return fault_records({phase: int(time * SECOND) for phase, time in times.items()})
 
 
 def judged(*parts: list[Op], single_active: bool = False, prefetch: int = 1) -> dict[str, Any]:
-    ops = [op for part in parts for op in part]
-    result = order(from_ops(ops), single_active=single_active, prefetch=prefetch)
-    return {"verdict": result.verdict, "reasons": result.reasons, **result.figures}
+    return with_verdict(order(history(*parts), single_active=single_active, prefetch=prefetch))
 
 
-def found(*parts: list[Op], single_active: bool = False) -> tuple[Verdict, list[Any], int]:
+def summary(*parts: list[Op], single_active: bool = False) -> tuple[Verdict, list[Any], int]:
+    """Return the verdict, the values out of order, and the number of excused deliveries."""
     figures = judged(*parts, DRAIN, single_active=single_active)
     assert figures["out-of-order-count"] == len(figures["out-of-order"])
     return figures["verdict"], figures["out-of-order"], figures["excused-count"]
 
 
-def test_in_order_is_valid() -> None:
-    assert found(published(1, 2, 3), came(1, 2, 3)) == (Verdict.VALID, [], 0)
+def test_deliveries_in_order_are_valid() -> None:
+    assert summary(published(1, 2, 3), received(1, 2, 3)) == (Verdict.VALID, [], 0)
 
 
 def test_a_delivery_that_goes_backwards_is_out_of_order() -> None:
-    figures = judged(published(1, 2, 3, process=4), came(1, 3, 2), DRAIN)
+    figures = judged(published(1, 2, 3, process=4), received(1, 3, 2), DRAIN)
     assert (figures["verdict"], figures["out-of-order"]) == (Verdict.INVALID, [[2, 3]])
     assert figures["reasons"] == (
-        "1 out of order: first 2 after 3, which process 4 published later",
+        "1 delivery is out of order: first 2 after 3, which process 4 published later",
     )
 
 
 def test_the_order_is_that_of_publishing_and_not_of_the_values() -> None:
-    assert found(published(3, 1, 2), came(3, 1, 2)) == (Verdict.VALID, [], 0)
-    assert found(published(3, 1, 2), came(1, 3, 2)) == (Verdict.INVALID, [[3, 1]], 0)
+    assert summary(published(3, 1, 2), received(3, 1, 2)) == (Verdict.VALID, [], 0)
+    assert summary(published(3, 1, 2), received(1, 3, 2)) == (Verdict.INVALID, [[3, 1]], 0)
 
 
-def test_it_is_compared_with_the_latest_so_far_and_not_only_with_the_one_before() -> None:
-    assert found(published(1, 2, 3), came(3, 1, 2))[1] == [[1, 3], [2, 3]]
+def test_a_delivery_is_compared_with_all_earlier_ones_not_only_the_last() -> None:
+    assert summary(published(1, 2, 3), received(3, 1, 2))[1] == [[1, 3], [2, 3]]
 
 
-def test_publishers_have_no_order_among_each_other() -> None:
-    assert found(published(1, 2), published(3, 4, process=1), came(3, 1, 4, 2)) == (
+def test_messages_of_different_publishers_have_no_order() -> None:
+    assert summary(published(1, 2), published(3, 4, process=1), received(3, 1, 4, 2)) == (
         Verdict.VALID,
         [],
         0,
     )
 
 
-def test_a_publisher_that_retired_and_its_successor_have_none_either() -> None:
-    doubtful = [Op("invoke", "enqueue", 1), Op("info", "enqueue", 1)]
-    assert found(doubtful, published(2, process=5), came(2, 1)) == (Verdict.VALID, [], 0)
+def test_messages_of_a_retired_publisher_and_its_successor_have_no_order() -> None:
+    doubtful = published(1, end="info")
+    assert summary(doubtful, published(2, process=5), received(2, 1)) == (Verdict.VALID, [], 0)
 
 
-def test_what_is_flagged_as_redelivered_may_go_backwards() -> None:
-    assert found(published(1, 2, 3), came(1, 3), came(2, flagged=True)) == (Verdict.VALID, [], 1)
-
-
-def test_what_came_before_may_come_again_without_a_flag() -> None:
-    assert found(published(1, 2, 3), came(1, 2, 3, 1, 2, 3)) == (Verdict.VALID, [], 2)
-
-
-def test_after_a_redelivery_what_came_before_is_excused_and_what_never_came_is_not() -> None:
-    after = [came(1, 3), came(1, flagged=True)]
-    assert found(published(1, 2, 3), *after, came(3), came(2, flagged=True))[:2] == (
-        Verdict.VALID,
-        [],
-    )
-    assert found(published(1, 2, 3), *after, came(2, 3))[:2] == (Verdict.INVALID, [[2, 3]])
-
-
-def test_a_successor_gets_what_its_dead_predecessor_did_not_acknowledge_and_goes_on() -> None:
-    died, successor = came(1, 2, 3), [came(2, 3, 4, to=11, flagged=True), came(5, to=11)]
-    assert found(published(1, 2, 3, 4, 5), died, *successor, single_active=True) == (
+def test_a_redelivered_message_may_go_backwards() -> None:
+    assert summary(published(1, 2, 3), received(1, 3), received(2, flagged=True)) == (
         Verdict.VALID,
         [],
         1,
     )
 
 
-def test_several_consumers_race_each_other() -> None:
-    parts = published(1, 2, 3, 4), came(2, 4, to=11), came(1, 3, to=10)
-    assert found(*parts) == (Verdict.VALID, [], 0)
-    assert found(*parts[:2], came(3, 1, to=10))[1] == [[1, 3]]
+def test_a_delivered_message_may_be_delivered_again_without_a_flag() -> None:
+    assert summary(published(1, 2, 3), received(1, 2, 3, 1, 2, 3)) == (Verdict.VALID, [], 2)
+
+
+def test_after_a_redelivery_only_repeated_deliveries_are_excused() -> None:
+    after = [received(1, 3), received(1, flagged=True)]
+    assert summary(published(1, 2, 3), *after, received(3), received(2, flagged=True))[:2] == (
+        Verdict.VALID,
+        [],
+    )
+    assert summary(published(1, 2, 3), *after, received(2, 3))[:2] == (Verdict.INVALID, [[2, 3]])
+
+
+def test_a_new_consumer_gets_the_unacknowledged_messages_of_a_dead_one() -> None:
+    died, successor = (
+        received(1, 2, 3),
+        [received(2, 3, 4, to=11, flagged=True), received(5, to=11)],
+    )
+    assert summary(published(1, 2, 3, 4, 5), died, *successor, single_active=True) == (
+        Verdict.VALID,
+        [],
+        1,
+    )
+
+
+def test_deliveries_to_several_consumers_have_no_order() -> None:
+    parts = published(1, 2, 3, 4), received(2, 4, to=11), received(1, 3, to=10)
+    assert summary(*parts) == (Verdict.VALID, [], 0)
+    assert summary(*parts[:2], received(3, 1, to=10))[1] == [[1, 3]]
 
 
 def test_with_a_single_active_consumer_all_deliveries_are_in_one_order() -> None:
-    assert found(published(1, 2, 3), came(1, 3), came(2, to=11))[1] == []
-    assert found(published(1, 2, 3), came(1, 3), came(2, to=11), single_active=True)[1] == [[2, 3]]
-
-
-def test_a_straggler_to_a_replaced_consumer_is_excused_but_not_within_its_own_order() -> None:
-    parts = published(1, 2, 3, 4), came(1), came(3, 4, to=11)
-    assert found(*parts, came(2), single_active=True) == (Verdict.VALID, [], 1)
-    assert found(published(1, 2, 3, 4), came(1, 3), came(4, to=11), came(2), single_active=True)[
+    assert summary(published(1, 2, 3), received(1, 3), received(2, to=11))[1] == []
+    assert summary(published(1, 2, 3), received(1, 3), received(2, to=11), single_active=True)[
         1
     ] == [[2, 3]]
 
 
-def test_the_drain_comes_after_all_of_the_load() -> None:
-    drain = [DRAIN[0], *came(2, to=90), *came(4, to=91), *came(3, to=90), DRAIN[1]]
-    assert judged(published(1, 2, 3, 4), came(1), drain)["verdict"] is Verdict.VALID
+def test_a_straggler_is_excused_but_not_within_its_own_consumer() -> None:
+    parts = published(1, 2, 3, 4), received(1), received(3, 4, to=11)
+    assert summary(*parts, received(2), single_active=True) == (Verdict.VALID, [], 1)
+    assert summary(
+        published(1, 2, 3, 4), received(1, 3), received(4, to=11), received(2), single_active=True
+    )[1] == [[2, 3]]
+
+
+def test_a_delivery_of_the_drain_is_compared_with_the_whole_load() -> None:
+    drain = [DRAIN[0], *received(2, to=90), *received(4, to=91), *received(3, to=90), DRAIN[1]]
+    assert judged(published(1, 2, 3, 4), received(1), drain)["verdict"] is Verdict.VALID
     figures = judged(
-        published(1, 2, 3, 4), came(1, 3), [DRAIN[0], *came(2, to=90), *came(4, to=91), DRAIN[1]]
+        published(1, 2, 3, 4),
+        received(1, 3),
+        [DRAIN[0], *received(2, to=90), *received(4, to=91), DRAIN[1]],
     )
     assert (figures["verdict"], figures["out-of-order"]) == (Verdict.INVALID, [[2, 3]])
 
 
-def test_a_consumer_of_the_load_that_goes_on_in_the_drain_is_judged_alone() -> None:
-    drain = [DRAIN[0], *came(2), DRAIN[1]]
-    assert judged(published(1, 2, 3), came(1), came(3, to=11), drain)["verdict"] is Verdict.VALID
+def test_a_consumer_of_the_load_is_compared_with_itself_during_the_drain() -> None:
+    drain = [DRAIN[0], *received(2), DRAIN[1]]
+    assert (
+        judged(published(1, 2, 3), received(1), received(3, to=11), drain)["verdict"]
+        is Verdict.VALID
+    )
 
 
-def test_a_value_attempted_twice_has_no_place() -> None:
-    assert found(published(1, 2, 1), came(2, 1, 1)) == (Verdict.VALID, [], 0)
+def test_a_value_attempted_twice_has_no_position() -> None:
+    assert summary(published(1, 2, 1), received(2, 1, 1)) == (Verdict.VALID, [], 0)
 
 
-def test_what_is_missing_at_the_end_is_lost() -> None:
+def test_a_message_missing_at_the_end_is_lost() -> None:
     figures = judged(
         published(1, 2, 3),
-        [Op("invoke", "enqueue", 4), Op("info", "enqueue", 4)],
-        came(1, 3),
+        published(4, end="info"),
+        received(1, 3),
         DRAIN,
     )
     assert (figures["verdict"], figures["lost"], figures["out-of-order-count"]) == (
@@ -171,41 +178,35 @@ def test_what_is_missing_at_the_end_is_lost() -> None:
     )
 
 
-def test_what_may_be_missing_is_no_loss() -> None:
-    doubtful = [
-        Op(type_, "enqueue", value)  # type: ignore[arg-type]  # a str, and a type
-        for value, end in ((2, "fail"), (3, "info"))
-        for type_ in ("invoke", end)
-    ]
-    assert found(published(1), doubtful, came(1)) == (Verdict.VALID, [], 0)
+def test_failed_and_doubtful_messages_may_be_missing() -> None:
+    doubtful = [*published(2, end="fail"), *published(3, end="info")]
+    assert summary(published(1), doubtful, received(1)) == (Verdict.VALID, [], 0)
 
 
 def test_an_unexpected_message_is_invalid() -> None:
-    assert found(published(1), came(1, 7))[0] is Verdict.INVALID
+    assert summary(published(1), received(1, 7))[0] is Verdict.INVALID
 
 
-@pytest.mark.parametrize("drain", [[], DRAIN[:1], [DRAIN[0], Op("info", "drain", process=99)]])
-def test_without_a_finished_drain_nothing_is_sure_but_what_was_seen(drain: list[Op]) -> None:
-    assert judged(published(1, 2), came(1), drain)["verdict"] is Verdict.UNKNOWN
-    assert judged(published(1, 2), came(2, 1), drain)["verdict"] is Verdict.INVALID
+@pytest.mark.parametrize("drain", UNPROVEN_DRAINS)
+def test_without_a_finished_drain_only_what_was_seen_is_judged(drain: list[Op]) -> None:
+    assert judged(published(1, 2), received(1), drain)["verdict"] is Verdict.UNKNOWN
+    assert judged(published(1, 2), received(2, 1), drain)["verdict"] is Verdict.INVALID
 
 
-def test_counts_are_exact_where_values_are_capped() -> None:
-    figures = judged(published(*range(1500)), came(*reversed(range(1500))), DRAIN)
+def test_counts_are_exact_although_the_lists_are_cut() -> None:
+    figures = judged(published(*range(1500)), received(*reversed(range(1500))), DRAIN)
     assert (figures["out-of-order-count"], len(figures["out-of-order"])) == (1499, 1000)
 
 
-# Two active at once: values 0..99 in order, to the consumers of a pattern.
+# Two active at once: values in order, to the consumers of a pattern.
 
 
-def active(
-    pattern: str, *, at: dict[int, float] | None = None, faults: list[Op], prefetch: int = 1
-) -> dict[str, Any]:
-    """A letter is a consumer and gets one message, one each second from 1 s."""
+def active(pattern: str, *, faults: list[Op], prefetch: int = 1) -> dict[str, Any]:
+    """Return the figures of one delivery per second, from 1 s; each letter is a consumer."""
     deliveries = [
         op
         for value, name in enumerate(pattern)
-        for op in came(value, to=ord(name) - ord("A") + 10, at=value + 1)
+        for op in received(value, to=ord(name) - ord("A") + 10, at=value + 1)
     ]
     ops = sorted([*deliveries, *faults], key=lambda op: op.time)
     figures = judged(
@@ -242,11 +243,12 @@ def test_two_active_are_named_with_nodes_and_times() -> None:
         {"consumers": [10, 11], "nodes": ["n10", "n11"], "first": 6.0, "last": 10.0, "turns": 3}
     ]
     assert figures["reasons"] == (
-        "two active consumers at once: process 10 on n10 and process 11 on n11 took 3 turns between 6.0 s and 10.0 s",
+        "two consumers were active at once: process 10 on n10 and process 11 on n11 took 3 turns "
+        "between 6.0 s and 10.0 s",
     )
 
 
-def test_a_consumer_is_taken_back_when_the_network_has_changed() -> None:
+def test_a_consumer_may_be_active_again_after_the_network_changed() -> None:
     assert active("AABBAA", faults=fault(0.5, 4.5))["count"] == 0
     assert active("AABBAA", faults=fault(4.5, 9))["count"] == 0
     assert active("AABBAA", faults=fault(6.5, 9))["count"] == 1
@@ -254,25 +256,25 @@ def test_a_consumer_is_taken_back_when_the_network_has_changed() -> None:
     assert active("AABBAABBAA", faults=fault(4.5, 90))["count"] == 1
 
 
-def test_under_one_fault_a_new_leader_may_take_one_back_but_not_both_in_turns() -> None:
+def test_under_one_fault_a_new_leader_may_change_the_consumer_once() -> None:
     assert active("AABBAAAAAA", faults=fault(0.5, 90))["count"] == 0
     assert active("AABBAABBBB", faults=fault(0.5, 90))["count"] == 1
     assert active("AABBAABBAA", faults=fault(0.5, 90))["count"] == 2
 
 
-def test_the_drains_readers_are_excused() -> None:
+def test_consumers_of_the_drain_may_take_turns() -> None:
     drain = [
         DRAIN[0],
-        *(op for value in range(2, 12) for op in came(value, to=90 + value % 2)),
+        *(op for value in range(2, 12) for op in received(value, to=90 + value % 2)),
         DRAIN[1],
     ]
-    figures = judged(published(*range(12)), came(0, 1), drain, single_active=True)
+    figures = judged(published(*range(12)), received(0, 1), drain, single_active=True)
     assert (figures["verdict"], figures["two-active-count"]) == (Verdict.VALID, 0)
 
 
-def test_without_a_single_active_consumer_many_may_be_active() -> None:
+def test_without_a_single_active_consumer_several_may_be_active() -> None:
     assert (
-        judged(published(1, 2, 3, 4), came(1, 3), came(2, to=11), came(4), DRAIN)[
+        judged(published(1, 2, 3, 4), received(1, 3), received(2, to=11), received(4), DRAIN)[
             "two-active-count"
         ]
         == 0
@@ -287,7 +289,7 @@ DELIVERIES = st.lists(st.tuples(st.integers(0, 9), st.integers(10, 12), st.boole
 def defined(
     publisher: list[int], deliveries: list[tuple[int, int, bool]], *, drained_from: int
 ) -> list[list[int]]:
-    """The definition for several consumers, pair by pair; values are published in ascending order."""
+    """Return what is out of order by the definition, for values published in ascending order."""
     out = []
     for here, (value, consumer, flagged) in enumerate(deliveries):
         earlier = deliveries[:here]
@@ -313,7 +315,9 @@ def test_it_agrees_with_the_definition(
     sent = [
         op for value, process in enumerate(publisher) for op in published(value, process=process)
     ]
-    ops = [op for value, to, flagged in deliveries for op in came(value, to=to, flagged=flagged)]
+    ops = [
+        op for value, to, flagged in deliveries for op in received(value, to=to, flagged=flagged)
+    ]
     figures = judged(sent, ops[: 2 * drained_from], DRAIN[:1], ops[2 * drained_from :], DRAIN[1:])
     assert figures["out-of-order"] == defined(publisher, deliveries, drained_from=drained_from)
     bad = figures["out-of-order"] or set(range(len(publisher))) ^ {
@@ -323,7 +327,7 @@ def test_it_agrees_with_the_definition(
 
 
 def turns_taken(consumers: list[int], prefetch: int) -> tuple[int, list[bool]]:
-    """The definition without faults, message by message: how often a replaced consumer was active again."""
+    """Return, by the definition, how often a replaced consumer was active again, and stragglers."""
     current, late, turns, stragglers = None, dict[int, int](), 0, []
     for consumer in consumers:
         straggler = False
@@ -349,7 +353,7 @@ def test_single_active_agrees_with_the_definition(
 ) -> None:
     values = list(range(len(consumers)))
     random.shuffle(values)
-    ops = [op for value, to in zip(values, consumers, strict=True) for op in came(value, to=to)]
+    ops = [op for value, to in zip(values, consumers, strict=True) for op in received(value, to=to)]
     figures = judged(
         published(*range(len(values))), ops, DRAIN, single_active=True, prefetch=prefetch
     )
@@ -369,5 +373,5 @@ def test_single_active_agrees_with_the_definition(
 
 
 def test_figures_are_plain_data() -> None:
-    figures = judged(published(1, 2), came(2, 1), DRAIN)
+    figures = judged(published(1, 2), received(2, 1), DRAIN)
     assert not [value for value in figures.values() if isinstance(value, np.generic)]

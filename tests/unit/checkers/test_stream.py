@@ -1,4 +1,4 @@
-"""stream: planted faults and their innocent twins, and agreement with the definition."""
+"""stream: planted violations, similar legal histories, and agreement with the definition."""
 
 from __future__ import annotations
 
@@ -11,23 +11,13 @@ from hypothesis import strategies as st
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import Op, Type
-from jepsenvm.history.table import from_ops
-
-
-def published(
-    *values: int, process: int = 0, end: Type = "ok", node: str | None = None
-) -> list[Op]:
-    return [
-        Op(type_, "enqueue", value, process, node=node)
-        for value in values
-        for type_ in ("invoke", end)
-    ]
+from tests.unit.builders import history, published, with_verdict
 
 
 def read(
     *records: tuple[int, int], by: int = 10, end: int | None = None, ended: Type | None = "ok"
 ) -> list[Op]:
-    """Records are (offset, value); the end is by default the last one's offset."""
+    """Return reads of records (offset, value), and the end: by default the last record's offset."""
     reads = [
         op
         for offset, value in records
@@ -38,16 +28,15 @@ def read(
 
 
 def judged(*parts: list[Op]) -> dict[str, Any]:
-    result = stream(from_ops(op for part in parts for op in part))
-    return {"verdict": result.verdict, "reasons": result.reasons, **result.figures}
+    return with_verdict(stream(history(*parts)))
 
 
 ALL = ((0, 1), (1, 2), (2, 3))
 KINDS = ("lost", "divergent", "nonmonotonic", "out-of-order", "unexpected")
 
 
-def bad(*parts: list[Op]) -> dict[str, Any]:
-    """Return what is invalid, and check that the verdict says so."""
+def violations(*parts: list[Op]) -> dict[str, Any]:
+    """Return the violations by kind, and check the counts and the verdict."""
     figures = judged(*parts)
     assert all(figures[f"{kind}-count"] == len(figures[kind]) for kind in KINDS)
     wrong = {kind: figures[kind] for kind in KINDS if figures[kind]}
@@ -55,47 +44,47 @@ def bad(*parts: list[Op]) -> dict[str, Any]:
     return wrong
 
 
-def test_all_read_by_all_is_valid() -> None:
-    assert bad(published(1, 2, 3), read(*ALL), read(*ALL, by=11)) == {}
+def test_a_stream_read_completely_by_all_readers_is_valid() -> None:
+    assert violations(published(1, 2, 3), read(*ALL), read(*ALL, by=11)) == {}
 
 
-def test_what_is_missing_for_any_reader_that_read_to_the_end_is_lost() -> None:
+def test_a_message_missing_from_one_complete_reader_is_lost() -> None:
     figures = judged(published(1, 2, 3, node="n1"), read(*ALL[:2]), read(*ALL[:2], by=11))
     assert (figures["verdict"], figures["lost"]) == (Verdict.INVALID, [3])
     assert figures["reasons"] == (
-        "1 lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault",
+        "1 message was lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault",
     )
     assert judged(published(1, 2, 3), read(*ALL), read(*ALL[:2], by=11))["lost"] == [3]
 
 
 @pytest.mark.parametrize("end", ["info", "fail"])
-def test_what_nobody_confirmed_may_be_missing_or_there(end: Type) -> None:
-    assert bad(published(1, 2), published(3, end=end), read(*ALL[:2])) == {}
+def test_an_unconfirmed_message_may_be_missing_or_read(end: Type) -> None:
+    assert violations(published(1, 2), published(3, end=end), read(*ALL[:2])) == {}
     assert judged(published(1, 2), published(3, end=end), read(*ALL))["recovered"] == [3]
 
 
 def test_offsets_without_a_record_are_legal() -> None:
-    assert bad(published(1, 2), read((3, 1), (9, 2)), read((3, 1), (9, 2), by=11)) == {}
+    assert violations(published(1, 2), read((3, 1), (9, 2)), read((3, 1), (9, 2), by=11)) == {}
 
 
 def test_two_values_at_one_offset_are_divergent() -> None:
-    assert bad(published(1, 2), read((0, 1), (1, 2)), read((0, 1), (1, 2), by=11)) == {}
-    assert bad(
+    assert violations(published(1, 2), read((0, 1), (1, 2)), read((0, 1), (1, 2), by=11)) == {}
+    assert violations(
         published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 2), (1, 1), by=11)
     ) == {"divergent": [0, 1]}
 
 
 def test_a_record_that_another_reader_passed_is_divergent() -> None:
     doubtful = published(2, end="info", process=1)
-    assert bad(published(1, 3), doubtful, read(*ALL), read((0, 1), (2, 3), by=11)) == {
+    assert violations(published(1, 3), doubtful, read(*ALL), read((0, 1), (2, 3), by=11)) == {
         "divergent": [1]
     }
-    assert bad(
+    assert violations(
         published(1), published(2, process=1), read((0, 1), (1, 2)), read((0, 1), (5, 2), by=11)
     ) == {"divergent": [1]}
 
 
-def test_a_reader_that_stopped_early_has_passed_only_what_it_read() -> None:
+def test_a_reader_that_stopped_early_is_compared_up_to_its_last_offset() -> None:
     figures = judged(published(1, 2, 3), read(*ALL), read(*ALL[:1], by=11, ended="info"))
     assert (figures["verdict"], figures["divergent"], figures["lost"]) == (Verdict.UNKNOWN, [], [])
 
@@ -103,19 +92,21 @@ def test_a_reader_that_stopped_early_has_passed_only_what_it_read() -> None:
 @pytest.mark.parametrize("again", [1, 0])
 def test_an_offset_no_higher_than_one_before_is_nonmonotonic(again: int) -> None:
     value = dict(ALL)[again]
-    assert bad(published(1, 2, 3), read((0, 1), (1, 2), (again, value), (2, 3))) == {
+    assert violations(published(1, 2, 3), read((0, 1), (1, 2), (again, value), (2, 3))) == {
         "nonmonotonic": [[10, again]]
     }
 
 
 def test_each_reader_has_its_own_offsets() -> None:
     reads = [op for pair in zip(read(*ALL), read(*ALL, by=11), strict=True) for op in pair]
-    assert bad(published(1, 2, 3), reads) == {}
+    assert violations(published(1, 2, 3), reads) == {}
 
 
-def test_what_a_process_published_later_stands_later() -> None:
-    assert bad(published(1, 2, 3), read((0, 2), (1, 1), (2, 3))) == {"out-of-order": [[1, 2]]}
-    assert bad(published(2, 1), published(3, process=1), read((0, 3), (1, 2), (2, 1))) == {}
+def test_later_messages_of_a_process_need_higher_offsets() -> None:
+    assert violations(published(1, 2, 3), read((0, 2), (1, 1), (2, 3))) == {
+        "out-of-order": [[1, 2]]
+    }
+    assert violations(published(2, 1), published(3, process=1), read((0, 3), (1, 2), (2, 1))) == {}
 
 
 def test_a_value_at_two_offsets_is_duplicated_and_allowed() -> None:
@@ -127,56 +118,68 @@ def test_a_value_at_two_offsets_is_duplicated_and_allowed() -> None:
     )
 
 
-def test_its_first_copy_has_to_be_in_order() -> None:
-    assert bad(published(1, 2), read((0, 2), (1, 1), (2, 2))) == {"out-of-order": [[1, 2]]}
+def test_the_first_copy_of_a_value_must_be_in_order() -> None:
+    assert violations(published(1, 2), read((0, 2), (1, 1), (2, 2))) == {"out-of-order": [[1, 2]]}
 
 
-def test_what_nobody_sent_is_unexpected() -> None:
-    assert bad(published(1), read((0, 1), (1, 7)), read((0, 1), (1, 7), by=11)) == {
+def test_a_record_that_was_never_sent_is_unexpected() -> None:
+    assert violations(published(1), read((0, 1), (1, 7)), read((0, 1), (1, 7), by=11)) == {
         "unexpected": [7]
     }
 
 
-def test_an_empty_stream_is_read_to_its_end() -> None:
-    assert bad(published(1, end="info"), read()) == {}
-    assert bad(published(1), read()) == {"lost": [1]}
+def test_an_empty_stream_can_be_read_to_its_end() -> None:
+    assert violations(published(1, end="info"), read()) == {}
+    assert violations(published(1), read()) == {"lost": [1]}
 
 
 @pytest.mark.parametrize(
     ("reads", "reason"),
     [
-        ([], "nobody read the stream: what became of 3 acknowledged messages is undecided"),
-        ([Op("invoke", "read", process=10)], "reader 10 did not finish: what became of 3 "),
-        (read(*ALL[:2], ended="info"), "reader 10 did not finish: what became of 1 "),
-        (read(*ALL[:2], ended=None), "reader 10 did not finish: what became of 1 "),
+        ([], "no process read the stream: 3 acknowledged messages are undecided"),
+        (
+            [Op("invoke", "read", process=10)],
+            "reader 10 did not finish: 3 acknowledged messages are undecided",
+        ),
+        (
+            read(*ALL[:2], ended="info"),
+            "reader 10 did not finish: 1 acknowledged message is undecided",
+        ),
+        (
+            read(*ALL[:2], ended=None),
+            "reader 10 did not finish: 1 acknowledged message is undecided",
+        ),
         (
             read(*ALL[:2], end=2),
-            "reader 10 read to 1, and the stream's end is 2: what became of 1 ",
+            "reader 10 read to offset 1, but the stream's end is 2: 1 acknowledged message is",
         ),
-        (read(*ALL, end=1), "reader 10 read to 2, and the stream's end is 1: what became of 0 "),
+        (
+            read(*ALL, end=1),
+            "reader 10 read to offset 2, but the stream's end is 1: 0 acknowledged messages are",
+        ),
     ],
 )
-def test_what_is_unread_is_undecided(reads: list[Op], reason: str) -> None:
+def test_messages_that_were_not_read_are_undecided(reads: list[Op], reason: str) -> None:
     figures = judged(published(1, 2, 3), reads)
     assert (figures["verdict"], figures["lost-count"]) == (Verdict.UNKNOWN, 0)
     assert figures["reasons"][0].startswith(reason)
 
 
-def test_what_is_unread_does_not_hide_what_was_read() -> None:
+def test_an_unfinished_reader_does_not_hide_a_violation() -> None:
     assert (
         judged(published(1, 2, 3), read((0, 2), (1, 1), ended="info"))["verdict"] is Verdict.INVALID
     )
 
 
-def test_a_record_without_an_offset_leaves_a_doubt() -> None:
+def test_a_record_without_an_offset_is_unknown() -> None:
     figures = judged(published(1), read((0, 1)), [Op("ok", "read", 1, 10)])
     assert (figures["verdict"], figures["reasons"]) == (
         Verdict.UNKNOWN,
-        ("1 read at no known offset",),
+        ("1 record was read without a known offset",),
     )
 
 
-def test_counts_are_exact_where_values_are_capped() -> None:
+def test_counts_are_exact_although_the_lists_are_cut() -> None:
     figures = judged(published(*range(1500)), read())
     assert (figures["lost-count"], len(figures["lost"])) == (1500, 1000)
 

@@ -1,4 +1,4 @@
-"""total-queue: Jepsen's own cases, planted faults and their innocent twins, and agreement with the definition."""
+"""total-queue: Jepsen's own cases, planted violations, similar legal histories, the definition."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from jepsenvm.history.op import Op, Type
 from jepsenvm.history.table import from_ops, open_arrow
 from jepsenvm.plan.plan import Plan
 from jepsenvm.workloads.queue import WORKLOAD
+from tests.unit.builders import history, with_verdict
 
 
 def enqueue(value: Any, *types: Type, node: str | None = None) -> list[Op]:
@@ -35,23 +36,22 @@ def dequeue(value: Any) -> list[Op]:
     return [Op("invoke", "dequeue"), Op("ok", "dequeue", value)]
 
 
-def figures(*ops: list[Op], drain_required: bool = False) -> dict[str, Any]:
-    result = total_queue(from_ops(op for part in ops for op in part), drain_required=drain_required)
-    return {"verdict": result.verdict, **result.figures}
+def figures(*parts: list[Op], drain_required: bool = False) -> dict[str, Any]:
+    return with_verdict(total_queue(history(*parts), drain_required=drain_required))
 
 
 def test_an_empty_history_is_valid() -> None:
     assert figures()["verdict"] is Verdict.VALID
 
 
-def test_jepsens_sane_case_an_unacknowledged_message_comes_back() -> None:
-    found = figures(enqueue(1, "invoke"), enqueue(2, "invoke", "ok"), dequeue(1), dequeue(2))
-    assert found["verdict"] is Verdict.VALID
-    assert (found["recovered"], found["lost"], found["ok-count"]) == ([1], [], 2)
+def test_jepsens_sane_case() -> None:
+    result = figures(enqueue(1, "invoke"), enqueue(2, "invoke", "ok"), dequeue(1), dequeue(2))
+    assert result["verdict"] is Verdict.VALID
+    assert (result["recovered"], result["lost"], result["ok-count"]) == ([1], [], 2)
 
 
 def test_jepsens_pathological_case() -> None:
-    found = figures(
+    result = figures(
         enqueue("hung", "invoke"),
         enqueue("enqueued", "invoke", "ok"),
         enqueue("dup", "invoke", "ok"),
@@ -60,36 +60,36 @@ def test_jepsens_pathological_case() -> None:
         dequeue("dup"),
         dequeue("dup"),
     )
-    assert found["verdict"] is Verdict.INVALID
-    assert found["lost"] == ["enqueued"]
-    assert found["unexpected"] == ["wtf"]
-    assert found["duplicated"] == ["dup"]
-    assert found["recovered"] == []
+    assert result["verdict"] is Verdict.INVALID
+    assert result["lost"] == ["enqueued"]
+    assert result["unexpected"] == ["wtf"]
+    assert result["duplicated"] == ["dup"]
+    assert result["recovered"] == []
     counts = [
-        found[f"{name}-count"]
+        result[f"{name}-count"]
         for name in ("attempt", "acknowledged", "ok", "lost", "duplicated", "unexpected")
     ]
     assert counts == [3, 2, 1, 1, 1, 1]
 
 
 def test_a_duplicate_alone_is_valid() -> None:
-    found = figures(enqueue(1, "invoke", "ok"), dequeue(1), dequeue(1))
-    assert (found["verdict"], found["duplicated"]) == (Verdict.VALID, [1])
+    result = figures(enqueue(1, "invoke", "ok"), dequeue(1), dequeue(1))
+    assert (result["verdict"], result["duplicated"]) == (Verdict.VALID, [1])
 
 
-def test_an_unacknowledged_message_that_never_comes_back_is_no_loss() -> None:
+def test_an_unacknowledged_message_may_be_missing() -> None:
     assert (
         figures(enqueue(1, "invoke", "info"), enqueue(2, "invoke", "fail"))["verdict"]
         is Verdict.VALID
     )
 
 
-def test_the_elements_of_a_drain_are_dequeues() -> None:
+def test_the_values_of_a_drain_are_dequeues() -> None:
     drain = [Op("invoke", "drain"), Op("ok", "drain", [1, 2])]
-    found = figures(
+    result = figures(
         enqueue(1, "invoke", "ok"), enqueue(2, "invoke", "ok"), enqueue(3, "invoke", "ok"), drain
     )
-    assert (found["verdict"], found["lost"]) == (Verdict.INVALID, [3])
+    assert (result["verdict"], result["lost"]) == (Verdict.INVALID, [3])
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_the_elements_of_a_drain_are_dequeues() -> None:
     ],
     ids=["crashed", "unfinished", "failed", "one of two unfinished"],
 )
-def test_an_incomplete_drain_decides_nothing(drain: list[Op]) -> None:
-    found = figures(enqueue(1, "invoke", "ok"), drain)
-    assert (found["verdict"], found["lost-count"], found["undecided-count"]) == (
+def test_a_missing_message_is_undecided_without_a_finished_drain(drain: list[Op]) -> None:
+    result = figures(enqueue(1, "invoke", "ok"), drain)
+    assert (result["verdict"], result["lost-count"], result["undecided-count"]) == (
         Verdict.UNKNOWN,
         0,
         1,
@@ -119,7 +119,7 @@ def test_an_incomplete_drain_does_not_hide_an_unexpected_message() -> None:
     assert figures([Op("invoke", "drain")], dequeue(7))["verdict"] is Verdict.INVALID
 
 
-def test_a_failed_drain_that_was_repeated_decides() -> None:
+def test_a_drain_that_failed_and_was_repeated_proves_the_loss() -> None:
     drains = [
         Op("invoke", "drain"),
         Op("fail", "drain"),
@@ -129,22 +129,22 @@ def test_a_failed_drain_that_was_repeated_decides() -> None:
     assert figures(enqueue(1, "invoke", "ok"), drains)["lost"] == [1]
 
 
-def test_a_run_without_any_drain_decides_nothing() -> None:
-    found = figures(enqueue(1, "invoke", "ok"), drain_required=True)
-    assert (found["verdict"], found["lost-count"]) == (Verdict.UNKNOWN, 0)
+def test_a_missing_message_is_undecided_without_a_required_drain() -> None:
+    result = figures(enqueue(1, "invoke", "ok"), drain_required=True)
+    assert (result["verdict"], result["lost-count"]) == (Verdict.UNKNOWN, 0)
 
 
 @pytest.mark.parametrize(
     ("sent", "came"), [(1, "1"), (1, 1.0), (1, True), (0, False), ("a", None), (0, None)]
 )
 def test_values_of_different_types_are_different_values(sent: Any, came: Any) -> None:
-    found = figures(enqueue(sent, "invoke", "ok"), dequeue(came))
-    assert (found["lost"], found["unexpected"]) == ([sent], [came])
+    result = figures(enqueue(sent, "invoke", "ok"), dequeue(came))
+    assert (result["lost"], result["unexpected"]) == ([sent], [came])
 
 
-def test_counts_are_exact_where_values_are_capped() -> None:
-    found = figures(*(enqueue(value, "invoke", "ok") for value in range(1500)))
-    assert (found["lost-count"], len(found["lost"])) == (1500, 1000)
+def test_counts_are_exact_although_the_lists_are_cut() -> None:
+    result = figures(*(enqueue(value, "invoke", "ok") for value in range(1500)))
+    assert (result["lost-count"], len(result["lost"])) == (1500, 1000)
 
 
 def ops_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Op]]:
@@ -168,13 +168,13 @@ def agrees_with_the_definition(ops: Sequence[Op], result: Result) -> None:
         "duplicated": dequeued - attempts - unexpected,
         "recovered": ok - acknowledged,
     }
-    found = result.figures
-    assert {name: Counter(map(repr, found[name])) for name in expected} == expected
-    assert (found["attempt-count"], found["acknowledged-count"]) == (
+    figures = result.figures
+    assert {name: Counter(map(repr, figures[name])) for name in expected} == expected
+    assert (figures["attempt-count"], figures["acknowledged-count"]) == (
         attempts.total(),
         acknowledged.total(),
     )
-    assert (found["ok-count"], found["dequeued-count"]) == (ok.total(), dequeued.total())
+    assert (figures["ok-count"], figures["dequeued-count"]) == (ok.total(), dequeued.total())
     bad = expected["lost"] or expected["unexpected"]
     assert result.verdict is (Verdict.INVALID if bad else Verdict.VALID)
 
@@ -188,7 +188,7 @@ def test_it_agrees_with_the_definition(ops: list[Op]) -> None:
 
 
 def recorded(ops: Sequence[Op], batch: int) -> Result:
-    """Return the result for a journal's file with these ops, in batches of so many and chunks of twice as many."""
+    """Return the result for a journal with these ops, in batches and in chunks of two batches."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.arrow"
         journal = Journal(path, count().__next__)
@@ -197,8 +197,8 @@ def recorded(ops: Sequence[Op], batch: int) -> Result:
             if number % batch == batch - 1:
                 journal.flush()
         journal.close()
-        with pytest.MonkeyPatch.context() as small:
-            small.setattr(table, "CHUNK_ROWS", 2 * batch)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(table, "CHUNK_ROWS", 2 * batch)
             return total_queue(open_arrow(path))
 
 
@@ -218,18 +218,18 @@ FAR_APART = st.integers(min_value=-20, max_value=20).map(lambda value: value << 
 def test_it_agrees_with_the_definition_over_chunks_pages_and_strays(
     ops: list[Op], batch: int, limits: tuple[int, int]
 ) -> None:
-    with pytest.MonkeyPatch.context() as small:
+    with pytest.MonkeyPatch.context() as patch:
         bits, few = limits
-        small.setattr(multisets, "PAGE_BITS", bits)
-        small.setattr(multisets, "PAGE", 1 << bits)
-        small.setattr(multisets, "FEW_PAGES", few)
-        small.setattr(multisets, "LEAST_PER_PAGE", 1 << bits)
+        patch.setattr(multisets, "PAGE_BITS", bits)
+        patch.setattr(multisets, "PAGE", 1 << bits)
+        patch.setattr(multisets, "FEW_PAGES", few)
+        patch.setattr(multisets, "LEAST_PER_PAGE", 1 << bits)
         agrees_with_the_definition(ops, recorded(ops, batch))
 
 
 @pytest.mark.parametrize("times", [255, 256, 65_535, 65_536, 70_000])
 @pytest.mark.parametrize("value", [7, 10**12])
-def test_a_value_that_comes_very_often_is_counted_exactly(times: int, value: int) -> None:
+def test_a_very_frequent_value_is_counted_exactly(times: int, value: int) -> None:
     sets = Multisets(2)
     sets.add(0, np.arange(100))
     for part in np.array_split(np.full(times, value), 3):
@@ -243,7 +243,7 @@ def test_a_value_that_comes_very_often_is_counted_exactly(times: int, value: int
     assert counted == expected
 
 
-def test_values_far_apart_take_no_page_each() -> None:
+def test_values_far_apart_do_not_each_take_a_page() -> None:
     sets = Multisets(1)
     values = np.arange(20_000) << 20
     sets.add(0, values)
@@ -251,10 +251,10 @@ def test_values_far_apart_take_no_page_each() -> None:
     blocks = list(sets.blocks())
     assert len(blocks) < 100
     assert sum(int(counts.sum()) for _, counts in blocks) == 40_000
-    assert np.array_equal(np.sort(np.concatenate([seen for seen, _ in blocks])), values)
+    assert np.array_equal(np.sort(np.concatenate([block for block, _ in blocks])), values)
 
 
-def test_it_is_the_same_function_that_runs_are_judged_by() -> None:
+def test_the_workload_queue_uses_this_checker() -> None:
     checker = WORKLOAD.checkers(Plan())["total-queue"]
     assert isinstance(checker, partial)
     assert checker.func is total_queue

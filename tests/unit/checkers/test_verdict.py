@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.checkers.fault_intervals import attribute, fault_intervals
+from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.faults import faults
+from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.verdict import Result, Verdict, check, worst
 from jepsenvm.history.nemesis_records import DURING, HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE, VIEW
@@ -100,7 +101,7 @@ def test_a_proven_fault_that_met_load_is_valid() -> None:
         (lambda ops: [op for op in ops if op.time != 20], "never seen in force"),
         (lambda ops: [op for op in ops if op.time != 50], "never seen healed"),
         (lambda ops: [op for op in ops if op.process != NEMESIS], "only 0 of 1 planned"),
-        (lambda ops: [op for op in ops if op.f != "enqueue"], "nothing was ever acknowledged"),
+        (lambda ops: [op for op in ops if op.f != "enqueue"], "no operation was ever acknowledged"),
     ],
 )  # fmt: skip
 def test_what_makes_a_fault_worthless(change: Any, says: str) -> None:

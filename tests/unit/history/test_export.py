@@ -24,9 +24,9 @@ from jepsenvm.errors import RunError, UsageError
 from jepsenvm.history import edn
 from jepsenvm.history.edn import Keyword
 from jepsenvm.history.export import FORMATS, write_csv, write_parquet
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, TYPES, Op
+from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History, from_ops
 
 LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)

@@ -11,9 +11,9 @@ import pytest
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict, check
 from jepsenvm.errors import UsageError
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.readers import open_history
 
 
 def journal(path: Path) -> Journal:
@@ -157,11 +157,11 @@ def test_json_lines_cut_off_in_the_last_line_are_unknown(tmp_path: Path) -> None
         ("a.edn", "\n{:type :ok}", "a.edn:2: the key 'f' is missing"),
         ("a.edn", "{:type :ok :f", "a.edn:1: not EDN"),
         ("a.edn", "[1\n2]", "a.edn:1: an op is a map"),
-        ("a.edn", "[] []", "a.edn:1: not EDN: something stands after its end"),
+        ("a.edn", "[] []", "a.edn:1: not EDN: there is text after the history's end"),
         ("a.jsonl", "{}\n", "a.jsonl:1: the key 'type'"),
         ("a.jsonl", "{\n{}\n", "a.jsonl:1: not JSON"),
         ("a.jsonl", "[1]\n", "an op is a map"),
-        ("a.arrow", "what", "not a history of ours"),
+        ("a.arrow", "what", "not a history of jepsenvm"),
         ("a.txt", "", "unknown kind of history"),
     ],
 )

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from jepsenvm.errors import RunError, UsageError
-from jepsenvm.machines.ansible import Counts, PlaybookProgress, playbooks
+from jepsenvm.machines.ansible import playbooks
+from jepsenvm.machines.ansible_progress import Counts, PlaybookProgress
 
 REACH = 'Task failed: Data could not be sent to remote host "10.0.0.9". Make sure this host can be reached over ssh: '
 HIDDEN = {
@@ -25,7 +26,7 @@ def event(kind: str, host: str = "n1", task: str = "Learn", **res: Any) -> dict[
 def story(*events: dict[str, Any]) -> PlaybookProgress:
     heard = PlaybookProgress("deploy", lambda _text: None)
     for each in events:
-        assert heard.hear(each) is False  # no file is kept of it
+        assert heard.handle(each) is False  # no file is kept of it
     heard.end_task()
     return heard
 
@@ -56,7 +57,7 @@ def test_recap_is_ansibles_own() -> None:
     assert heard.recap.nodes == {"n2": Counts(ok=5, changed=3), "n10": Counts(unreachable=1)}
     assert list(heard.recap.nodes) == ["n2", "n10"]
     assert heard.recap.changed == 3
-    assert heard.recap.told == {"rabbitmq_version": "3.10.8"}
+    assert heard.recap.stats == {"rabbitmq_version": "3.10.8"}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_nodes_with_the_same_trouble_share_a_line() -> None:
 def test_an_ignored_failure_is_no_trouble() -> None:
     ignored = event("runner_on_failed", msg="no")
     ignored["event_data"]["ignore_errors"] = True
-    assert story(ignored).troubles == []
+    assert story(ignored).failures == []
 
 
 def test_ansibles_own_complaint_when_no_task_failed() -> None:

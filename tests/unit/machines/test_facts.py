@@ -6,7 +6,7 @@ import pytest
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.facts import Facts, _Answer, _facts
-from jepsenvm.machines.inventory import Node
+from jepsenvm.machines.inventory_node import Node
 
 SHARED = {"address": "172.17.0.1", "scope": "global"}  # that of a bridge which every host has
 
@@ -56,6 +56,7 @@ def test_a_node_that_is_the_way_to_another_lets_its_answers_in() -> None:
 @pytest.mark.parametrize("address", ["198.51.100.1", "172.17.0.1"])
 def test_a_cluster_address_that_is_not_the_nodes_own_is_refused(address: str) -> None:
     with pytest.raises(
-        UsageError, match=rf"^n1: its cluster address {address} is none .* such as 10\.0\.0\.1$"
+        UsageError,
+        match=rf"^n1: its cluster address {address} is not one of its own addresses; .* such as 10\.0\.0\.1$",
     ):
         facts("n1", address, {"n1": answer(1, "198.51.100.7")})

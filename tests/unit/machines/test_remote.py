@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.machines import facts as hosts
 from jepsenvm.machines.action import Action, shell
+from jepsenvm.machines.capabilities import with_own_clock
 from jepsenvm.machines.fire import argv
 from jepsenvm.machines.remote import datagrams, fire, processes, reference_clock, traffic_control
-from jepsenvm.machines.ssh import _AtOnce, source
-from jepsenvm.nemesis.faults import clock
+from jepsenvm.machines.remote_source import source
+from jepsenvm.machines.ssh import _InOnePiece
+from jepsenvm.nemesis.faults.clock import Clock
 from jepsenvm.nemesis.probes import LOOKS
-from jepsenvm.nemesis.requirements import ABILITIES
+from jepsenvm.nemesis.requirements import CAPABILITIES
 
 PROGRAMS = sorted(
     path.stem
@@ -64,7 +65,7 @@ def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
 
 
 def test_the_clock_fault_keeps_its_time_where_the_programs_look() -> None:
-    assert str(reference_clock.MOVED) in clock.SWEEP
+    assert str(reference_clock.MOVED) in Clock.sweep
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_the_command_of_an_action() -> None:
 
 
 def test_what_a_node_is_told_goes_out_in_one_piece() -> None:
-    text = _AtOnce(json.dumps({"a": 1}))
+    text = _InOnePiece(json.dumps({"a": 1}))
     assert (text.read(1), text.read(1)) == ('{"a": 1}', "")
 
 
@@ -228,7 +229,7 @@ CONTROLLER = {"boot-id": "c", "booted": 100.0}
 def test_who_shares_a_kernel_has_no_clock_of_its_own(
     n1: dict[str, Any], n2: dict[str, Any], own: tuple[bool, bool]
 ) -> None:
-    judged = hosts.judged({"n1": {"netem": True, **n1}, "n2": {"netem": False, **n2}}, CONTROLLER)
+    judged = with_own_clock({"n1": {"netem": True, **n1}, "n2": {"netem": False, **n2}}, CONTROLLER)
     assert judged == {
         "n1": {"netem": True, "own-clock": own[0]},
         "n2": {"netem": False, "own-clock": own[1]},
@@ -238,10 +239,10 @@ def test_who_shares_a_kernel_has_no_clock_of_its_own(
 def test_every_ability_has_its_remedy() -> None:
     words = {
         node.value
-        for node in ast.walk(ast.parse(source("abilities")))
+        for node in ast.walk(ast.parse(source("capabilities")))
         if isinstance(node, ast.Constant)
     }
-    assert set(ABILITIES) - {"own-clock", "power"} <= words
+    assert set(CAPABILITIES) - {"own-clock", "power"} <= words
 
 
 def test_looks_have_names() -> None:

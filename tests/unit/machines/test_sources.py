@@ -62,7 +62,7 @@ def role() -> dict[str, Any]:
 
 def said(role: dict[str, Any], variable: str, seen: dict[str, Any], **wanted: object) -> Any:
     facts = {"distribution": "Debian", "distribution_release": "bookworm"}
-    there = {"rabbitmq_there": {"stdout": json.dumps(BARE | seen)}, "ansible_facts": facts}
+    there = {"rabbitmq_inspection": {"stdout": json.dumps(BARE | seen)}, "ansible_facts": facts}
     settings = {f"rabbitmq_{name}": value for name, value in wanted.items()}
     return Templar(loader=DataLoader(), variables={**role, **there, **settings}).template(
         role[f"rabbitmq_{variable}"]
@@ -82,15 +82,15 @@ def said(role: dict[str, Any], variable: str, seen: dict[str, Any], **wanted: ob
     ],
 )
 def test_a_file_says_its_version(role: dict[str, Any], file: str, version: str) -> None:
-    assert said(role, "wanted", {}, source="archive", file=file, version="") == version
+    assert said(role, "requested", {}, source="archive", file=file, version="") == version
 
 
 def test_a_host_keeps_its_source_unless_told_otherwise(role: dict[str, Any]) -> None:
     assert said(role, "source", {}) == "distribution"
     assert said(role, "source", ARCHIVE) == "archive"
-    assert said(role, "as_wanted", ARCHIVE)
-    assert said(role, "hindrance", ARCHIVE) == ""
-    assert said(role, "wanted", REPOSITORY) == "4.1.3"
+    assert said(role, "up_to_date", ARCHIVE)
+    assert said(role, "replacement_reason", ARCHIVE) == ""
+    assert said(role, "requested", REPOSITORY) == "4.1.3"
 
 
 @pytest.mark.parametrize(
@@ -99,26 +99,34 @@ def test_a_host_keeps_its_source_unless_told_otherwise(role: dict[str, Any]) -> 
         (
             DISTRIBUTION,
             {"source": "archive", "version": "4.1.3", "sha256": SHA},
-            "comes from source distribution",
+            "from source distribution, but source archive is requested",
         ),
         (
             REPOSITORY,
             {"source": "distribution", "version": ""},
-            "comes from source repository, and distribution is",
+            "from source repository, but source distribution is",
         ),
         (
             FOREIGN,
             {"source": "repository", "version": "4.1.3"},
-            "comes from source distribution, and repository is",
+            "from source distribution, but source repository is",
         ),
-        (REPOSITORY, {"version": "4.0.5"}, "4.1.3-1 on it is newer than the wanted 4.0.5"),
-        (ARCHIVE, {"sha256": "f" * 64}, "was made from another archive of this version"),
+        (
+            REPOSITORY,
+            {"version": "4.0.5"},
+            "4.1.3-1 is installed, which is newer than the requested 4.0.5",
+        ),
+        (
+            ARCHIVE,
+            {"sha256": "f" * 64},
+            "is installed from another archive, and the requested archive is not",
+        ),
     ],
 )
 def test_what_would_have_to_be_replaced(
     role: dict[str, Any], seen: dict[str, Any], wanted: dict[str, Any], says: str
 ) -> None:
-    assert says in said(role, "hindrance", seen, **wanted)
+    assert says in said(role, "replacement_reason", seen, **wanted)
 
 
 @pytest.mark.parametrize(
@@ -134,21 +142,24 @@ def test_what_would_have_to_be_replaced(
 def test_what_can_be_installed_or_upgraded(
     role: dict[str, Any], seen: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
-    assert said(role, "hindrance", seen, **wanted) == ""
+    assert said(role, "replacement_reason", seen, **wanted) == ""
 
 
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        ({"version": "4.1.3"}, "the distribution has one RabbitMQ only; leave it out"),
-        ({"source": "archive"}, "there is no rabbitmq_file; name it by URL"),
+        ({"version": "4.1.3"}, "source distribution has only one version; remove rabbitmq_version"),
+        (
+            {"source": "archive"},
+            "rabbitmq_file is missing, and source archive needs it; set it to a URL",
+        ),
         (
             {"source": "archive", "file": "https://x/a-4.1.3.tar.xz"},
-            "rabbitmq_sha256 is missing; write what",
+            "rabbitmq_sha256 is missing; set it to the",
         ),
         (
             {"source": "package", "file": "https://x/a_4.1.3-1_all.deb"},
-            "rabbitmq_sha256 is missing; write what",
+            "rabbitmq_sha256 is missing; set it to the",
         ),
         (
             {"source": "package", "file": "https://x/a_4.1.3-1_all.deb", "sha256": "abc"},
@@ -156,19 +167,22 @@ def test_what_can_be_installed_or_upgraded(
         ),
         (
             {"source": "archive", "file": "https://x/a.tar.xz", "sha256": SHA},
-            "does not say its version; set",
+            "file name a.tar.xz contains no version; set",
         ),
         (
             {"source": "package", "file": "/x/a_4.1.3-1_all.deb"},
             "is not a file on this machine; correct the path",
         ),
-        ({"file": "/x/a_4.1.3-1_all.deb"}, "a file is for the sources archive and package"),
+        (
+            {"file": "/x/a_4.1.3-1_all.deb"},
+            "but source distribution uses no file; remove rabbitmq_file",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together(
     role: dict[str, Any], wanted: dict[str, Any], says: str
 ) -> None:
-    assert says in said(role, "complaint", {}, here={}, **wanted)
+    assert says in said(role, "settings_problem", {}, local_file={}, **wanted)
 
 
 def test_what_was_there_before_us_counts_as_adopted(role: dict[str, Any]) -> None:

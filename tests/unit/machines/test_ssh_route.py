@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jepsenvm.errors import UsageError
-from jepsenvm.machines.inventory import Node
-from jepsenvm.machines.ssh_route import Tunnel, way
+from jepsenvm.machines.inventory_node import Node
+from jepsenvm.machines.ssh_route import Tunnel, ssh_route
 
 GATE = """Host gate
   HostName 192.0.2.9
@@ -44,7 +44,7 @@ def config(tmp_path: Path) -> str:
 
 
 def test_a_configuration_file_is_honoured(config: str, tmp_path: Path) -> None:
-    found = way(node("-F", config))
+    found = ssh_route(node("-F", config))
     assert (found.user, found.host, found.port) == ("admin", "10.0.0.1", 2222)
     assert found.keys == (str(tmp_path / "key"),)
     assert found.known_hosts[0] == str(tmp_path / "known")
@@ -56,7 +56,9 @@ def test_a_configuration_file_is_honoured(config: str, tmp_path: Path) -> None:
 
 
 def test_the_inventory_wins_over_it(config: str) -> None:
-    found = way(node("-F", config, "-o", "ProxyJump=none", port=22, user="root", key="/keys/id"))
+    found = ssh_route(
+        node("-F", config, "-o", "ProxyJump=none", port=22, user="root", key="/keys/id")
+    )
     assert (found.user, found.port, found.keys, found.agent, found.proxy) == (
         "root",
         22,
@@ -71,7 +73,7 @@ def test_the_inventory_wins_over_it(config: str) -> None:
     [("-J", "me@gate"), ("-Jme@gate",), ("-o", "ProxyJump=me@gate"), ("-oProxyJump me@gate",)],
 )
 def test_a_jump_host_in_any_spelling(args: tuple[str, ...]) -> None:
-    found = way(node("-F", "none", *args, host="2001:db8::1"))
+    found = ssh_route(node("-F", "none", *args, host="2001:db8::1"))
     assert found.proxy == (
         "ssh",
         "-o",
@@ -85,7 +87,7 @@ def test_a_jump_host_in_any_spelling(args: tuple[str, ...]) -> None:
 
 
 def test_a_proxy_command_gets_its_tokens() -> None:
-    found = way(
+    found = ssh_route(
         node("-F", "none", "-o", "ProxyCommand=nc -x 100%% %h %p # %r", host="10.0.0.7", user="me")
     )
     assert found.proxy == ("/bin/sh", "-c", "exec nc -x 100% 10.0.0.7 22 # me")
@@ -93,15 +95,15 @@ def test_a_proxy_command_gets_its_tokens() -> None:
 
 @pytest.mark.parametrize("policy", ["yes", "ask", "no"])
 def test_unknown_keys_are_accepted_only_where_that_is_said(policy: str) -> None:
-    assert not way(node("-F", "none", "-o", f"StrictHostKeyChecking={policy}")).accept_new
-    assert way(node("-F", "none", "-o", "StrictHostKeyChecking=accept-new")).accept_new
+    assert not ssh_route(node("-F", "none", "-o", f"StrictHostKeyChecking={policy}")).accept_new
+    assert ssh_route(node("-F", "none", "-o", "StrictHostKeyChecking=accept-new")).accept_new
 
 
 def test_arguments_that_ssh_does_not_take_are_refused() -> None:
     with pytest.raises(
-        UsageError, match=r"^n1: ssh does not take its arguments: .*nonsense.*; correct ansible"
+        UsageError, match=r"^n1: ssh refuses its arguments: .*nonsense.*; correct ansible"
     ):
-        way(node("-F", "none", "-o", "Nonsense=1"))
+        ssh_route(node("-F", "none", "-o", "Nonsense=1"))
 
 
 def test_a_tunnel_is_a_socket_that_ends_with_its_command() -> None:
@@ -109,5 +111,5 @@ def test_a_tunnel_is_a_socket_that_ends_with_its_command() -> None:
     tunnel.sock.sendall(b"this\n")
     assert tunnel.sock.recv(100) == b"got this\n"
     assert tunnel.sock.recv(100) == b""
-    assert tunnel.said() == "no way"
+    assert tunnel.last_error() == "no way"
     tunnel.close()

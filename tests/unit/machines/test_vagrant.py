@@ -13,6 +13,7 @@ from jepsenvm.machines.power import power_of
 from jepsenvm.machines.vagrant.fitness import is_emulated, merged
 from jepsenvm.machines.vagrant.machines import parsed, trouble
 from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.names import GROUP
 
 STATUS = """1700000000,n1,metadata,provider,libvirt
 1700000000,n1,provider-name,libvirt
@@ -85,7 +86,7 @@ def test_patience_comes_from_the_inventory(tmp_path: Path) -> None:
     path = tmp_path / "inventory" / "vms.yml"
     path.parent.mkdir()
     path.write_text(INVENTORY % "2.5")
-    inventory = load(path)
+    inventory = load(path, GROUP)
     assert inventory.patience == 2.5
     assert power_of(inventory) is not None
     assert power_of(replace(inventory, machines="cloud")) is None
@@ -96,7 +97,7 @@ def test_bad_patience_is_refused(tmp_path: Path, value: str) -> None:
     path = tmp_path / "vms.yml"
     path.write_text(INVENTORY % value)
     with pytest.raises(UsageError, match="jepsenvm_patience"):
-        load(path)
+        load(path, GROUP)
 
 
 def test_a_patient_plan_has_longer_deadlines_and_the_same_faults() -> None:

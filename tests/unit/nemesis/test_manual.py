@@ -9,15 +9,21 @@ import pytest
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.errors import UsageError
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
+from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.grudge import complete_grudge
-from jepsenvm.nemesis.instance import Fault
 from jepsenvm.nemesis.manual import SPOOL, Spool, announced, running, sign, spooled
 from jepsenvm.nemesis.records import FaultRecord, journaled
+from jepsenvm.nemesis.registry import fault_from_data
 
-FAULT = Fault("partition", "partition", "n1 | n2", ("n1", "n2"), complete_grudge([["n1"], ["n2"]]))
+FAULT = Partition(
+    name="partition",
+    text="n1 | n2",
+    nodes=("n1", "n2"),
+    grudge=complete_grudge([["n1"], ["n2"]]),
+)
 NOTE = FaultRecord(
     "start", "in-force", 100_001, FAULT.as_data(), {"before": {}}, None, {"n1": 10.0, "n2": 10.004}
 )
@@ -34,7 +40,7 @@ def test_notes_are_read_once_and_only_when_whole(tmp_path: Path) -> None:
 
 
 def test_a_fault_comes_back_from_its_data() -> None:
-    assert Fault.from_data(NOTE.fault) == FAULT
+    assert fault_from_data(NOTE.fault) == FAULT
 
 
 def test_without_a_run_nothing_is_kept() -> None:

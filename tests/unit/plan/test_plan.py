@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.phases import mirroring
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import QueueType, keys_of_one_queue_type, queue_type_spec

@@ -61,7 +61,10 @@ def judged(history: History) -> Results:
 def test_verdict_lines() -> None:
     lines = list(verdict_lines(judged(lossy()), QUEUE))
     assert lines[0] == "INVALID: acknowledged 8, LOST 3"
-    assert "3 lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1" in lines[1]
+    assert (
+        "3 messages were lost: confirmed by n1 between 3.0 s and 5.0 s, 3 during fault 1"
+        in lines[1]
+    )
     assert lines[-1] == "  first lost: 3, 4, 5"
 
 

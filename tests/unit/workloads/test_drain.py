@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
+from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome
 from jepsenvm.workloads import drain as drain_module

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
+from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Outcome, SessionLost
 from jepsenvm.workloads import connections

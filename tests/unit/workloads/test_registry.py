@@ -13,7 +13,7 @@ from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, rea
 from jepsenvm.experiment.preflight import possible
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
-from jepsenvm.nemesis.specs import NEMESES
+from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan

@@ -13,9 +13,9 @@ import pytest
 
 from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.history.foreign import open_history
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
+from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery
 from jepsenvm.workloads import lock

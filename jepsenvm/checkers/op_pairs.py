@@ -1,0 +1,55 @@
+"""Pairs of invocation and completion in columns, for checkers that read millions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepsenvm.history.op import NEMESIS
+from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints
+
+
+@dataclass(frozen=True)
+class OpPairs:
+    """Completed operations. All arrays have the same length.
+
+    ``f`` and ``node`` are codes of the history, ``invoked`` and ``completed`` times in nanoseconds
+    since the run began.
+    """
+
+    f: Ints
+    node: Ints
+    type: Ints
+    """The type of the completion, as in ``TYPE_CODES``."""
+    invoked: Ints
+    completed: Ints
+
+
+def pairs(history: History) -> Iterator[OpPairs]:
+    """Yield the clients' completed operations, for each chunk those that complete in it.
+
+    A process does one operation at a time, so the next row of the process after an invocation is
+    its completion, if it has the same f.
+    """
+    open_invocations: Ints = np.empty((5, 0), dtype=np.int64)
+    for chunk in history:
+        rows = np.concatenate([open_invocations, _client_rows(chunk)], axis=1)
+        if not rows.size:
+            continue
+        # A stable sort by process keeps the rows of a process in the order of recording, so that
+        # an invocation and its completion become neighbours.
+        process, type_, f, node, time = rows = rows[:, np.argsort(rows[0], kind="stable")]
+        invokes = type_ == TYPE_CODES["invoke"]
+        same_process = process[1:] == process[:-1]
+        begins = np.flatnonzero(same_process & invokes[:-1] & ~invokes[1:] & (f[1:] == f[:-1]))
+        yield OpPairs(f[begins], node[begins], type_[begins + 1], time[begins], time[begins + 1])
+        # The last row of a process, if it is an invocation, may complete in a later chunk.
+        open_invocations = rows[:, np.append(~same_process, True) & invokes]
+
+
+def _client_rows(chunk: Chunk) -> Ints:
+    clients = chunk.process != NEMESIS
+    columns = (chunk.process, chunk.type, chunk.f, chunk.node, chunk.time)
+    return np.stack([column[clients].astype(np.int64) for column in columns])

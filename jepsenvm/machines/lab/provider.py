@@ -1,0 +1,58 @@
+"""The provider for lab hosts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.guarded_power import Power, guarded_power
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.lab import lab, machine
+from jepsenvm.machines.provider import MachineProvider
+
+logger = logging.getLogger(__name__)
+
+
+class LabProvider(MachineProvider):
+    """Local systemd-nspawn hosts, started by `jepsenvm lab up`."""
+
+    name = "lab"
+    title = "the lab"
+    start_command = "`jepsenvm lab up`"
+
+    def find(self) -> Path | None:
+        """Return the lab's inventory if the lab is up; some of its hosts may be off."""
+        return lab.inventory_path() if lab.size() else None
+
+    def bring_up(self) -> Path:
+        """Start the lab's hosts that are off, or create a lab of the default size."""
+        if lab.is_up():
+            return lab.inventory_path()
+        logger.info("machines: the lab, which is down: bringing it up")
+        size = lab.size()
+        return lab.up(*size) if size else lab.up()
+
+    def require_running(self, inventory: Inventory) -> None:  # noqa: ARG002 - there is one lab
+        """Raise UsageError if the lab is down or a host of it is off."""
+        off = lab.hosts_off()
+        if off:
+            raise UsageError(
+                f"lab hosts are off: {' '.join(off)}", remedy=f"run {self.start_command}"
+            )
+
+    def power_at(self, folder: str) -> Power:
+        """Return the power switch of the lab's hosts, which `systemd-nspawn` processes run."""
+        return guarded_power(
+            self.name, folder, cut=lab.power_cut, on=lab.power_on, is_off=lab.is_off
+        )
+
+    def checks(self) -> Mapping[str, Callable[[], object]]:
+        """Return the checks of whether this machine can run the lab."""
+        return {
+            "lab: run as root": machine.require_root,
+            "lab: programs": machine.require_programs,
+            "lab: disk space": machine.require_disk_space,
+            "lab: free subnet": machine.require_free_subnet,
+        }

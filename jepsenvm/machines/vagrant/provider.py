@@ -1,0 +1,50 @@
+"""The provider for Vagrant's virtual machines."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from jepsenvm.errors import UsageError
+from jepsenvm.machines.guarded_power import Power, guarded_power
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.provider import MachineProvider
+from jepsenvm.machines.vagrant import machines
+
+
+class VagrantProvider(MachineProvider):
+    """Virtual machines that `vagrant up` creates from the Vagrantfile in the current folder."""
+
+    name = "vagrant"
+    title = "the VMs of this folder's .vagrant"
+    start_command = "`vagrant up`"
+
+    def find(self) -> Path | None:
+        """Return the inventory that the Vagrantfile wrote, or None if Vagrant has no VM here."""
+        if not machines.are_vms_here():
+            return None
+        if not machines.INVENTORY.exists():
+            machines.require_running(Path.cwd())
+            raise UsageError(
+                f"{machines.INVENTORY} is missing",
+                remedy="run `vagrant provision`, which writes it",
+            )
+        return machines.INVENTORY
+
+    def require_running(self, inventory: Inventory) -> None:
+        """Raise UsageError unless all VMs of the Vagrantfile run."""
+        machines.require_running(Path(self.folder(inventory)))
+
+    def folder(self, inventory: Inventory) -> str:
+        """Return the folder of the Vagrantfile: the parent of the inventory's own by default."""
+        return str(inventory.vars.get(machines.FOLDER, inventory.path.parents[1]))
+
+    def power_at(self, folder: str) -> Power:
+        """Return the power switch of a Vagrantfile's VMs, which `vagrant` operates."""
+        return guarded_power(
+            self.name,
+            folder,
+            cut=partial(machines.cut, Path(folder)),
+            on=partial(machines.on, Path(folder)),
+            is_off=partial(machines.is_off, Path(folder)),
+        )

@@ -1,0 +1,97 @@
+"""Clients-cut: nodes drop or reject the packets of AMQP clients."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+from jepsenvm.machines.action import Action
+from jepsenvm.nemesis import iptables
+from jepsenvm.nemesis.concurrent import ConcurrentFaults
+from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.request import NemesisSpec
+from jepsenvm.rabbitmq.names import AMQP_PORT
+
+_TARGETS: Final[Mapping[str, str]] = {"drop": "DROP", "reject": "REJECT --reject-with tcp-reset"}
+"""The iptables target for each way to cut clients off."""
+
+_PORT_STATES: Final[Mapping[str, str]] = {"drop": "silent", "reject": "refused"}
+"""The state of the AMQP port, as the controller sees it, for each way to cut clients off."""
+
+
+class ClientsCut(Fault):
+    """Drop or reject every packet to the AMQP port. Only clients use that port."""
+
+    kind = "clients"
+
+    @classmethod
+    def nemeses(cls) -> Mapping[str, NemesisSpec]:
+        """Return the nemeses that drop and reject the packets of clients."""
+        return {
+            "clients-drop": NemesisSpec(
+                about="drops packets from clients to the given nodes, or to a random minority",
+                draw=partial(cls.on_clients, way="drop"),
+                takes="nodes",
+                mixes=("mixed",),
+            ),
+            "clients-reject": NemesisSpec(
+                about="rejects clients of the given nodes, or of a random minority, by a TCP reset",
+                draw=partial(cls.on_clients, way="reject"),
+                takes="nodes",
+            ),
+        }
+
+    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Drop or reject packets to the AMQP port."""
+        if node not in self.nodes:
+            return []
+        versions = sorted({ip_address(address).version for address in hosts[node].addresses})
+        return iptables.put(
+            fault_id, [f"-p tcp --dport {AMQP_PORT} -j {_TARGETS[self._way]}"], versions
+        )
+
+    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+        """Remove the fault's chain."""
+        return [iptables.remove(fault_id)] if node in self.nodes else []
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe that connects to the AMQP ports."""
+        return ("clients",)
+
+    def verify_active(
+        self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which the AMQP port does not show the cut, or did not work before."""
+        for node, state in during["clients"].items():
+            if node not in self.nodes or node in concurrent.off:
+                continue
+            state_before = before["clients"][node]
+            if state_before != "open":
+                yield f"the AMQP port of {node} was {state_before} before the fault"
+            elif state != _PORT_STATES[self._way]:
+                yield f"the AMQP port of {node} is {state} to clients"
+
+    def verify_healed(
+        self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[str]:
+        """Yield each node on which the AMQP port is still silent.
+
+        A refused connection is no evidence of the fault: a broker that is down refuses as well.
+        """
+        for node in self.nodes:
+            if after["clients"][node] == "silent" and node not in concurrent.off:
+                yield f"the AMQP port of {node} is still silent"
+
+    def requirements(self) -> tuple[str, ...]:
+        """Return iptables for both versions of IP."""
+        return ("iptables", "ip6tables")
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether the clients of every node are cut off."""
+        return self.affects_all(all_nodes)
+
+    @property
+    def _way(self) -> str:
+        return str(self.settings["way"])

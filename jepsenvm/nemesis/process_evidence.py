@@ -1,0 +1,49 @@
+"""Evidence of the probe `processes`: RabbitMQ's runtime and its connections on each node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from jepsenvm.nemesis.fault import Evidence
+
+PROBES: Final = ("processes",)
+
+
+def runtime(evidence: Evidence, node: str) -> dict[str, Any] | None:
+    """Return a node's Erlang runtime: its pid, state and start time.
+
+    None if no runtime is alive, or if the probe failed.
+    """
+    return (evidence["processes"].get(node) or {}).get("runtime")
+
+
+def listens(evidence: Evidence, node: str) -> bool:
+    """Return whether a node listens for AMQP connections."""
+    return bool((evidence["processes"].get(node) or {}).get("amqp"))
+
+
+def sessions(evidence: Evidence, node: str) -> set[str]:
+    """Return the peers of a node's established AMQP connections."""
+    return set((evidence["processes"][node] or {}).get("sessions", ()))
+
+
+def not_running_before(nodes: Collection[str], before: Evidence) -> Iterator[str]:
+    """Yield a reason for each node on which RabbitMQ did not run before the fault."""
+    for node in nodes:
+        if not runtime(before, node):
+            yield f"RabbitMQ did not run on {node} before the fault"
+
+
+def probe_failures(nodes: Collection[str], evidence: Evidence) -> Iterator[str]:
+    """Yield a reason for each node on which the probe failed."""
+    for node in nodes:
+        if not evidence["processes"].get(node):
+            yield f"the process table of {node} could not be read"
+
+
+def not_listening(nodes: Collection[str], evidence: Evidence) -> Iterator[str]:
+    """Yield a reason for each node that does not listen for AMQP connections."""
+    for node in nodes:
+        if not listens(evidence, node):
+            yield f"{node} does not listen for AMQP"

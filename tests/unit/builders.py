@@ -1,0 +1,105 @@
+"""Builders of histories for the unit tests of histories, checkers and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, Final
+
+from jepsenvm.checkers.verdict import Result
+from jepsenvm.history.nemesis_records import RECOVER
+from jepsenvm.history.op import NEMESIS, Op, Type
+from jepsenvm.history.table import History, from_ops
+from jepsenvm.history.units import SECOND
+
+DRAINER: Final = 99
+"""The process of DRAIN."""
+
+DRAIN: Final = [Op("invoke", "drain", process=DRAINER), Op("ok", "drain", process=DRAINER)]
+"""A finished drain."""
+
+UNPROVEN_DRAINS: Final[list[list[Op]]] = [
+    [],
+    DRAIN[:1],
+    [DRAIN[0], Op("info", "drain", process=DRAINER)],
+]
+"""No drain, one that did not finish, and one that crashed: the queue is not proven to be empty."""
+
+
+def history(*parts: Iterable[Op]) -> History:
+    """Return the parts, one after the other, as a history."""
+    return from_ops(chain.from_iterable(parts))
+
+
+def history_by_time(*parts: Iterable[Op]) -> History:
+    """Return the ops of all parts as a history, sorted by their times."""
+    return from_ops(sorted(chain.from_iterable(parts), key=lambda op: op.time))
+
+
+def with_verdict(result: Result) -> dict[str, Any]:
+    """Return the figures of a result together with its verdict and reasons."""
+    return {"verdict": result.verdict, "reasons": result.reasons, **result.figures}
+
+
+def operation(
+    process: int, f: str, value: Any = None, *types: Type, node: str | None = None
+) -> list[Op]:
+    """Return one op for each type, by default an invoke and an ok, all with the same value."""
+    return [Op(type_, f, value, process, node=node) for type_ in types or ("invoke", "ok")]
+
+
+def op_at(
+    second: float, process: int, type_: Type, f: str, value: Any = None, node: str | None = None
+) -> Op:
+    """Return one op at a time in seconds since the run began."""
+    return Op(type_, f, value, process, int(second * SECOND), node)
+
+
+def published(
+    *values: Any, process: int = 0, end: Type = "ok", node: str | None = None
+) -> list[Op]:
+    """Return an enqueue of each value that ends with this type."""
+    return [
+        op
+        for value in values
+        for op in operation(process, "enqueue", value, "invoke", end, node=node)
+    ]
+
+
+def delivered(*values: Any, data: Any = None) -> list[Op]:
+    """Return an ok dequeue of each value, with this data."""
+    return [Op("ok", "dequeue", value, data=data) for value in values]
+
+
+def nemesis_record(
+    phase: str,
+    time: int = 0,
+    *,
+    number: int = 1,
+    fault: Mapping[str, Any] | None = None,
+    error: str | None = None,
+    **data: Any,
+) -> Op:
+    """Return the nemesis' record of one phase of a fault; ``time`` is in nanoseconds."""
+    content = {"phase": phase, "window": number, "fault": fault or {}, **data}
+    return Op("info", "start", process=NEMESIS, time=time, error=error, data=content)
+
+
+def fault_records(
+    times: Mapping[str, int],
+    *,
+    number: int = 1,
+    fault: Mapping[str, Any] | None = None,
+    **data: Any,
+) -> list[Op]:
+    """Return one record per phase of a fault; ``times`` in nanoseconds by the phase."""
+    return [
+        nemesis_record(phase, time, number=number, fault=fault, **data)
+        for phase, time in times.items()
+    ]
+
+
+def recovery_record(second: float = 0, **data: Any) -> Op:
+    """Return the record of a recovery; ``data`` replaces that of a recovery without trouble."""
+    content = {"seconds": 3.0, "deadline": 120, "restarted": [], "troubles": {}, **data}
+    return Op("info", RECOVER, process=NEMESIS, time=int(second * SECOND), data=content)

@@ -1,0 +1,312 @@
+"""Jepsen's formats, read: every form of EDN, the quick way and the thorough way alike."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import edn_format
+import pytest
+from edn_format.char import Char
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.verdict import Verdict
+from jepsenvm.errors import UsageError
+from jepsenvm.history import edn
+from jepsenvm.history.edn import Keyword
+from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.readers import open_history
+from jepsenvm.history.table import History, from_ops
+
+JEPSEN_02 = """\
+{:type :invoke, :f :enqueue, :value 0, :process 3, :time 12345678, :index 0}
+{:type :info, :f :start, :value nil, :process :nemesis, :time 12999999, :index 1}
+{:type :info, :f :start, :value [:isolated {"n1" #{"n2" "n3"}, "n2" #{"n1"}}], :process :nemesis, :time 13000000}
+{:type :info, :f :enqueue, :value 0, :process 3, :time 99345678, :error [:timeout "a \\"b\\"\\n{"], :index 3}
+"""
+JEPSEN_03 = """\
+{:index 0, :time 5, :type :invoke, :process 0, :f :cas, :value [1 2], :jepsen.history/foo {:a \\b}}
+#jepsen.history.Op{:index 1, :time 6, :type :fail, :process 0, :f :cas, :value [1 2], :error :precondition-failed}
+{:index 2, :type :ok, :process 1, :f :read, :value #{3 1 2}, :node "n1"}
+{:index 3, :type :ok, :process 1, :f :txn, :value [[:append 1 2] [:r 3 nil]], :exception {:via [{:type x.Y}]}}
+"""
+
+
+def opened(tmp_path: Path, text: str, name: str = "history.edn") -> History:
+    (tmp_path / name).write_bytes(text.encode())
+    return open_history(tmp_path / name)
+
+
+def value(tmp_path: Path, text: str) -> Any:
+    [op] = opened(tmp_path, f"{{:type :ok, :f :read, :value {text}}}").ops()
+    return op.value
+
+
+@pytest.mark.parametrize(
+    "shape", ["{}", "[{}]", "({})\n", "; written by hand\n [ {}\n]\n", "{}\r\n"]
+)
+def test_a_history_of_jepsen_02(tmp_path: Path, shape: str) -> None:
+    text = shape.replace("{}", JEPSEN_02.replace("\n", "\r\n") if "\r" in shape else JEPSEN_02)
+    isolated = [Keyword(":isolated"), {"n1": frozenset({"n2", "n3"}), "n2": frozenset({"n1"})}]
+    assert list(opened(tmp_path, text).ops()) == [
+        Op("invoke", "enqueue", 0, 3, 12345678),
+        Op("info", "start", None, NEMESIS, 12999999),
+        Op("info", "start", isolated, NEMESIS, 13000000),
+        Op("info", "enqueue", 0, 3, 99345678, error='[:timeout "a \\"b\\"\\n{"]'),
+    ]
+
+
+def test_a_history_of_jepsen_03(tmp_path: Path) -> None:
+    assert list(opened(tmp_path, JEPSEN_03).ops()) == [
+        Op("invoke", "cas", [1, 2], 0, 5),
+        Op("fail", "cas", [1, 2], 0, 6, error=":precondition-failed"),
+        Op("ok", "read", frozenset({1, 2, 3}), 1, node="n1"),
+        Op("ok", "txn", [[Keyword(":append"), 1, 2], [Keyword(":r"), 3, None]], 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nil", None),
+        ("[1 nil]", [1, None]),
+        ("(1 2)", [1, 2]),
+        ("#{[1 2] :a}", frozenset({(1, 2), Keyword(":a")})),
+        ('{:a "b", "a" 2}', {Keyword(":a"): "b", "a": 2}),
+        ("{[1 2] 3}", {(1, 2): 3}),
+        (r"\a", Char("a")),
+        (r"\newline", Char("\n")),
+        ("2/3", Fraction(2, 3)),
+        ("123456789012345678901234567890", 123456789012345678901234567890),
+        ("12N", 12),
+        ("1.50M", Decimal("1.50")),
+        ("-1.5e3", -1500.0),
+        (r'"\u2603 é"', "☃ é"),
+        (":a/b", Keyword(":a/b")),
+        ("#_ 1 2", 2),
+        ("1 ; what\n", 1),
+    ],
+)
+def test_every_form_of_edn_is_a_value(tmp_path: Path, text: str, expected: Any) -> None:
+    found = value(tmp_path, text)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+PLAIN = st.one_of(
+    st.sampled_from(
+        [
+            "nil",
+            "true",
+            "false",
+            ":a",
+            ":a/b",
+            ":a.b/c-d?",
+            "-0",
+            '"}"',
+            '"{;"',
+            r'"\""',
+            r'"\\n"',
+            '"\\n"',
+        ]
+    ),
+    st.integers().map(str),
+    st.text(max_size=5).map(edn.string),
+)
+TRICKY = st.one_of(
+    st.sampled_from(
+        [
+            "nilx",
+            "-",
+            "007",
+            "+5",
+            "1N",
+            "1.5",
+            "2/3",
+            "1e5",
+            ":",
+            "٣",
+            "1" * 18,
+            "1" * 19,
+            "#x",
+            "^",
+        ]
+    ),
+    st.sampled_from(
+        [
+            ":1a",
+            ":a:b",
+            "::a",
+            ":é",
+            ":a/b/c",
+            ":+",
+            r"\a",
+            r"\{",
+            r"\"",
+            "a/b",
+            '"',
+            r'"\x41"',
+            '"é"',
+        ]
+    ),
+    st.sampled_from(
+        [
+            '"a\u2028\x85"',
+            '"a\nb"',
+            '";"',
+            "#_",
+            "#{",
+            "{",
+            "}",
+            "[",
+            "]",
+            "(",
+            ")",
+            "; x\n",
+            "#inst",
+        ]
+    ),
+)
+ATOM = st.one_of(PLAIN, PLAIN, PLAIN, TRICKY)
+NESTED = st.recursive(
+    ATOM,
+    lambda inner: st.builds(
+        lambda brackets, parts, space: brackets[0] + space.join(parts) + brackets[1],
+        st.sampled_from(["[]", "()", "{}", ("#{", "}")]),
+        st.lists(inner, max_size=4),
+        st.sampled_from([" ", ", ", "", "\n", "\r\n"]),
+    ),
+    max_leaves=8,
+)
+
+
+def thorough(text: str) -> Any:
+    """Return the text's forms as edn_format has them, or None where it reads none of it."""
+    try:
+        return [edn._converted(form) for form in edn_format.loads_all(text.replace("\r", " "))]
+    except Exception:
+        return None
+
+
+def exact(form: Any) -> str:
+    """Return a form with all its types: in Python 1 and True are equal."""
+    return f"{type(form).__name__} {edn.written(form)}"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(NESTED, max_size=6), st.sampled_from([" ", ", ", ""]))
+def test_the_quick_reader_agrees_with_edn_format_or_leaves_it_to_it(
+    parts: list[str], space: str
+) -> None:
+    inside = space.join(f":k{number} {part}" for number, part in enumerate(parts))
+    quick = edn._plain_map(inside)
+    if quick is not None:
+        slow = thorough(f"{{{inside}}}")
+        assert slow is not None
+        assert [exact(form) for form in slow] == [exact(quick)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(NESTED, max_size=5))
+def test_the_forms_of_a_text_are_those_of_edn_format(parts: list[str]) -> None:
+    text = "{:a 1}\n" + "\n".join(parts) + "\n{:b 2}"
+    expected = thorough(text)
+    try:
+        found = [form for form, _ in edn.elements(text)]
+    except edn.EdnError:
+        return  # refused, loudly: never wrong
+    if expected is not None:
+        assert list(map(exact, found)) == list(map(exact, expected))
+
+
+def test_what_jepsen_writes_is_read_the_quick_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(edn_format, "loads_all", lambda _: pytest.fail("left to edn_format"))
+    assert len(list(opened(tmp_path, JEPSEN_02).ops())) == 4
+    assert value(tmp_path, '[[:append 1 #{2}] {:a "}"}]') == [
+        [Keyword(":append"), 1, frozenset({2})],
+        {":a": "}"},
+    ]
+
+
+def test_braces_in_strings_and_comments_do_not_join_ops(tmp_path: Path) -> None:
+    text = '{:type :info :f :a :error "{" :x 1.5} ; {\n{:type :info :f :b :error "}" :x \\}\n }\n{:type :ok :f :c}'
+    assert [op.f for op in opened(tmp_path, text).ops()] == ["a", "b", "c"]
+
+
+def test_unicodes_own_line_ends_do_not_end_a_line_of_json(tmp_path: Path) -> None:
+    [op] = opened(
+        tmp_path, '{"type": "ok", "f": "read", "value": "a\u2028\x85b"}\n', "h.jsonl"
+    ).ops()
+    assert op.value == "a\u2028\x85b"
+
+
+@pytest.mark.parametrize("drained", ["[1 2]", "(1 2)", "#{1 2}"])
+def test_a_drain_may_be_any_collection(tmp_path: Path, drained: str) -> None:
+    text = f"{{:type :invoke :f :enqueue :value 1}} {{:type :ok :f :drain :value {drained}}}"
+    assert total_queue(opened(tmp_path, text)).figures["dequeued-count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "came"),
+    [
+        ([":a"], [Keyword(":a")]),
+        ([1], [True]),
+        ([1], [1.0]),
+        ([Char("a")], ["a"]),
+        (frozenset({1}), [1]),
+        ({"a": 1}, {Keyword(":a"): 1}),
+    ],
+)
+def test_values_that_only_print_alike_are_different_values(sent: Any, came: Any) -> None:
+    ops = [Op("invoke", "enqueue", sent), Op("ok", "enqueue", sent), Op("ok", "dequeue", came)]
+    assert total_queue(from_ops(ops)).figures["lost"] == [sent]
+
+
+def test_sets_and_maps_have_no_order() -> None:
+    many = [frozenset(range(0, 800, 8)), frozenset(reversed(range(0, 800, 8)))]
+    maps = [{"a": 1, "b": 2}, {"b": 2, "a": 1}]
+    for sent, came in (many, maps):
+        ops = [Op("invoke", "enqueue", sent), Op("ok", "enqueue", sent), Op("ok", "dequeue", came)]
+        assert total_queue(from_ops(ops)).verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("h.edn", "[{:type :ok :f :x}\n", "h.edn:1: not EDN: a vector is never closed"),
+        (
+            "h.edn",
+            "[{:type :ok :f :x}\n]\n{}",
+            "h.edn:3: not EDN: there is text after the history's end",
+        ),
+        (
+            "h.edn",
+            "{:type :ok :f :x}\n]",
+            "h.edn:2: not EDN: there is text after the history's end",
+        ),
+        ("h.edn", "[{:type :ok :f :x})", "h.edn:1: not EDN: a vector is never closed"),
+        (
+            "h.edn",
+            "{:type :ok :f :x}\n\n{:type :ok :f :x :time 9999999999999999999}",
+            "h.edn:3: the key 'time'",
+        ),
+        ("h.edn", "{:type :ok :f :x}\n\n{:type :ok :f #nope 1}", "h.edn:3: not EDN"),
+        ("h.jsonl", '{"type": "ok", "f": "x", "time": NaN}', "h.jsonl:1: the key 'time' must be"),
+        (
+            "h.jsonl",
+            '\n{"type": "ok", "f": "x", "value": {"jepsenvm/edn": "1 2"}}\n',
+            "h.jsonl:2: not EDN",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_line(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says.replace("[", r"\[")):
+        opened(tmp_path, text, name)

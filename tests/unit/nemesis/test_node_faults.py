@@ -1,0 +1,123 @@
+"""Faults of nodes and brokers: the evidence that proves them active and healed."""
+
+from __future__ import annotations
+
+import pytest
+
+from jepsenvm.nemesis.fault import Evidence
+from tests.unit.nemesis.builders import (
+    active_problems,
+    fault_of,
+    healed_problems,
+    members,
+    process_table,
+)
+
+UP, DOWN = process_table(), process_table("", amqp=False)
+NEW = process_table(started=200)
+PROBE_FAILED = {"processes": {"n1": None}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "active", "not_active", "healed", "not_healed"),
+    [
+        ("kill", [DOWN], [UP, PROBE_FAILED, NEW], [NEW], [DOWN, PROBE_FAILED]),
+        (
+            "pause",
+            [process_table("T")],
+            [UP, DOWN, PROBE_FAILED],
+            [UP],
+            [process_table("T"), PROBE_FAILED],
+        ),
+        (
+            "stop-app",
+            [process_table(amqp=False)],
+            [UP, DOWN, PROBE_FAILED],
+            [UP],
+            [process_table(amqp=False), DOWN, PROBE_FAILED],
+        ),
+        ("restart", [NEW, DOWN], [UP, PROBE_FAILED], [NEW], [DOWN, PROBE_FAILED]),
+    ],
+)
+def test_a_fault_of_processes_is_proven_by_the_process_table(
+    kind: str,
+    active: list[Evidence],
+    not_active: list[Evidence],
+    healed: list[Evidence],
+    not_healed: list[Evidence],
+) -> None:
+    fault = fault_of(kind)
+    assert [active_problems(fault, UP, during) for during in active] == [[]] * len(active)
+    assert all(active_problems(fault, UP, during) for during in not_active)
+    assert all(active_problems(fault, DOWN, during) for during in active), "nothing ran before"
+    assert [healed_problems(fault, UP, after) for after in healed] == [[]] * len(healed)
+    assert all(healed_problems(fault, UP, after) for after in not_healed)
+
+
+@pytest.mark.parametrize(("kind", "resource"), [("memory-alarm", "memory"), ("disk-full", "disk")])
+def test_an_alarm_is_proven_by_the_brokers_report(kind: str, resource: str) -> None:
+    fault = fault_of(kind)
+    none: Evidence = {"alarms": {"n1": [], "n2": []}}
+    raised: Evidence = {"alarms": {"n1": [f"{resource} on n1"], "n2": [f"{resource} on n1"]}}
+    elsewhere: Evidence = {"alarms": {"n1": [f"{resource} on n2"], "n2": [f"{resource} on n2"]}}
+    silent: Evidence = {"alarms": {"n1": None, "n2": None}}
+    assert active_problems(fault, none, raised) == []
+    assert all(active_problems(fault, none, during) for during in (none, elsewhere, silent))
+    assert active_problems(fault, raised, raised)
+    assert healed_problems(fault, none, none) == []
+    assert all(healed_problems(fault, none, after) for after in (raised, silent))
+
+
+def test_no_node_lists_a_node_that_left() -> None:
+    fault = fault_of("leave", "n3")
+    before, without = members("n1", "n2", "n3"), members("n1", "n2")
+    assert active_problems(fault, before, without) == []
+    assert len(active_problems(fault, before, before)) == 2
+    assert healed_problems(fault, {}, before) == []
+    assert len(healed_problems(fault, {}, without)) == 3
+
+
+def test_replicas_and_leaders() -> None:
+    full = {"queue": {"leader": "n1", "members": ["n1", "n2"]}}
+    less = {"queue": {"leader": "n2", "members": ["n2"]}}
+    shrink, transfer = fault_of("replica-shrink"), fault_of("leader-transfer")
+    for fault in (shrink, transfer):
+        assert active_problems(fault, full, less) == []
+        assert active_problems(fault, full, full)
+        assert active_problems(fault, {"queue": None}, {"queue": None})
+    assert active_problems(shrink, full, {"queue": None})
+    assert healed_problems(shrink, full, less)
+    assert healed_problems(shrink, full, {"queue": None})
+    assert healed_problems(shrink, full, full) == []
+
+
+def test_a_moved_clock() -> None:
+    fault = fault_of("clock")
+    before, moved = {"clocks": {"n1": [0.1, 0.1]}}, {"clocks": {"n1": [0.1, 30.1]}}
+    assert active_problems(fault, before, moved) == []
+    assert active_problems(fault, before, before)
+    assert active_problems(fault, before, {"clocks": {"n1": None}})
+    assert healed_problems(fault, before, before) == []
+    assert healed_problems(fault, before, moved)
+    assert healed_problems(fault, before, {"clocks": {"n1": None}})
+
+
+def test_a_slow_disk() -> None:
+    fault = fault_of("disk-slow")
+    fast, slow, unknown = ({"writes": {"n1": seconds}} for seconds in (0.1, 2.0, None))
+    assert active_problems(fault, fast, slow) == []
+    assert active_problems(fault, fast, fast)
+    assert active_problems(fault, fast, unknown)
+    assert healed_problems(fault, fast, fast) == []
+    assert healed_problems(fault, fast, slow)
+    assert healed_problems(fault, fast, unknown)
+
+
+def test_a_cut_power() -> None:
+    fault = fault_of("power-cut")
+    on, off = {"hosts": {"n1": True}}, {"hosts": {"n1": False}}
+    assert active_problems(fault, on, off) == []
+    assert active_problems(fault, on, on)
+    assert active_problems(fault, off, off)
+    assert healed_problems(fault, on, on) == []
+    assert healed_problems(fault, on, off)
