@@ -153,7 +153,7 @@ def _sentence(error: Any) -> str:
         return f"{' '.join(parts[:-1])}: unknown key '{parts[-1]}' (known: {known})"
     if error["type"] == "missing":
         return f"{key}: must be given"
-    text = error["msg"].removeprefix("Value error, ")
+    text = str(error["msg"]).removeprefix("Value error, ")
     if not key:
         return text
     return f"{key}: {text} (found {shortened(repr(error['input']))})"
