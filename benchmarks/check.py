@@ -92,7 +92,7 @@ def _rows(
 
 def by_jepsenvm(path: Path) -> list[int]:
     """Return the lost, duplicated, unexpected and recovered counts that `jepsenvm check` finds."""
-    figures = judge(path).checkers["total-queue"].figures
+    figures = judge(path).results.checkers["total-queue"].figures
     return [figures[f"{name}-count"] for name in ("lost", "duplicated", "unexpected", "recovered")]
 
 

@@ -11,7 +11,7 @@ from jepsenvm.errors import JepsenvmError, RunError, UsageError
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History, from_ops
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 
 __version__ = version("jepsenvm")
 

@@ -18,10 +18,11 @@ from jepsenvm.report.terminal import verdict_lines
 @click.pass_context
 def command(context: click.Context, path: Path, workload: str | None, as_json: bool) -> None:
     """Check PATH: a run's folder, or a history file (.arrow, .jsonl, .edn), and exit with its verdict."""
-    results = judge(path, workload)
+    analysis = judge(path, workload)
+    results = analysis.results
     if as_json:
         click.echo(json.dumps(results.as_data(), indent=2, default=str))
     else:
-        for line in verdict_lines(results):
+        for line in verdict_lines(results, analysis.presentation):
             click.echo(line)
     context.exit(results.verdict.exit_status)

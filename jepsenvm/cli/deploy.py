@@ -13,7 +13,7 @@ from jepsenvm.cli.choose import inventory_for
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Recap
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.plan.config import PartitionHandling
+from jepsenvm.plan.plan import PartitionHandling
 
 SOURCES = ("distribution", "repository", "archive", "package")
 

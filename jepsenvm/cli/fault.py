@@ -26,7 +26,7 @@ from jepsenvm.nemesis.probes import probe
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.plan.config import seconds as parsed_seconds
+from jepsenvm.plan.durations import parse_duration
 from jepsenvm.rabbitmq import ctl as broker
 
 UNHEALED_S: Final = 3600
@@ -199,7 +199,7 @@ def _settings(
 
 def _time(text: str) -> float:
     try:
-        lasting = parsed_seconds(text)
+        lasting = parse_duration(text)
     except ValueError as problem:
         raise UsageError(f"--for {text}: {problem}") from None
     if not 0 < lasting < float("inf"):

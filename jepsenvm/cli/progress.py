@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jepsenvm.workloads.workload import Tally
+from jepsenvm.workloads.context import OpCounts
 
 LOGGER: Final = logging.getLogger("jepsenvm")
 
@@ -88,7 +88,7 @@ class RunProgress:
         with self._lock:
             self._console.print(f"{time.monotonic() - self._began:7.1f}  {line}", markup=False)
 
-    def load(self, tallies: Mapping[str, Tally], share: float) -> None:
+    def load(self, tallies: Mapping[str, OpCounts], share: float) -> None:
         """Show the publishers' tallies; ``share`` is the part of the load's time that has passed.
 
         A terminal gets a progress bar, and the log file one line per publisher. Elsewhere both get
@@ -97,7 +97,7 @@ class RunProgress:
         for name, tally in tallies.items():
             LOGGER.info(tally.line(name), extra={"tally": True})
         if self._console.is_terminal:
-            self._bar(sum(tally.sent for tally in tallies.values()), share)
+            self._bar(sum(tally.ok for tally in tallies.values()), share)
 
     def shows(self, record: logging.LogRecord) -> bool:
         """Return whether a log record is printed: on a terminal the bar replaces the tallies."""

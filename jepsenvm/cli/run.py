@@ -17,6 +17,7 @@ from jepsenvm.cli.progress import RunProgress
 from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.experiment import existing_cluster as guest
 from jepsenvm.experiment import preflight
+from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.phases import Cluster, execute
 from jepsenvm.experiment.store import LOG, PLAN, REPORT, Store, create
 from jepsenvm.history.readers import open_history
@@ -26,7 +27,9 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.manual import announced
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.nemesis.schedule import schedule
-from jepsenvm.plan.config import PartitionHandling, Plan, QueueType, read, resolve
+from jepsenvm.plan.plan import PartitionHandling, Plan
+from jepsenvm.plan.queue_types import QueueType
+from jepsenvm.plan.reading import read, resolve
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.report.html import page
 from jepsenvm.report.terminal import verdict_lines
@@ -130,10 +133,15 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option that a user may give
             if not store.begun:
                 store.discard()
             raise
-        for line in verdict_lines(results):
+        presentation = presentation_of(WORKLOADS[plan.workload])
+        for line in verdict_lines(results, presentation):
             logger.info(line)
         text = page(
-            f"{plan.name} {store.path.name}", plan.to_yaml(), results, open_history(store.history)
+            f"{plan.name} {store.path.name}",
+            plan.to_yaml(),
+            results,
+            open_history(store.history),
+            presentation,
         )
         logger.info(f"stored in {store.path}, report: {store.write(REPORT, text)}")
     context.exit(results.verdict.exit_status)
@@ -160,7 +168,7 @@ def _plan(path: Path | None, overrides: Mapping[str, Any]) -> Plan:
         except OSError as problem:
             raise UsageError(f"{path}: {problem.strerror}") from None
     seed = {} if "seed" in document else {"seed": secrets.randbelow(2**31)}
-    return resolve({**seed, **document, **overrides}, source, WORKLOADS.keys(), NEMESES.keys())
+    return resolve({**seed, **document, **overrides}, source, WORKLOADS, NEMESES)
 
 
 def _as_guest(plan: Plan, cluster: Cluster, store: Store, progress: RunProgress) -> Results:

@@ -1,10 +1,12 @@
-"""From a run's folder, or a foreign history, to its results; what a run does at its end can be done again from disk."""
+"""The checkers of a run or of another program's history, from the files on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
@@ -12,85 +14,154 @@ from jepsenvm.checkers.exceptions import exceptions
 from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.grow_set import grow_set
 from jepsenvm.checkers.latency import latency
-from jepsenvm.checkers.lock import lock
-from jepsenvm.checkers.order import order
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.register import register
 from jepsenvm.checkers.stats import stats
-from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.readers import open_history
 from jepsenvm.nemesis.registry import NEMESES
-from jepsenvm.plan.config import Plan, read, resolve
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.reading import read, resolve
+from jepsenvm.report.presentation import Presentation
 from jepsenvm.workloads.registry import WORKLOADS
+from jepsenvm.workloads.workload import Workload
 
-FOREIGN: Mapping[str, tuple[str, Checker]] = {
-    "queue": ("total-queue", total_queue),
-    "order": ("order", order),
-    "lock": ("lock", lock),
-    "register": ("register", register),
-    "set": ("set", grow_set),
-}
-"""How a history is judged that no run of ours made, by its workload: the checker's name, and the checker."""
+DEFAULT_FOREIGN_WORKLOAD: Final = "queue"
 
 
-def judge(path: Path, workload: str | None = None) -> Results:
-    """Check a run's folder or a history file; raise UsageError when it can be neither."""
+@dataclass(frozen=True)
+class Analysis:
+    """The results of a history, and how they are shown."""
+
+    results: Results
+    presentation: Presentation
+
+
+@dataclass(frozen=True)
+class ForeignWorkload:
+    """How a history is checked that another program recorded."""
+
+    checker: Checker
+    presentation: Presentation
+
+
+def presentation_of(workload: Workload[WorkloadOptions]) -> Presentation:
+    """Return how the results of a workload are shown."""
+    return Presentation(
+        main_checker=workload.main_checker, headline=workload.headline, plots=workload.plots
+    )
+
+
+def foreign_workloads() -> dict[str, ForeignWorkload]:
+    """Return the workloads of which histories by other programs can be checked, by name.
+
+    Register and set are Jepsen's workloads for other databases. jepsenvm checks their histories
+    but does not run them.
+    """
+    own = {
+        name: ForeignWorkload(workload.foreign_checker, presentation_of(workload))
+        for name, workload in WORKLOADS.items()
+        if workload.foreign_checker is not None
+    }
+    return {
+        **own,
+        "register": ForeignWorkload(
+            register, Presentation(main_checker="register", headline=_register_headline)
+        ),
+        "set": ForeignWorkload(grow_set, Presentation(main_checker="set", headline=_set_headline)),
+    }
+
+
+def judge(path: Path, workload: str | None = None) -> Analysis:
+    """Check a run's directory or a history file.
+
+    ``workload`` names the checker for a history of another program. Raises UsageError if there is
+    nothing to check at the path or the workload is unknown.
+    """
     if path.is_dir():
-        return judge_run(path)
+        return judge_stored(path)
     if not path.exists():
-        raise UsageError(f"{path}: there is no such run or history")
+        raise UsageError(f"{path}: no such run or history", remedy="give a path that exists")
     if path.name == HISTORY and (path.parent / PLAN).exists():
-        return judge_run(path.parent)
-    name = workload or "queue"
-    if name not in FOREIGN:
+        return judge_stored(path.parent)
+    name, known = workload or DEFAULT_FOREIGN_WORKLOAD, foreign_workloads()
+    if name not in known:
         raise UsageError(
-            f"--workload: unknown workload {name!r}", remedy=f"known: {', '.join(sorted(FOREIGN))}"
+            f"--workload: unknown workload {name!r}", remedy=f"use {', '.join(sorted(known))}"
         )
-    checker, judged = FOREIGN[name]
-    return check(open_history(path), {checker: judged})
+    foreign = known[name]
+    checkers = {foreign.presentation.main_checker: foreign.checker}
+    return Analysis(check(open_history(path), checkers), foreign.presentation)
+
+
+def judge_stored(path: Path) -> Analysis:
+    """Check the run in a directory of the store."""
+    workload = WORKLOADS[read_plan(path / PLAN).workload]
+    return Analysis(judge_run(path), presentation_of(workload))
 
 
 def judge_run(path: Path) -> Results:
-    """Check a run from its plan and its history, whether or not it came to its end."""
+    """Check a run from its plan, history and logs. A run that ended early can be checked too."""
     plan = read_plan(path / PLAN)
-    checkers: Mapping[str, Checker] = {
-        **WORKLOADS[plan.workload].checkers(plan),
+    checkers = run_checkers(plan, read_logs(path / "nodes"))
+    return check(open_history(path / HISTORY), checkers)
+
+
+def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, Checker]:
+    """Return the checkers of a run, by name: those of its workload, and those of every run.
+
+    ``logs`` has the lines of each node's logs.
+    """
+    workload = WORKLOADS[plan.workload]
+    return {
+        **workload.checkers(plan),
         "stats": stats,
-        "faults": faults,
-        "vacuity": vacuity,
+        "faults": partial(faults, acknowledgements=workload.acknowledgements),
+        "vacuity": partial(vacuity, acknowledgements=workload.acknowledgements),
         "recovery": recovery,
-        "availability": partial(availability, within=plan.recover_within),
+        "availability": partial(
+            availability, within=plan.recover_within, ignored=workload.not_availability
+        ),
         "latency": latency,
         "exceptions": exceptions,
         "broker-logs": partial(
             broker_logs,
-            logs=read_logs(path / "nodes"),
+            logs=logs,
             patterns=plan.log_patterns,
             forbidden=plan.forbidden_log_patterns,
         ),
     }
-    return check(open_history(path / HISTORY), checkers)
 
 
-def read_logs(folder: Path) -> Mapping[str, Iterator[str]]:
-    """Return the lines of the logs that a run collected, by node; they are read when they are asked for, once."""
-    return {node.name: _lines(node) for node in sorted(folder.glob("*")) if node.is_dir()}
+def read_logs(directory: Path) -> Mapping[str, Iterator[str]]:
+    """Return the lines of a run's collected logs, by node, as iterators that read lazily."""
+    return {node.name: _lines(node) for node in sorted(directory.glob("*")) if node.is_dir()}
 
 
-def _lines(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.glob("*.log")):
+def _lines(directory: Path) -> Iterator[str]:
+    for path in sorted(directory.glob("*.log")):
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
 
 
 def read_plan(path: Path) -> Plan:
-    """Return the plan in a file; raise UsageError naming every problem of it."""
+    """Return the plan in a file; raise UsageError with every problem of the file."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror}") from None
-    return resolve(read(text, str(path)), str(path), WORKLOADS.keys(), NEMESES.keys())
+    return resolve(read(text, str(path)), str(path), WORKLOADS, NEMESES)
+
+
+def _register_headline(figures: Mapping[str, Any]) -> str:
+    kinds = ("read", "write", "cas", "in-doubt")
+    return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
+
+
+def _set_headline(figures: Mapping[str, Any]) -> str:
+    kinds = ("attempt", "acknowledged", "ok", "lost", "unexpected", "recovered")
+    return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)

@@ -10,7 +10,7 @@ from jepsenvm.errors import CommandError, JepsenvmError, UsageError
 from jepsenvm.experiment import preflight
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.plan.config import PartitionHandling, Plan
+from jepsenvm.plan.plan import PartitionHandling, Plan
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.connections import session

@@ -32,12 +32,12 @@ from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
 from jepsenvm.nemesis.records import journaled
 from jepsenvm.nemesis.schedule import ScheduledFault, schedule
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.credentials import Credentials
+from jepsenvm.workloads.context import Context, OpCounts, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
-from jepsenvm.workloads.workload import Context, Leftover, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ POLICY: Final = "jepsenvm-run"
 SETTLE_S: Final = 120.0
 SETTLE_POLL_S: Final = 2.0
 
-Tell = Callable[[Mapping[str, Tally], float], None]
+Tell = Callable[[Mapping[str, OpCounts], float], None]
 """Shows the publishers' tallies; the second argument is the share of the load's time that has gone by."""
 
 
@@ -277,7 +277,7 @@ class _Run:
         await recovery.wait()
         await self._workload.drain(self._context, self._ask_broker)
 
-    async def _ask_broker(self, name: str) -> Leftover:
+    async def _ask_broker(self, name: str) -> QueueStatus:
         """Return what is left in a queue; only when every node says so is it empty, or gone."""
         fleet = self._cluster.fleet
         told = await asyncio.to_thread(
@@ -285,10 +285,10 @@ class _Run:
         )
         for node, queue in told.items():
             if isinstance(queue, Exception):
-                return Leftover(1, f"nothing on {node}: {queue}")
+                return QueueStatus(1, f"nothing on {node}: {queue}")
         found = [queue for queue in told.values() if isinstance(queue, broker.Queue)]
         if not found:
-            return Leftover(None, "that the queue is gone from every node")
+            return QueueStatus(None, "that the queue is gone from every node")
         ready = max(queue.ready for queue in found)
         unacknowledged = max(queue.unacknowledged for queue in found)
         everywhere = len(found) == len(told) and all(queue.empty for queue in found)
@@ -296,7 +296,7 @@ class _Run:
         text = f"ready {ready}, unacknowledged {unacknowledged}" + (
             f", kept {kept}" if kept > 0 else ""
         )
-        return Leftover(0 if everywhere else 1, text, max(0, unacknowledged))
+        return QueueStatus(0 if everywhere else 1, text, max(0, unacknowledged))
 
     # What goes on beside the phases.
 
@@ -333,7 +333,7 @@ class _Run:
 
     async def _show(self, began: float) -> None:
         gone = (asyncio.get_running_loop().time() - began) / self._plan.time_limit
-        self._tell(self._context.tallies, min(1.0, gone))
+        self._tell(self._context.op_counts, min(1.0, gone))
 
     @asynccontextmanager
     async def _renewing(self) -> AsyncIterator[None]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
 from jepsenvm.machines.capabilities import capabilities
@@ -18,11 +17,12 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES
 from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.names import CLUSTER_PORTS
+from jepsenvm.workloads.registry import WORKLOADS
 
-MIRRORING_ENDED = (4, 0)
 PARTITION_HANDLING_ENDED = (4, 3)
 
 
@@ -173,26 +173,26 @@ def version(fleet: Fleet) -> str:
 
 
 def possible(plan: Plan, running: str) -> None:
-    """Raise UsageError when this RabbitMQ cannot do what the plan asks for."""
-    if plan.queue_type == "mirrored" and release(running) >= MIRRORING_ENDED:
+    """Raise UsageError if this RabbitMQ version lacks the plan's queue type or another feature."""
+    queue_type = queue_type_spec(plan.queue_type)
+    removed_in = queue_type.removed_in
+    if removed_in is not None and release(running) >= removed_in:
         raise UsageError(
-            f"queue-type: mirrored queues were removed in RabbitMQ 4.0, and the nodes run {running}",
-            remedy="use queue-type quorum, or machines with an older RabbitMQ (`jepsenvm lab up --suite bookworm`)",
+            f"queue-type: {plan.queue_type} queues were removed in RabbitMQ "
+            f"{'.'.join(map(str, removed_in))}, and the nodes run {running}",
+            remedy="use queue-type quorum, or machines with an older RabbitMQ "
+            "(`jepsenvm lab up --suite bookworm`)",
         )
-
-    for what, (since, needs) in NEWER.items():
-        if needs(plan) and release(running) < since:
+    for needed in (
+        queue_type.minimum_version,
+        WORKLOADS[plan.workload].minimum_version(plan),
+    ):
+        if needed is not None and release(running) < needed.version:
             raise UsageError(
-                f"{what} came with RabbitMQ {'.'.join(map(str, since))}, and the nodes run {running}",
+                f"{needed.feature} came with RabbitMQ {'.'.join(map(str, needed.version))}, and "
+                f"the nodes run {running}",
                 remedy="use machines with a newer RabbitMQ (`jepsenvm lab up --suite bookworm`)",
             )
-
-
-NEWER: Final[Mapping[str, tuple[tuple[int, int], Callable[[Plan], bool]]]] = {
-    "streams": ((3, 9), lambda plan: plan.queue_type == "stream"),
-    "messages of quorum queues that expire": ((3, 10), lambda plan: plan.workload == "dead-letter"),
-}
-"""What a plan may need that older brokers have not."""
 
 
 def release(text: str) -> tuple[int, ...]:

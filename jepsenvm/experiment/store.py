@@ -12,7 +12,7 @@ from typing import Final
 
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import UsageError
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 
 PLAN: Final = "plan.yml"
 HISTORY: Final = "history.arrow"

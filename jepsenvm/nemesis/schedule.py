@@ -15,7 +15,9 @@ from jepsenvm.errors import UsageError
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import stages
 from jepsenvm.nemesis.request import FaultRequest, Stage
-from jepsenvm.plan.config import Plan, PlannedFault, bounds
+from jepsenvm.plan.durations import bounds
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.schedule_item import ScheduleItem
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _listed(plan: Plan, nodes: Sequence[str]) -> Iterator[ScheduledFault]:
 
 
 def _stages_of(
-    number: int, item: PlannedFault, nodes: Sequence[str], random: Random
+    number: int, item: ScheduleItem, nodes: Sequence[str], random: Random
 ) -> tuple[Stage, ...]:
     """Return the stages of an item of the plan's schedule; its number stands in any error."""
     request = FaultRequest(

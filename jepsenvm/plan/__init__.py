@@ -1,1 +1,1 @@
-"""What a run will do: pure data and pure functions; the same seed gives the same plan."""
+"""The plan of a run: its keys, their defaults and descriptions, validation and the plan file."""

@@ -1,1 +1,1 @@
-"""Results as people and machines read them."""
+"""Results as text for the terminal, and as an HTML page with plots."""

@@ -1,4 +1,4 @@
-"""Plots of a history, as SVG: what was confirmed and read back when, how fast, on which node, under which fault."""
+"""Plots of a history as SVG: rates, latencies, losses and violations, with the faults shaded."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from jepsenvm.history.units import MILLISECOND, SECOND
 
 
 def rates(history: History, f: str, title: str) -> str:
-    """Return an SVG of how many ops of this f were ok in each second, by node, with the fault windows shaded."""
+    """Return a plot of the ok ops in each second, by node."""
     return _per_node(history, _ok_times(history, f), title)
 
 
 def losses(history: History) -> str | None:
-    """Return an SVG of when the messages were confirmed that never came back; None when all did."""
-    came = np.concatenate([history.values("ok", f) for f in ("dequeue", "read")])
-    missing = np.setdiff1d(history.values("ok", "enqueue"), came)
+    """Return a plot of when the lost messages were confirmed; None if none are missing."""
+    delivered = np.concatenate([history.values("ok", f) for f in ("dequeue", "read")])
+    missing = np.setdiff1d(history.values("ok", "enqueue"), delivered)
     if not len(missing):
         return None
-    return _per_node(
-        history, _ok_times(history, "enqueue", missing), "confirmed, and never came back"
-    )
+    return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, never delivered")
 
 
 def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
-    """Return an SVG of the ops that cannot stand together, each as a bar over its time; None when there are none."""
+    """Return a plot of the ops that contradict each other, each as a bar; None without ops.
+
+    ``ops`` is a checker's figure ``violation``.
+    """
     if not ops:
         return None
     figure = Figure(figsize=(10, 1 + 0.3 * len(ops)), layout="constrained")
     axes = figure.add_subplot()
     last = max(op["from"] if op["to"] is None else op["to"] for op in ops)
-    for place, op in enumerate(ops):
-        # one in doubt may have happened at any time since
+    for row, op in enumerate(ops):
+        # An op in doubt may take effect at any time after its invocation.
         end, colour = (last, "tab:orange") if op["to"] is None else (op["to"], "tab:blue")
         axes.barh(
-            place,
+            row,
             max(end - op["from"], (last - ops[0]["from"]) / 500),
             left=op["from"],
             color=colour,
@@ -51,22 +52,25 @@ def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
     names = [f"process {op['process']} on {op['node']}: {op['f']} {op['type']}" for op in ops]
     axes.set_yticks(range(len(ops)), names)
     axes.invert_yaxis()
-    axes.set(title="the ops that cannot stand together", xlabel="seconds since the run began")
+    axes.set(title="the ops that contradict each other", xlabel="seconds since the run began")
     return _svg(figure)
 
 
 def latencies(history: History, f: str, title: str) -> str | None:
-    """Return an SVG of the latency of ok ops of this f that began in each second; None when none took any time."""
-    seconds, took = _latencies(history, f)
-    if not took.any():
+    """Return a plot of the median and p99 latency of the ok ops invoked in each second.
+
+    None if all latencies are 0, as in a history without times.
+    """
+    seconds, nanoseconds = _latencies(history, f)
+    if not nanoseconds.any():
         return None
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.add_subplot()
-    order = np.lexsort((took, seconds))
+    order = np.lexsort((nanoseconds, seconds))
     present, first, count = np.unique(seconds[order], return_index=True, return_counts=True)
     for percent in (50, 99):
-        # the smallest that so many percent did not exceed, as in the checker
-        ranked = took[order][first + -(-count * percent // 100) - 1]
+        # The nearest-rank percentile, as in the latency checker.
+        ranked = nanoseconds[order][first + -(-count * percent // 100) - 1]
         axes.plot(
             present,
             ranked / MILLISECOND,
@@ -82,21 +86,22 @@ def latencies(history: History, f: str, title: str) -> str | None:
 
 
 def _latencies(history: History, f: str) -> tuple[Ints, Ints]:
-    """Return in which second each ok op began, and how many nanoseconds it took."""
-    seconds, took = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for some in pairs(history):
+    """Return the second in which each ok op was invoked, and its latency in nanoseconds."""
+    seconds, nanoseconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for ops in pairs(history):
         if f in history.names:
-            rows = (some.type == TYPE_CODES["ok"]) & (some.f == history.names.index(f))
-            seconds.append(some.invoked[rows] // SECOND)
-            took.append((some.completed - some.invoked)[rows])
-    return np.concatenate(seconds), np.concatenate(took)
+            rows = (ops.type == TYPE_CODES["ok"]) & (ops.f == history.names.index(f))
+            seconds.append(ops.invoked[rows] // SECOND)
+            nanoseconds.append((ops.completed - ops.invoked)[rows])
+    return np.concatenate(seconds), np.concatenate(nanoseconds)
 
 
 def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
+    """Return a plot with one line per node of how many times fall into each second."""
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.add_subplot()
-    for node, seen in sorted(times.items()):
-        seconds, counts = _per_second(seen)
+    for node, nanoseconds in sorted(times.items()):
+        seconds, counts = _per_second(nanoseconds)
         axes.plot(seconds, counts, label=node, linewidth=1.2)
     _shade(axes, history)
     axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
@@ -106,7 +111,7 @@ def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
 
 
 def _ok_times(history: History, f: str, only: Ints | None = None) -> dict[str, Ints]:
-    """Return when ops of this f were ok on each node, of these values only if given."""
+    """Return when ops were ok, in nanoseconds, by node; ``only`` restricts them to these values."""
     times: dict[str, list[Ints]] = {}
     for chunk in history:
         rows = history.mask(chunk, "ok", f)
@@ -119,21 +124,22 @@ def _ok_times(history: History, f: str, only: Ints | None = None) -> dict[str, I
 
 
 def _per_second(times: Ints) -> tuple[Ints, Ints]:
+    """Return the seconds from the first time to the last, and the number of times in each."""
     counts = np.bincount(times // SECOND)
     first = int(times.min() // SECOND)
     return np.arange(first, len(counts)), counts[first:]
 
 
 def _shade(axes: Axes, history: History) -> None:
-    for window in fault_intervals(history):
-        if window.healed is not None:
-            label = f"fault {window.number}"
+    """Shade the faults, each from its injection to the end of its healing."""
+    for fault in fault_intervals(history):
+        if fault.healed is not None:
             axes.axvspan(
-                window.injected / SECOND,
-                window.healed / SECOND,
+                fault.injected / SECOND,
+                fault.healed / SECOND,
                 color="tab:red",
                 alpha=0.12,
-                label=label,
+                label=f"fault {fault.number}",
             )
 
 

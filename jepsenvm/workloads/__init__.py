@@ -1,1 +1,1 @@
-"""What is done to the broker and how it is judged: one workload a file, all of them in one registry."""
+"""The workloads: one file per workload, and the AMQP clients that they share."""

@@ -1,4 +1,4 @@
-"""Connections of clients: opened with a deadline, again and again to the same node, and closed in good order."""
+"""Connections of the load's clients: process numbers, and connecting with retries."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from itertools import count
 import tenacity
 
 from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect
-from jepsenvm.workloads.workload import Context
+from jepsenvm.workloads.context import Context
 
 logger = logging.getLogger(__name__)
 
 
-def numbered(concurrency: int) -> list[Iterator[int]]:
-    """Return for each of so many clients the process numbers that it may have, one after the other.
+def process_numbers(clients: int) -> list[Iterator[int]]:
+    """Return the process numbers of each client; no number is used twice.
 
-    A process whose op is in doubt never acts again: its successor has another number.
+    A process with an op in doubt retires. Its client then takes its next number, as in Jepsen:
+    the first number plus the number of clients.
     """
-    return [count(first, concurrency) for first in range(concurrency)]
+    return [count(first, clients) for first in range(clients)]
 
 
-async def connect_patiently(
-    context: Context, address: Address, *, transactions: bool = False, whose: str = ""
+async def connect_with_retries(
+    context: Context, address: Address, *, transactions: bool = False, role: str = ""
 ) -> Session | None:
-    """Connect to the same node again and again; None when the load ends before that succeeds."""
-    told = False
-    name = f"{address.node}: {whose}".rstrip(": ")
+    """Connect to a node, with retries; return None if the load ends first.
+
+    ``role`` names the client in the log, if it is not the publisher.
+    """
+    name = f"{address.node}: {role}".rstrip(": ")
+    failed = False
     async for attempt in tenacity.AsyncRetrying(
         wait=tenacity.wait_exponential(0.1, max=2),
         retry=tenacity.retry_if_exception_type((SessionLost, TimeoutError)),
@@ -42,17 +46,17 @@ async def connect_patiently(
                 async with asyncio.timeout(address.connect_timeout):
                     opened = await connect(address, transactions=transactions)
             except (SessionLost, TimeoutError) as problem:
-                if not told:
+                if not failed:
                     logger.info(f"{name}: no connection: {problem or 'no answer in time'}")
-                    told = True
+                    failed = True
                 raise
-            logger.info(f"{name}: connected" + (" again" if told else ""))
+            logger.info(f"{name}: connected" + (" again" if failed else ""))
             return opened
     return None
 
 
 async def wait(stop: asyncio.Event, seconds: float) -> None:
-    """Sleep, but not beyond the moment when the load ends."""
+    """Sleep for some seconds, or until the load ends if that comes first."""
     try:
         async with asyncio.timeout(max(0.0, seconds)):
             await stop.wait()

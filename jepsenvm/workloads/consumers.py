@@ -1,4 +1,8 @@
-"""Consumers: every delivery is recorded before it is acknowledged; pushed by the broker, or asked for one by one."""
+"""Consumers of the load: pushed (``basic.consume``) or polling (``basic.get``).
+
+Every delivery is recorded before it is acknowledged. Otherwise a crash of jepsenvm between the two
+would make a delivered message look lost.
+"""
 
 from __future__ import annotations
 
@@ -9,88 +13,99 @@ from typing import Any, Final
 
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
-from jepsenvm.workloads.connections import connect_patiently, wait
-from jepsenvm.workloads.workload import Context
+from jepsenvm.workloads.connections import connect_with_retries, wait
+from jepsenvm.workloads.context import Context
 
 logger = logging.getLogger(__name__)
 
-ACKNOWLEDGE_EVERY_S: Final = 0.1
-POLL_S: Final = 0.05
-NOT_OURS: Final = -1
-"""The value of a message whose body is no integer: never attempted, so unexpected."""
+ACKNOWLEDGE_INTERVAL_S: Final = 0.1
+POLL_INTERVAL_S: Final = 0.05
+RECONNECT_DELAY_S: Final = 1.0
+UNREADABLE: Final = -1
+"""The value of a message with a body that is no integer. No publisher sends it: unexpected."""
 
 
 class Reader:
-    """Records deliveries, and acknowledges them only when the record is out of this process."""
+    """Records the deliveries of one session, and acknowledges them in batches."""
 
     def __init__(self, context: Context, session: Session, process: int, prefetch: int) -> None:
         self._context = context
         self.session = session
         self._process = process
-        self._enough = max(1, prefetch // 2)
-        """So many are not kept waiting: with all of its prefetch unacknowledged, a consumer would get nothing more."""
-        self._latest = 0
-        self._acknowledged = 0
+        self._batch = max(1, prefetch // 2)
+        """Deliveries after which a batch is acknowledged at once. The broker stops delivering
+        when the whole prefetch is unacknowledged."""
+        self._delivered_tag = 0
+        self._acknowledged_tag = 0
         self.received = 0
 
     def deliver(self, delivery: Delivery) -> None:
         """Record one delivery."""
-        record(self._context, self.session, self._process, delivery)
-        self._latest = delivery.tag
+        record_delivery(self._context, self.session, self._process, delivery)
+        self._delivered_tag = delivery.tag
         self.received += 1
-        if self._latest - self._acknowledged >= self._enough:
+        if self._delivered_tag - self._acknowledged_tag >= self._batch:
             self.acknowledge()
 
     def acknowledge(self) -> None:
-        """Acknowledge what was recorded."""
-        latest = self._latest
-        if latest > self._acknowledged:
+        """Acknowledge all recorded deliveries."""
+        tag = self._delivered_tag
+        if tag > self._acknowledged_tag:
+            # The record must have left this process before the broker forgets the message.
             self._context.journal.flush()
-            self.session.acknowledge_up_to(latest)
-            self._acknowledged = latest
+            self.session.acknowledge_up_to(tag)
+            self._acknowledged_tag = tag
 
 
-def record(
+def record_delivery(
     context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False
 ) -> None:
-    """Record a delivery as a dequeue; ``returned`` says that it will not be acknowledged, but given back."""
+    """Record a delivery as an ok dequeue.
+
+    ``returned`` marks a delivery that the consumer will not acknowledge, so that the broker
+    requeues it.
+    """
     value, data = value_of(delivery), dict[str, Any]()
-    if value == NOT_OURS:
+    if value == UNREADABLE:
         data["body"] = repr(delivery.body[:200])
     if delivery.redelivered:
         data["redelivered"] = True
     if returned:
         data["returned"] = True
-    context.journal.append("invoke", "dequeue", process=process, node=session.address.node)
-    context.journal.append(
-        "ok", "dequeue", value, process=process, node=session.address.node, data=data or None
-    )
+    node = session.address.node
+    context.journal.append("invoke", "dequeue", process=process, node=node)
+    context.journal.append("ok", "dequeue", value, process=process, node=node, data=data or None)
 
 
 def value_of(delivery: Delivery) -> int:
-    """Return the value that a message carries."""
+    """Return the integer in a message's body; UNREADABLE if there is none."""
     try:
         return int(delivery.body)
     except ValueError:
-        return NOT_OURS
+        return UNREADABLE
 
 
-Way = Callable[[Context, Reader], Awaitable[None]]
+ConsumeMode = Callable[[Context, Reader], Awaitable[None]]
 
 
-def consumers(context: Context, slots: Sequence[Iterator[int]]) -> list[Coroutine[Any, Any, None]]:
-    """Return the plan's consumers, spread over the nodes: pushed to, polling, or every other one of each."""
-    ways = {"asynchronous": (_pushed,), "polling": (_polling,), "mixed": (_pushed, _polling)}[
-        context.plan.consume
-    ]
+def consumers(
+    context: Context, processes: Sequence[Iterator[int]]
+) -> list[Coroutine[Any, Any, None]]:
+    """Return one consumer per iterator of process numbers, distributed over the nodes."""
+    modes_of: dict[str, tuple[ConsumeMode, ...]] = {
+        "asynchronous": (_pushed,),
+        "polling": (_polling,),
+        "mixed": (_pushed, _polling),
+    }
+    modes = modes_of[context.plan.consume]
     return [
         _consume(
             context,
             context.addresses[index % len(context.addresses)],
-            slot,
-            ways[index % len(ways)],
+            numbers,
+            modes[index % len(modes)],
         )
-        for index, slot in enumerate(slots)
+        for index, numbers in enumerate(processes)
     ]
 
 
@@ -98,32 +113,37 @@ async def reconnecting(
     context: Context,
     address: Address,
     processes: Iterator[int],
-    work: Callable[[Session, int], Awaitable[None]],
+    use: Callable[[Session, int], Awaitable[None]],
 ) -> AsyncIterator[Session]:
-    """Work on one connection after the other, each as another process, until the load ends; yield each at its end."""
+    """Call ``use`` with one session after another until the load ends; yield each ended session.
+
+    Each session is another process, because a lost session leaves its ops in doubt.
+    """
     while not context.stop.is_set():
-        session = await connect_patiently(context, address, whose="consumer")
+        session = await connect_with_retries(context, address, role="consumer")
         if session is None:
             return
         try:
-            await work(session, next(processes))
+            await use(session, next(processes))
             if session.lost is None:
                 await close(session)
-        except (SessionLost, TimeoutError) as lost:
-            session.abandon(str(lost) or "no answer in time")
+        except (SessionLost, TimeoutError) as problem:
+            session.abandon(str(problem) or "no answer in time")
         yield session
 
 
-async def _consume(context: Context, address: Address, processes: Iterator[int], way: Way) -> None:
-    """Consume until the load ends, reconnecting as long as it takes."""
+async def _consume(
+    context: Context, address: Address, processes: Iterator[int], mode: ConsumeMode
+) -> None:
+    """Consume until the load ends; reconnect after a lost connection."""
 
-    async def work(session: Session, process: int) -> None:
-        await way(context, Reader(context, session, process, context.plan.prefetch))
+    async def use(session: Session, process: int) -> None:
+        await mode(context, Reader(context, session, process, context.plan.prefetch))
 
-    async for session in reconnecting(context, address, processes, work):
+    async for session in reconnecting(context, address, processes, use):
         if session.lost is not None and not context.stop.is_set():
             logger.info(f"{address.node}: consumer's connection lost: {session.lost}")
-            await wait(context.stop, 1.0)
+            await wait(context.stop, RECONNECT_DELAY_S)
 
 
 async def _pushed(context: Context, reader: Reader) -> None:
@@ -131,7 +151,7 @@ async def _pushed(context: Context, reader: Reader) -> None:
     async with asyncio.timeout(session.address.connect_timeout):
         tag = await session.consume(context.queue, context.plan.prefetch, reader.deliver)
     while not context.stop.is_set() and session.lost is None:
-        await wait(context.stop, ACKNOWLEDGE_EVERY_S)
+        await wait(context.stop, ACKNOWLEDGE_INTERVAL_S)
         reader.acknowledge()
     if session.lost is None:
         async with asyncio.timeout(session.address.connect_timeout):
@@ -144,7 +164,7 @@ async def _polling(context: Context, reader: Reader) -> None:
         async with asyncio.timeout(reader.session.address.connect_timeout):
             delivery = await reader.session.get(context.queue)
         if delivery is None:
-            await wait(context.stop, POLL_S)
+            await wait(context.stop, POLL_INTERVAL_S)
             continue
         reader.deliver(delivery)
-        reader.acknowledge()  # it asks for one at a time
+        reader.acknowledge()  # a polling consumer holds one message at a time

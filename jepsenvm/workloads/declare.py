@@ -1,4 +1,4 @@
-"""The queues of a run: those of earlier runs deleted, this one's declared as its plan says."""
+"""Declaring the queues of a run."""
 
 from __future__ import annotations
 
@@ -6,46 +6,37 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from jepsenvm.plan.config import Plan, QueueType
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.workload import Context
+from jepsenvm.workloads.context import Context
 
-QUEUE_ARGUMENTS: Final[Mapping[QueueType, Mapping[str, str]]] = {
-    "quorum": {"x-queue-type": "quorum"},
-    # What is mirrored is a classic queue whose name the policy of playbooks/roles/rabbitmq matches.
-    "mirrored": {"x-queue-type": "classic"},
-    "classic": {"x-queue-type": "classic"},
-    "stream": {"x-queue-type": "stream"},
-}
-
-SETUP_S: Final = 60
+DECLARE_TIMEOUT_S: Final = 60
 
 
-def arguments(plan: Plan) -> dict[str, Any]:
-    """Return the arguments with which a plan's queue is declared."""
-    found: dict[str, Any] = dict(QUEUE_ARGUMENTS[plan.queue_type])
+def queue_arguments(plan: Plan) -> dict[str, Any]:
+    """Return the arguments with which the run's queue is declared."""
+    arguments: dict[str, Any] = dict(queue_type_spec(plan.queue_type).arguments)
     if plan.quorum_group_size is not None:
-        found["x-quorum-initial-group-size"] = plan.quorum_group_size
+        arguments["x-quorum-initial-group-size"] = plan.quorum_group_size
     if plan.delivery_limit is not None:
-        found["x-delivery-limit"] = plan.delivery_limit
-    return found
+        arguments["x-delivery-limit"] = plan.delivery_limit
+    return arguments
 
 
 async def declare(
-    context: Context, stale: Sequence[str], queues: Mapping[str, Mapping[str, Any]]
+    context: Context, old_queues: Sequence[str], queues: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Delete the queues of earlier runs and declare this run's, with their arguments, through the first node."""
+    """Delete the queues of earlier runs and declare this run's, through the first node.
+
+    ``queues`` maps names to arguments. Queues are declared in its order.
+    """
     first = context.addresses[0]
     async with (
         session(first, context.plan.op_timeout) as opened,
-        asyncio.timeout(SETUP_S * first.patience),
+        asyncio.timeout(DECLARE_TIMEOUT_S * first.patience),
     ):
-        for name in stale:
+        for name in old_queues:
             await opened.delete(name)
-        for name, wanted in queues.items():
-            await opened.declare(name, wanted)
-
-
-async def setup(context: Context, stale: Sequence[str]) -> None:
-    """Delete the queues of earlier runs and declare this run's as its plan says."""
-    await declare(context, stale, {context.queue: arguments(context.plan)})
+        for name, arguments in queues.items():
+            await opened.declare(name, arguments)

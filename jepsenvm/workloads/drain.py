@@ -1,4 +1,4 @@
-"""The drain: everything is read back through every node, until the broker says that nothing is left anywhere."""
+"""The drain: reads back everything through every node, until the broker reports empty queues."""
 
 from __future__ import annotations
 
@@ -10,122 +10,129 @@ from typing import Final
 
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, Reader
-from jepsenvm.workloads.workload import AskBroker, Context, Leftover
+from jepsenvm.workloads.consumers import ACKNOWLEDGE_INTERVAL_S, Reader
+from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
 
 logger = logging.getLogger(__name__)
 
 PREFETCH: Final = 500
 IDLE_S: Final = 1.0
-"""A drain asks the broker what is left when so long nothing came."""
+"""Seconds without a delivery after which the drain asks the broker what is left."""
 
-DRAINER: Final = 1 << 40
-"""Far from the processes of the load, whose numbers grow as they retire."""
+DRAIN_PROCESS: Final = 1 << 40
+"""The first process number of a drain. The load's numbers never grow that far."""
 
 
-async def drain(context: Context, ask_broker: AskBroker) -> None:
-    """Read back everything from the run's own queue; see ``drain_queues``."""
-    await drain_queues(context, ask_broker, context.queue, [context.queue])
+async def drain(context: Context, queue_status: GetQueueStatus) -> None:
+    """Read back everything from the run's queue; see ``drain_queues``."""
+    await drain_queues(context, queue_status, context.queue, [context.queue])
 
 
 async def drain_queues(
-    context: Context, ask_broker: AskBroker, source: str, watched: Sequence[str]
+    context: Context, queue_status: GetQueueStatus, source: str, must_be_empty: Sequence[str]
 ) -> None:
-    """Read everything from a queue through every node until the broker says that nothing is left in the watched ones.
+    """Read ``source`` through every node until the queues in ``must_be_empty`` are empty.
 
-    Recorded as one drain op, ok only when they are proven empty; the deliveries are dequeues of their own.
+    Records one op ``drain``, which is ok only if the broker reports these queues empty or gone;
+    ``info`` after ``drain-deadline``. Each delivery is a dequeue.
     """
-    journal = context.journal
-    journal.append("invoke", "drain", process=DRAINER)
+    journal, deadline = context.journal, context.plan.drain_deadline
+    journal.append("invoke", "drain", process=DRAIN_PROCESS)
     try:
-        async with asyncio.timeout(context.plan.drain_deadline):
-            received, told = 0, ""
+        async with asyncio.timeout(deadline):
+            received, logged = 0, ""
             while True:
                 received += await _read_until_idle(context, source)
-                left = await _left(context, ask_broker, watched)
-                if not left.messages:
+                status = await _status_of_all(context, queue_status, must_be_empty)
+                if not status.messages:
                     break
-                if left.text != told:
-                    told = left.text
-                    logger.info(f"drain: {received:,} received, the broker says {told}")
-        journal.append(
-            "ok", "drain", process=DRAINER, data={"received": received, "broker": left.text}
-        )
-        logger.info(f"drain: {received:,} received, the broker says {left.text}")
+                if status.text != logged:
+                    logged = status.text
+                    logger.info(f"drain: {received:,} received, the broker reports {logged}")
     except TimeoutError:
-        error = f"not empty after {context.plan.drain_deadline:g} s"
-        journal.append("info", "drain", process=DRAINER, error=error)
+        error = f"not empty after {deadline:g} s"
+        journal.append("info", "drain", process=DRAIN_PROCESS, error=error)
         logger.info(f"drain: {error}")
+        return
+    data = {"received": received, "broker": status.text}
+    journal.append("ok", "drain", process=DRAIN_PROCESS, data=data)
+    logger.info(f"drain: {received:,} received, the broker reports {status.text}")
 
 
-async def _left(context: Context, ask_broker: AskBroker, watched: Sequence[str]) -> Leftover:
-    """Return what is left in the first of these queues that is not empty, or that all of them are."""
-    told = []
-    for queue in watched:
-        left = await _left_in(context, ask_broker, queue)
-        text = left.text if len(watched) == 1 else f"of {queue} {left.text}"
-        if left.messages:
-            return Leftover(left.messages, text)
-        told.append(text)
-    return Leftover(0, "; ".join(told))
+async def _status_of_all(
+    context: Context, queue_status: GetQueueStatus, queues: Sequence[str]
+) -> QueueStatus:
+    """Return the status of the first queue that is not empty; an empty one if all are."""
+    texts = []
+    for queue in queues:
+        status = await _status(context, queue_status, queue)
+        text = status.text if len(queues) == 1 else f"of {queue} {status.text}"
+        if status.messages:
+            return QueueStatus(status.messages, text)
+        texts.append(text)
+    return QueueStatus(0, "; ".join(texts))
 
 
-async def _left_in(context: Context, ask_broker: AskBroker, queue: str) -> Leftover:
-    """Return what is left, by the broker's listing and by the queue's leader: a listing may be seconds old."""
-    left = await ask_broker(queue)
-    if left.messages:
-        return left
+async def _status(context: Context, queue_status: GetQueueStatus, queue: str) -> QueueStatus:
+    """Return a queue's status from ``list_queues`` and from the queue's leader over AMQP.
+
+    ``list_queues`` alone proves nothing: its counts can be seconds old.
+    """
+    listed = await queue_status(queue)
+    if listed.messages:
+        return listed
+    first = context.addresses[0]
     try:
-        first = context.addresses[0]
         async with (
-            session(first, first.connect_timeout) as asking,
+            session(first, first.connect_timeout) as opened,
             asyncio.timeout(first.connect_timeout),
         ):
-            ready = await asking.ready(queue)
+            ready = await opened.ready(queue)
     except (SessionLost, TimeoutError) as problem:
-        return Leftover(
-            1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}"
-        )
-    if ready is None and left.messages == 0:
-        return Leftover(1, "by its listing that the queue is there, and by AMQP that it is not")
-    return Leftover(ready, f"ready {ready}") if ready else left
+        return QueueStatus(1, f"nothing through {first.node}: {problem or 'no answer in time'}")
+    if ready is None and listed.messages == 0:
+        return QueueStatus(1, "the queue in list_queues, but not over AMQP")
+    return QueueStatus(ready, f"ready {ready}") if ready else listed
 
 
 async def _read_until_idle(context: Context, queue: str) -> int:
-    """Consume through every node at once until nothing comes any more; return how many messages came."""
+    """Consume through all nodes until no more messages come; return how many came."""
     async with AsyncExitStack() as stack:
-        readers = []
+        consuming = []
         for number, address in enumerate(context.addresses, 1):
             try:
                 opened = await stack.enter_async_context(session(address, address.connect_timeout))
-                reader = Reader(context, opened, DRAINER + number, PREFETCH)
-                async with asyncio.timeout(reader.session.address.connect_timeout):
+                reader = Reader(context, opened, DRAIN_PROCESS + number, PREFETCH)
+                async with asyncio.timeout(address.connect_timeout):
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
-                readers.append((reader, tag))
+                consuming.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
                 context.log_once(
                     f"drain: not through {address.node}: {problem or 'no answer in time'}"
                 )
-        await _until_idle([reader for reader, _ in readers], IDLE_S * context.addresses[0].patience)
-        for reader, tag in readers:
+        readers = [reader for reader, _ in consuming]
+        await _until_idle(readers, IDLE_S * context.addresses[0].patience)
+        for reader, tag in consuming:
+            address = reader.session.address
             try:
-                async with asyncio.timeout(reader.session.address.connect_timeout):
+                async with asyncio.timeout(address.connect_timeout):
                     await reader.session.cancel(tag)
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
                 logger.info(
-                    f"drain: lost {reader.session.address.node}: {problem or 'no answer in time'}"
+                    f"drain: connection to {address.node} lost: {problem or 'no answer in time'}"
                 )
-    return sum(reader.received for reader, _ in readers)
+    return sum(reader.received for reader in readers)
 
 
 async def _until_idle(readers: Sequence[Reader], idle: float) -> None:
+    """Acknowledge deliveries until none has come for ``idle`` seconds."""
     loop = asyncio.get_running_loop()
-    received, since = -1, loop.time()
-    while loop.time() - since < idle:
-        await asyncio.sleep(ACKNOWLEDGE_EVERY_S)
+    received, changed_at = -1, loop.time()
+    while loop.time() - changed_at < idle:
+        await asyncio.sleep(ACKNOWLEDGE_INTERVAL_S)
         for reader in readers:
             reader.acknowledge()
-        now = sum(reader.received for reader in readers)
-        if now != received:
-            received, since = now, loop.time()
+        total = sum(reader.received for reader in readers)
+        if total != received:
+            received, changed_at = total, loop.time()

@@ -1,191 +1,258 @@
-"""lock: the semaphore of Jepsen's 2014 post on RabbitMQ: a queue with one message, and whoever has it holds the lock.
+"""lock: a queue with one message, and the client that holds the message holds the lock.
 
-Acquire is a get without acknowledgement, release a rejection that gives it back; a lost connection gives it back too.
-How often the message was delivered is a number that only grows: a resource that refuses smaller numbers than it has
-seen is safe even where two clients hold the lock (``fenced``).
+This is the semaphore of Jepsen's 2014 post on RabbitMQ (https://aphyr.com/posts/315). Acquire is a
+``basic.get`` without acknowledgement, and release is a ``basic.reject`` with requeue. A lost
+connection requeues the message too.
+
+The number of deliveries of the message grows with each acquire, so it can serve as a fencing token:
+a resource that refuses smaller tokens than it has accepted is safe even if two clients hold the
+lock. The option ``fenced`` checks only the tokens.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Final
 
+from pydantic import Field
+
 from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import RunError
-from jepsenvm.plan.config import Plan, bounds
+from jepsenvm.plan.durations import SecondsRangeOrZero, bounds
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close, session
-from jepsenvm.workloads.connections import connect_patiently, numbered, wait
-from jepsenvm.workloads.declare import arguments, declare
-from jepsenvm.workloads.drain import DRAINER
-from jepsenvm.workloads.publishers import publishing
-from jepsenvm.workloads.workload import AskBroker, Context, Leftover, Tally, Workload
+from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
+from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus
+from jepsenvm.workloads.declare import declare, queue_arguments
+from jepsenvm.workloads.drain import DRAIN_PROCESS
+from jepsenvm.workloads.publishers import publisher_addresses
+from jepsenvm.workloads.workload import Figures, Workload
 
 logger = logging.getLogger(__name__)
 
-RETRY_S: Final = 0.05
-AGAIN_S: Final = 1.0
-UNLIMITED: Final = 2**31 - 1
-"""So often the lock may be released: RabbitMQ 4.0 would drop its message after twenty times."""
+ACQUIRE_RETRY_S: Final = 0.05
+STATUS_RETRY_S: Final = 1.0
+NO_DELIVERY_LIMIT: Final = 2**31 - 1
+"""``x-delivery-limit`` of the lock's queue: RabbitMQ 4.0 drops a message after 20 releases."""
 
-COUNTS: Final = ("x-acquired-count", "x-delivery-count")
-"""Headers that tell how often the message was delivered before: the first is RabbitMQ 4's; none is 0."""
-
-
-async def setup(context: Context, stale: Sequence[str]) -> None:
-    """Declare the queue, and put the one message into it."""
-    wanted = arguments(context.plan)
-    if context.plan.queue_type == "quorum" and context.plan.delivery_limit is None:
-        wanted["x-delivery-limit"] = UNLIMITED
-    await declare(context, stale, {context.queue: wanted})
-    async with (
-        session(context.addresses[0], context.plan.op_timeout) as opened,
-        asyncio.timeout(context.addresses[0].connect_timeout),
-    ):
-        if await opened.publish(context.queue, b"lock") is not Outcome.CONFIRMED:
-            raise RunError("the lock's message was not taken")
+DELIVERY_COUNT_HEADERS: Final = ("x-acquired-count", "x-delivery-count")
+"""Headers with the number of earlier deliveries. RabbitMQ 4 sends the first. A first delivery has
+neither."""
 
 
-def load(context: Context) -> list[Coroutine[Any, Any, None]]:
-    """Return the clients that want the lock."""
-    clients = publishing(context)
-    slots = numbered(len(clients))
-    return [
-        _client(context, address, slot, Random(f"{context.plan.seed} {index}"))
-        for index, (address, slot) in enumerate(zip(clients, slots, strict=True))
-    ]
+class LockOptions(WorkloadOptions):
+    """The plan keys of workload lock."""
+
+    hold: SecondsRangeOrZero = Field(
+        default=(0.0, 1.0),
+        description="How long a client holds the lock, or a pair from which each time is drawn.",
+    )
+    fenced: bool = Field(
+        default=False,
+        description="Checks only that the lock's fencing tokens grow, not that it has one holder. "
+        "Needs `queue-type: quorum`.",
+    )
+
+
+class LockWorkload(Workload[LockOptions]):
+    """Clients on every node acquire and release one lock; see the lock checker."""
+
+    name = "lock"
+    about = "a queue with one message: the client that gets it holds the lock until it returns it"
+    invalid_when = "two clients hold the lock at once, or the lock's message is lost"
+    options = LockOptions
+    main_checker = "lock"
+    acknowledgements = ("acquire",)
+    plots: Mapping[str, str] = {"acquire": "acquired"}
+    foreign_checker = staticmethod(lock)
+
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:
+        """Return the lock checker; ``fenced`` makes it check the fencing tokens only."""
+        return {self.main_checker: partial(lock, fenced=self.options_of(plan).fenced)}
+
+    def headline(self, figures: Figures) -> str:
+        """Return the numbers of acquires, releases and holds that overlap."""
+        return (
+            f"acquired {figures['acquire-count']:,}, released {figures['release-count']:,}, "
+            f"TWO HOLDERS {figures['doubled-count']:,}, tokens left {figures['tokens']}"
+        )
+
+    def problems(self, plan: Plan) -> list[str]:
+        """Refuse ``fenced`` for a queue type without delivery counts."""
+        if self.options_of(plan).fenced and not queue_type_spec(plan.queue_type).delivery_count:
+            return ["fenced goes only with queue-type quorum, which counts deliveries"]
+        return []
+
+    async def setup(self, context: Context, old_queues: Sequence[str]) -> None:
+        """Declare the queue, and publish the one message."""
+        plan, first = context.plan, context.addresses[0]
+        arguments = queue_arguments(plan)
+        if plan.queue_type == "quorum" and plan.delivery_limit is None:
+            arguments["x-delivery-limit"] = NO_DELIVERY_LIMIT
+        await declare(context, old_queues, {context.queue: arguments})
+        async with (
+            session(first, plan.op_timeout) as opened,
+            asyncio.timeout(first.connect_timeout),
+        ):
+            if await opened.publish(context.queue, b"lock") is not Outcome.CONFIRMED:
+                raise RunError("the broker did not confirm the lock's message")
+
+    def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """Return the clients that acquire and release the lock, ``publishers`` per node."""
+        addresses = publisher_addresses(context)
+        hold = bounds(self.options_of(context.plan).hold)
+        return [
+            _client(
+                context,
+                address,
+                processes,
+                partial(Random(f"{context.plan.seed} {index}").uniform, *hold),
+            )
+            for index, (address, processes) in enumerate(
+                zip(addresses, process_numbers(len(addresses)), strict=True)
+            )
+        ]
+
+    async def drain(self, context: Context, queue_status: GetQueueStatus) -> None:
+        """Record how many messages the queue has: one is the lock; with none the lock is lost."""
+        journal, deadline = context.journal, context.plan.drain_deadline
+        journal.append("invoke", "tokens", process=DRAIN_PROCESS)
+        try:
+            async with asyncio.timeout(deadline):
+                messages, status = await _messages_at_rest(context, queue_status)
+        except TimeoutError:
+            error = f"clients still held messages after {deadline:g} s"
+            journal.append("info", "tokens", process=DRAIN_PROCESS, error=error)
+            logger.info(f"drain: {error}")
+            return
+        data = {"broker": status.text}
+        journal.append("ok", "tokens", messages, process=DRAIN_PROCESS, data=data)
+        logger.info(
+            f"drain: {messages} message(s) in the lock's queue, the broker reports {status.text}"
+        )
 
 
 async def _client(
-    context: Context, address: Address, processes: Iterator[int], random: Random
+    context: Context, address: Address, processes: Iterator[int], draw_hold: Callable[[], float]
 ) -> None:
-    """Acquire and release again and again, under a new process number whenever an op was in doubt."""
-    tally = context.tallies.setdefault(address.node, Tally())
+    """Acquire and release until the load ends, as a new process after each op in doubt."""
+    counts = context.op_counts.setdefault(address.node, OpCounts())
     while not context.stop.is_set():
-        opened = await connect_patiently(context, address)
+        opened = await connect_with_retries(context, address)
         if opened is None:
             return
         process = next(processes)
         while not context.stop.is_set() and opened.lost is None:
-            delivery = await acquire(context, opened, process, tally)
+            delivery = await acquire(context, opened, process, counts)
             if delivery is None:
-                await wait(context.stop, RETRY_S)
+                await wait(context.stop, ACQUIRE_RETRY_S)
                 continue
-            await wait(context.stop, random.uniform(*bounds(context.plan.hold)))
-            await release(context, opened, process, delivery, tally)
+            await wait(context.stop, draw_hold())
+            await release(context, opened, process, delivery, counts)
         if opened.lost is None:
             await close(opened)
         elif not context.stop.is_set():
             logger.info(f"{address.node}: connection lost: {opened.lost}")
 
 
-async def acquire(context: Context, opened: Session, process: int, tally: Tally) -> Delivery | None:
-    """Ask for the lock as one op; return its message, or None without it. A session in doubt is given up."""
+async def acquire(
+    context: Context, opened: Session, process: int, counts: OpCounts
+) -> Delivery | None:
+    """Try to acquire the lock as one op; return its message, or None without it.
+
+    After an op in doubt, the session is abandoned.
+    """
     journal, node = context.journal, opened.address.node
     journal.append("invoke", "acquire", process=process, node=node)
     try:
         async with asyncio.timeout(context.plan.op_timeout):
             delivery = await opened.get(context.queue)
     except (SessionLost, TimeoutError) as problem:
-        _doubt(context, opened, process, "acquire", problem, tally)
+        _record_doubt(context, opened, process, "acquire", problem, counts)
         return None
     if delivery is None:
         journal.append("fail", "acquire", process=process, node=node)
-        tally.failed += 1
+        counts.failed += 1
         return None
-    journal.append("ok", "acquire", number(delivery), process=process, node=node)
-    tally.sent += 1
+    journal.append("ok", "acquire", fencing_token(delivery), process=process, node=node)
+    counts.ok += 1
     return delivery
 
 
 async def release(
-    context: Context, opened: Session, process: int, delivery: Delivery, tally: Tally
+    context: Context, opened: Session, process: int, delivery: Delivery, counts: OpCounts
 ) -> None:
-    """Give the lock back as one op; a session in doubt is given up."""
+    """Release the lock as one op. After an op in doubt, the session is abandoned."""
     journal, node = context.journal, opened.address.node
     journal.append("invoke", "release", process=process, node=node)
     try:
         async with asyncio.timeout(context.plan.op_timeout):
             await opened.reject(delivery.tag)
     except (SessionLost, TimeoutError) as problem:
-        _doubt(context, opened, process, "release", problem, tally)
+        _record_doubt(context, opened, process, "release", problem, counts)
         return
     journal.append("ok", "release", process=process, node=node)
 
 
-def _doubt(
-    context: Context, opened: Session, process: int, f: str, problem: Exception, tally: Tally
+def _record_doubt(
+    context: Context, opened: Session, process: int, f: str, problem: Exception, counts: OpCounts
 ) -> None:
-    """Record that nobody knows what became of an op, and give its session up."""
+    """Complete an op as ``info``, and abandon its session, which requeues a message that it has."""
     error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
     context.journal.append("info", f, process=process, node=opened.address.node, error=error)
     opened.abandon(error)
-    tally.unknown += 1
+    counts.unknown += 1
 
 
-def number(delivery: Delivery) -> int:
-    """Return the number of the lock as it was handed out: how often its message was delivered before."""
-    return next((int(delivery.headers[name]) for name in COUNTS if name in delivery.headers), 0)
+def fencing_token(delivery: Delivery) -> int:
+    """Return the number of earlier deliveries of the lock's message."""
+    headers = delivery.headers
+    return next((int(headers[name]) for name in DELIVERY_COUNT_HEADERS if name in headers), 0)
 
 
-async def drain(context: Context, ask_broker: AskBroker) -> None:
-    """Look how many messages the queue has when everybody is done: one is the lock, none is a lock that was lost."""
-    journal = context.journal
-    journal.append("invoke", "tokens", process=DRAINER)
-    try:
-        async with asyncio.timeout(context.plan.drain_deadline):
-            found, left = await _settled(context, ask_broker)
-    except TimeoutError:
-        error = f"not settled after {context.plan.drain_deadline:g} s"
-        journal.append("info", "tokens", process=DRAINER, error=error)
-        logger.info(f"drain: {error}")
-        return
-    journal.append("ok", "tokens", found, process=DRAINER, data={"broker": left.text})
-    logger.info(f"drain: {found} message(s) in the lock's queue, the broker says {left.text}")
-
-
-async def _settled(context: Context, ask_broker: AskBroker) -> tuple[int, Leftover]:
-    """Return how many messages the queue has, once none is with a client any more."""
-    told = ""
+async def _messages_at_rest(
+    context: Context, queue_status: GetQueueStatus
+) -> tuple[int, QueueStatus]:
+    """Return the number of messages in the queue, when no client holds any; and the status."""
+    first, logged = context.addresses[0], ""
     while True:
-        left = await ask_broker(context.queue)
-        if left.messages is None:
-            return 0, left
+        status = await queue_status(context.queue)
+        if status.messages is None:
+            return 0, status
         try:
-            if not left.unacknowledged:
-                found = await _count(context)
-                if found or not left.messages:
-                    return found, left
+            if not status.unacknowledged:
+                messages = await _count_messages(context)
+                # 0 messages over AMQP count only if list_queues agrees.
+                if messages or not status.messages:
+                    return messages, status
         except (SessionLost, TimeoutError) as problem:
-            left = Leftover(
-                1, f"nothing through {context.addresses[0].node}: {problem or 'no answer in time'}"
-            )
-        if left.text != told:
-            told = left.text
-            logger.info(f"drain: the broker says {told}")
-        await asyncio.sleep(AGAIN_S)
+            text = f"nothing through {first.node}: {problem or 'no answer in time'}"
+            status = QueueStatus(1, text)
+        if status.text != logged:
+            logged = status.text
+            logger.info(f"drain: the broker reports {logged}")
+        await asyncio.sleep(STATUS_RETRY_S)
 
 
-async def _count(context: Context) -> int:
-    """Return how many messages can be had; they go back when this connection closes."""
+async def _count_messages(context: Context) -> int:
+    """Return how many messages ``basic.get`` delivers. Closing the connection requeues them."""
+    first = context.addresses[0]
     async with (
-        session(context.addresses[0], context.addresses[0].connect_timeout) as opened,
-        asyncio.timeout(context.addresses[0].connect_timeout),
+        session(first, first.connect_timeout) as opened,
+        asyncio.timeout(first.connect_timeout),
     ):
-        found = 0
+        messages = 0
         while await opened.get(context.queue):
-            found += 1
-        return found
+            messages += 1
+        return messages
 
 
-def checkers(plan: Plan) -> Mapping[str, Checker]:
-    """Return what judges this workload's histories."""
-    return {"lock": partial(lock, fenced=plan.fenced)}
-
-
-WORKLOAD: Final = Workload(setup, load, drain, checkers)
+WORKLOAD: Final = LockWorkload()

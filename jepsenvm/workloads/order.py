@@ -1,30 +1,73 @@
-"""order: what one publisher sent one after the other comes in that order, to one consumer at a time if so asked."""
+"""order: messages of one publisher are delivered in the order in which they were published."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
+
+from pydantic import Field
 
 from jepsenvm.checkers.order import order
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.declare import arguments, declare
-from jepsenvm.workloads.drain import drain
-from jepsenvm.workloads.queue import load
-from jepsenvm.workloads.workload import Context, Workload
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.declare import declare, queue_arguments
+from jepsenvm.workloads.publishers import publishers_and_consumers
+from jepsenvm.workloads.workload import Figures, Workload
 
 
-async def setup(context: Context, stale: Sequence[str]) -> None:
-    """Declare the queue, with a single active consumer if the plan has it so."""
-    single = {"x-single-active-consumer": True} if context.plan.single_active else {}
-    await declare(context, stale, {context.queue: {**arguments(context.plan), **single}})
+class OrderOptions(WorkloadOptions):
+    """The plan keys of workload order."""
+
+    single_active: bool = Field(
+        default=True,
+        description="Declares the queue with `x-single-active-consumer`: one consumer is active "
+        "at a time.",
+    )
 
 
-def checkers(plan: Plan) -> Mapping[str, Checker]:
-    """Return what judges this workload's histories."""
-    judged = partial(order, single_active=plan.single_active, prefetch=plan.prefetch)
-    return {"order": judged}
+class OrderWorkload(Workload[OrderOptions]):
+    """Consumes while it publishes, and checks the order of deliveries."""
+
+    name = "order"
+    about = "messages of one publisher, consumed during the load, keep their order"
+    invalid_when = (
+        "a delivery goes backwards that is neither flagged as redelivered nor a duplicate, a "
+        "confirmed message is lost, or two consumers are active at once"
+    )
+    options = OrderOptions
+    # When the active consumer changes, the checker must tolerate as many late deliveries as the
+    # prefetch. With 1 it is strictest.
+    defaults: Mapping[str, object] = {"consumers": 5, "prefetch": 1}
+    main_checker = "order"
+    foreign_checker = staticmethod(order)
+
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:
+        """Return the order checker; with several active consumers it compares less."""
+        single_active = self.options_of(plan).single_active
+        return {
+            self.main_checker: partial(order, single_active=single_active, prefetch=plan.prefetch)
+        }
+
+    def headline(self, figures: Figures) -> str:
+        """Return the figures of total-queue, and the violations of the order."""
+        return (
+            f"{super().headline(figures)}, out of order {figures['out-of-order-count']:,}, "
+            f"two active {figures['two-active-count']:,}"
+        )
+
+    async def setup(self, context: Context, old_queues: Sequence[str]) -> None:
+        """Declare the queue, with a single active consumer unless the plan says otherwise."""
+        arguments = queue_arguments(context.plan)
+        if self.options_of(context.plan).single_active:
+            arguments["x-single-active-consumer"] = True
+        await declare(context, old_queues, {context.queue: arguments})
+
+    def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """Return the publishers and the consumers."""
+        return publishers_and_consumers(context)
 
 
-WORKLOAD: Final = Workload(setup, load, drain, checkers)
+WORKLOAD: Final = OrderWorkload()

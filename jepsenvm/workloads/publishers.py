@@ -1,8 +1,13 @@
-"""Publishers: unique integers, persistent and mandatory, each confirmed, failed for certain, or unknown.
+"""Publishers: unique integers in persistent, mandatory messages to the run's queue.
 
-The rule that everything hangs on: ``fail`` means that it definitely did not happen (nacked, or returned as unroutable);
-any doubt (no answer in time, a connection lost after sending) is ``info``, and that process never acts again: its
-successor has another number.
+Every publish is one op ``enqueue``, and its completion decides whether a loss can be proven:
+
+- ``ok``: the broker confirmed the message, or committed the transaction with it.
+- ``fail``: the broker refused the message (``basic.nack``), or returned it because it could not
+  route it. The message is definitely in no queue.
+- ``info``: everything else, such as a timeout or a connection that closed after the publish was
+  sent. The broker may have the message. The process number retires, as in Jepsen: the op stays
+  open for the rest of the history, and a process has one open op at most.
 """
 
 from __future__ import annotations
@@ -14,59 +19,78 @@ from itertools import count
 from typing import Any
 
 from jepsenvm.history.op import Type
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
-from jepsenvm.workloads.connections import connect_patiently, wait
-from jepsenvm.workloads.workload import Context, Tally
+from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
+from jepsenvm.workloads.consumers import consumers
+from jepsenvm.workloads.context import Context, OpCounts
 
 logger = logging.getLogger(__name__)
 
 
-def publishing(context: Context) -> list[Address]:
-    """Return where each publisher connects: every node has as many as the plan says."""
+def publisher_addresses(context: Context) -> list[Address]:
+    """Return the address of each publisher, as many per node as the plan's ``publishers``."""
     return [address for address in context.addresses for _ in range(context.plan.publishers)]
 
 
-def slots_wanted(context: Context) -> int:
-    """Return how many ops of publishers may be under way together."""
-    return len(publishing(context)) * context.plan.window
+def concurrent_publishes(context: Context) -> int:
+    """Return how many publishes can be in flight at the same time; each needs a process."""
+    return len(publisher_addresses(context)) * context.plan.window
 
 
-def publishers(context: Context, slots: Sequence[Iterator[int]]) -> list[Coroutine[Any, Any, None]]:
-    """Return the plan's publishers to the run's queue; ``slots`` are the process numbers of each op under way."""
-    plan, addresses = context.plan, publishing(context)
-    work = []
+def publishers_only(context: Context) -> list[Coroutine[Any, Any, None]]:
+    """Return the plan's publishers, for a load without consumers."""
+    return publishers(context, process_numbers(concurrent_publishes(context)))
+
+
+def publishers_and_consumers(context: Context) -> list[Coroutine[Any, Any, None]]:
+    """Return the plan's publishers and consumers, with separate process numbers."""
+    publishing = concurrent_publishes(context)
+    processes = process_numbers(publishing + context.plan.consumers)
+    return [
+        *publishers(context, processes[:publishing]),
+        *consumers(context, processes[publishing:]),
+    ]
+
+
+def publishers(
+    context: Context, processes: Sequence[Iterator[int]]
+) -> list[Coroutine[Any, Any, None]]:
+    """Return the plan's publishers.
+
+    ``processes`` has the process numbers for each publish in flight: ``window`` iterators per
+    publisher.
+    """
+    plan, addresses = context.plan, publisher_addresses(context)
+    clients = []
     for index, address in enumerate(addresses):
-        own = slots[index * plan.window : (index + 1) * plan.window]
         name = (
             address.node
             if plan.publishers == 1
             else f"{address.node}.{index % plan.publishers + 1}"
         )
-        context.tallies[name] = Tally()
-        pace = _Pace(len(addresses) / plan.rate if plan.rate else 0.0, context.stop)
-        work.append(
-            _publish(
-                context,
-                address,
-                own,
-                _values(plan, index, len(addresses)),
-                context.tallies[name],
-                pace,
-            )
+        context.op_counts[name] = OpCounts()
+        publisher = _Publisher(
+            context,
+            address,
+            _values(plan, index, len(addresses)),
+            context.op_counts[name],
+            _Pace(len(addresses) / plan.rate if plan.rate else 0.0, context.stop),
         )
-    return work
+        clients.append(publisher.run(processes[index * plan.window : (index + 1) * plan.window]))
+    return clients
 
 
 def _values(plan: Plan, index: int, publishers: int) -> Iterator[int]:
+    """Return the values of one publisher: they are different for each publisher."""
     return iter(
         range(index, plan.messages, publishers) if plan.messages else count(index, publishers)
     )
 
 
 class _Pace:
-    """Spaces out one publisher's ops; a publisher that fell behind does not hurry to catch up."""
+    """Spaces out one publisher's ops. A publisher that falls behind does not catch up."""
 
     def __init__(self, interval: float, stop: asyncio.Event) -> None:
         self._interval = interval
@@ -81,91 +105,99 @@ class _Pace:
         await wait(self._stop, self._next - now)
 
 
-async def _publish(
-    context: Context,
-    address: Address,
-    slots: Sequence[Iterator[int]],
-    values: Iterator[int],
-    tally: Tally,
-    pace: _Pace,
-) -> None:
-    """Publish on one connection, one op at a time in each slot of its window, reconnecting as long as it takes."""
-    processes = [next(slot) for slot in slots]
-    todo = _Todo(values)
-    while not context.stop.is_set() and not todo.exhausted:
-        session = await connect_patiently(
-            context, address, transactions=context.plan.confirm == "transactions"
-        )
-        if session is None:
-            return
-        async with asyncio.TaskGroup() as window:
-            for slot, process in enumerate(processes):
-                window.create_task(
-                    _one_at_a_time(context, session, process, todo, tally, pace), name=str(slot)
-                )
-        if session.lost is not None:
-            logger.info(f"{address.node}: connection lost: {session.lost}")
-            # Every slot may have had an op in flight: nobody goes on under its old number.
-            processes = [next(slot) for slot in slots]
-        else:
-            await close(session)
+class _Publisher:
+    """One publisher with one connection at a time and ``window`` publishes in flight on it."""
 
-
-class _Todo:
-    """The values that are still to be published; shared by the slots of a window."""
-
-    def __init__(self, values: Iterator[int]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        address: Address,
+        values: Iterator[int],
+        counts: OpCounts,
+        pace: _Pace,
+    ) -> None:
+        self._context = context
+        self._address = address
         self._values = values
-        self.exhausted = False
+        self._exhausted = False
+        self._counts = counts
+        self._pace = pace
 
-    def next(self) -> int | None:
+    async def run(self, numbers: Sequence[Iterator[int]]) -> None:
+        """Publish until the load ends or the values do; reconnect after a lost connection."""
+        context, node = self._context, self._address.node
+        processes = [next(iterator) for iterator in numbers]
+        while not context.stop.is_set() and not self._exhausted:
+            session = await connect_with_retries(
+                context, self._address, transactions=context.plan.confirm == "transactions"
+            )
+            if session is None:
+                return
+            async with asyncio.TaskGroup() as window:
+                for process in processes:
+                    window.create_task(self._publish_in_turn(session, process))
+            if session.lost is not None:
+                logger.info(f"{node}: connection lost: {session.lost}")
+                # Each process may have had a publish in flight, so all of them retire.
+                processes = [next(iterator) for iterator in numbers]
+            else:
+                await close(session)
+
+    async def _publish_in_turn(self, session: Session, process: int) -> None:
+        """Publish one value after another as one process, until one is in doubt."""
+        while True:
+            await self._pace.turn()
+            if self._context.stop.is_set() or session.lost is not None:
+                return
+            value = self._next_value()
+            if value is None:
+                return
+            completion = await publish_one(self._context, session, process, value)
+            self._count(completion)
+            if completion == "info":
+                return
+
+    def _next_value(self) -> int | None:
         value = next(self._values, None)
-        self.exhausted = value is None
+        self._exhausted = value is None
         return value
 
-
-async def _one_at_a_time(
-    context: Context, session: Session, process: int, todo: _Todo, tally: Tally, pace: _Pace
-) -> None:
-    while True:
-        await pace.turn()
-        if context.stop.is_set() or session.lost is not None or (value := todo.next()) is None:
-            return
-        type_ = await publish_one(context, session, process, value)
-        _count(tally, type_)
-        if type_ == "info":
-            return
+    def _count(self, completion: Type) -> None:
+        match completion:
+            case "ok":
+                self._counts.ok += 1
+            case "fail":
+                self._counts.failed += 1
+            case _:
+                self._counts.unknown += 1
 
 
 async def publish_one(context: Context, session: Session, process: int, value: int) -> Type:
-    """Publish one value to the run's queue as one op; a session whose op is in doubt is given up. Return the ending."""
+    """Publish one value to the run's queue as one op; return how it completed."""
     node, journal = session.address.node, context.journal
     journal.append("invoke", "enqueue", value, process=process, node=node)
-    type_, error = await _attempt(session, context.queue, value, context.plan.op_timeout)
-    journal.append(type_, "enqueue", value, process=process, node=node, error=error)
-    if type_ == "info":
+    completion, error = await _complete(session, context.queue, value, context.plan.op_timeout)
+    journal.append(completion, "enqueue", value, process=process, node=node, error=error)
+    if completion == "info":
+        # A late confirm on this connection could be taken for the confirm of another message.
         session.abandon(error or "unknown")
-    return type_
+    return completion
 
 
-async def _attempt(
+async def _complete(
     session: Session, queue: str, value: int, timeout: float
 ) -> tuple[Type, str | None]:
+    """Publish a value; return the op's completion and its error."""
     try:
         async with asyncio.timeout(timeout):
             outcome = await session.publish(queue, str(value).encode())
     except TimeoutError:
+        # info, not fail: the message was sent, and the confirm may still be on its way.
         return "info", f"no confirm within {timeout:g} s"
     except SessionLost as lost:
+        # info, not fail: the broker may have stored the message before the connection was lost.
         return "info", str(lost)
-    return ("ok", None) if outcome is Outcome.CONFIRMED else ("fail", outcome.value)
-
-
-def _count(tally: Tally, type_: Type) -> None:
-    match type_:
-        case "ok":
-            tally.sent += 1
-        case "fail":
-            tally.failed += 1
-        case _:
-            tally.unknown += 1
+    if outcome is Outcome.CONFIRMED:
+        return "ok", None
+    # fail: a nack or a return is the broker's own statement that it does not have the message.
+    return "fail", outcome.value

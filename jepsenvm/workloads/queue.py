@@ -1,4 +1,4 @@
-"""queue: unique integers in, the same integers out."""
+"""queue: unique integers go in, and the same integers must come out."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from typing import Any, Final
 
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.plan.config import Plan
-from jepsenvm.workloads.connections import numbered
-from jepsenvm.workloads.consumers import consumers
-from jepsenvm.workloads.declare import setup
-from jepsenvm.workloads.drain import drain as drain_queue
-from jepsenvm.workloads.publishers import publishers, slots_wanted
-from jepsenvm.workloads.stream import drain_once as drain_stream
-from jepsenvm.workloads.workload import AskBroker, Context, Workload
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
+from jepsenvm.workloads.context import Context, GetQueueStatus
+from jepsenvm.workloads.publishers import publishers_and_consumers
+from jepsenvm.workloads.stream import drain_once
+from jepsenvm.workloads.workload import Workload
 
 
-def load(context: Context) -> list[Coroutine[Any, Any, None]]:
-    """Return the publishers, and the consumers if the plan has any."""
-    publishing = slots_wanted(context)
-    slots = numbered(publishing + context.plan.consumers)
-    return [*publishers(context, slots[:publishing]), *consumers(context, slots[publishing:])]
+class QueueWorkload(Workload[WorkloadOptions]):
+    """Publishes unique integers, and reads everything back in the drain; see total-queue."""
+
+    name = "queue"
+    about = "unique integers go in, and the same integers must come out"
+    invalid_when = "a confirmed message is lost, or a message arrives that nobody sent"
+    options = WorkloadOptions
+    queue_types = ("quorum", "mirrored", "classic", "stream")
+    main_checker = "total-queue"
+    foreign_checker = staticmethod(total_queue)
+
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG002 - the same for all plans
+        """Return total-queue. A run always drains, so a history without a drain is unfinished."""
+        return {self.main_checker: partial(total_queue, drain_required=True)}
+
+    def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """Return the publishers, and the plan's consumers."""
+        return publishers_and_consumers(context)
+
+    async def drain(self, context: Context, queue_status: GetQueueStatus) -> None:
+        """Read a queue until it is empty, or a stream to its end."""
+        if context.plan.queue_type == "stream":
+            await drain_once(context)
+        else:
+            await super().drain(context, queue_status)
 
 
-async def drain(context: Context, ask_broker: AskBroker) -> None:
-    """Read back everything: from a queue until it is empty, from a stream up to its end."""
-    read_back = drain_stream if context.plan.queue_type == "stream" else drain_queue
-    await read_back(context, ask_broker)
-
-
-def checkers(plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG001 - other workloads' checkers depend on the plan
-    """Return what judges this workload's histories."""
-    return {"total-queue": partial(total_queue, drain_required=True)}
-
-
-WORKLOAD: Final = Workload(setup, load, drain, checkers)
+WORKLOAD: Final = QueueWorkload()

@@ -1,8 +1,9 @@
-"""redelivery: consumers that reject and crash; what they gave back too often must still not be gone.
+"""redelivery: consumers reject messages and crash; no confirmed message may disappear.
 
-Every ``POISON_EVERY``-th message is one that no consumer of the load can work with: it is given back each time, by
-rejection or by a crash of the connection. A quorum queue drops what was given back more often than its delivery limit
-(20 by default since RabbitMQ 4.0), if there is no dead-letter target.
+The load's consumers never accept every ``POISON_EVERY``-th message: they reject it, or crash with
+it, and the broker requeues it each time. A quorum queue without a dead-letter exchange drops such a
+message after its delivery limit (20 by default since RabbitMQ 4.0); see
+https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling.
 """
 
 from __future__ import annotations
@@ -15,91 +16,119 @@ from typing import Any, Final
 
 from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session
-from jepsenvm.workloads.connections import numbered, wait
-from jepsenvm.workloads.consumers import ACKNOWLEDGE_EVERY_S, reconnecting, record, value_of
-from jepsenvm.workloads.declare import setup
-from jepsenvm.workloads.drain import drain
-from jepsenvm.workloads.publishers import publishers, slots_wanted
-from jepsenvm.workloads.workload import Context, Workload
+from jepsenvm.workloads.connections import process_numbers, wait
+from jepsenvm.workloads.consumers import (
+    ACKNOWLEDGE_INTERVAL_S,
+    reconnecting,
+    record_delivery,
+    value_of,
+)
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.publishers import concurrent_publishes, publishers
+from jepsenvm.workloads.workload import Figures, Workload
 
 POISON_EVERY: Final = 100
-CRASH: Final = 0.1
-"""How likely a consumer crashes on a poisonous message, rather than rejecting it."""
+CRASH_PROBABILITY: Final = 0.1
+"""Probability that a consumer crashes on a poison message instead of rejecting it."""
+RECONNECT_DELAY_S: Final = 0.2
 
 
-def load(context: Context) -> list[Coroutine[Any, Any, None]]:
-    """Return the publishers, and the consumers that give back what they cannot work with."""
-    publishing = slots_wanted(context)
-    slots = numbered(publishing + context.plan.consumers)
-    consuming = [
-        _consume(
-            context,
-            context.addresses[index % len(context.addresses)],
-            slot,
-            Random(f"{context.plan.seed} {index}"),
+class RedeliveryWorkload(Workload[WorkloadOptions]):
+    """Consumes with rejections and crashes; see the redelivery checker."""
+
+    name = "redelivery"
+    about = "consumers reject every hundredth message each time, or crash with it"
+    invalid_when = "a confirmed message disappears although no consumer acknowledged it"
+    options = WorkloadOptions
+    defaults: Mapping[str, object] = {"consumers": 5, "prefetch": 20}
+    queue_types = ("quorum",)
+    main_checker = "redelivery"
+
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:
+        """Return the redelivery checker with the plan's delivery limit."""
+        return {self.main_checker: partial(redelivery, delivery_limit=plan.delivery_limit)}
+
+    def headline(self, figures: Figures) -> str:
+        """Return the figures of total-queue, and the returned and dropped messages."""
+        return (
+            f"{super().headline(figures)}, returned {figures['returned-count']:,}, "
+            f"DROPPED {figures['dropped-count']:,}"
         )
-        for index, slot in enumerate(slots[publishing:])
-    ]
-    return [*publishers(context, slots[:publishing]), *consuming]
+
+    def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """Return the publishers, and consumers that reject and crash."""
+        publishing = concurrent_publishes(context)
+        processes = process_numbers(publishing + context.plan.consumers)
+        consuming = [
+            _consume(
+                context,
+                context.addresses[index % len(context.addresses)],
+                numbers,
+                Random(f"{context.plan.seed} {index}"),
+            )
+            for index, numbers in enumerate(processes[publishing:])
+        ]
+        return [*publishers(context, processes[:publishing]), *consuming]
 
 
 async def _consume(
     context: Context, address: Address, processes: Iterator[int], random: Random
 ) -> None:
-    async for _ in reconnecting(context, address, processes, partial(_work, context, random)):
-        # A crash of its own is soon over; a broker that is away may take longer.
-        await wait(context.stop, 0.2)
+    async for _ in reconnecting(context, address, processes, partial(_use, context, random)):
+        await wait(context.stop, RECONNECT_DELAY_S)
 
 
-async def _work(context: Context, random: Random, session: Session, process: int) -> None:
-    """Settle what was delivered, batch by batch, until the load ends, the session is lost, or this consumer crashes."""
-    waiting: list[Delivery] = []
+async def _use(context: Context, random: Random, session: Session, process: int) -> None:
+    """Handle deliveries in batches until the load ends, the session is lost or a crash is drawn."""
+    deliveries: list[Delivery] = []
     async with asyncio.timeout(session.address.connect_timeout):
-        tag = await session.consume(context.queue, context.plan.prefetch, waiting.append)
+        tag = await session.consume(context.queue, context.plan.prefetch, deliveries.append)
     while not context.stop.is_set() and session.lost is None:
-        await wait(context.stop, ACKNOWLEDGE_EVERY_S)
-        if settle(context, session, process, waiting, partial(crashes, random)):
+        await wait(context.stop, ACKNOWLEDGE_INTERVAL_S)
+        if handle(context, session, process, deliveries, partial(crashes, random)):
             session.abandon("the consumer crashed")
             return
     if session.lost is None:
         async with asyncio.timeout(session.address.connect_timeout):
             await session.cancel(tag)
-        settle(context, session, process, waiting, lambda: False)
+        handle(context, session, process, deliveries, lambda: False)
 
 
-def settle(
+def handle(
     context: Context,
     session: Session,
     process: int,
-    waiting: list[Delivery],
+    deliveries: list[Delivery],
     crash: Callable[[], bool],
 ) -> bool:
-    """Record and settle what waits; return whether the consumer crashes, which gives back the rest of it."""
+    """Record all deliveries, then acknowledge or reject them; return whether the consumer crashes.
+
+    ``deliveries`` is emptied. ``crash`` is called for each poison message. After a crash the
+    remaining deliveries are neither acknowledged nor rejected: the broker requeues them when the
+    connection closes.
+    """
     crashed = False
-    batch, waiting[:] = list(waiting), []
-    settled = []
+    batch, deliveries[:] = list(deliveries), []
+    handled = []
     for delivery in batch:
-        poisonous = value_of(delivery) % POISON_EVERY == 0
-        crashed = crashed or (poisonous and crash())
-        record(context, session, process, delivery, returned=crashed or poisonous)
+        poison = value_of(delivery) % POISON_EVERY == 0
+        crashed = crashed or (poison and crash())
+        record_delivery(context, session, process, delivery, returned=crashed or poison)
         if not crashed:
-            settled.append((delivery.tag, poisonous))
+            handled.append((delivery.tag, poison))
+    # Deliveries are recorded before the broker is answered, as everywhere.
     context.journal.flush()
-    for tag, returned in settled:
-        session.settle(tag, returned=returned)
+    for tag, rejected in handled:
+        session.settle(tag, returned=rejected)
     return crashed
 
 
 def crashes(random: Random) -> bool:
-    """Draw whether a consumer crashes on a message that it cannot work with."""
-    return random.random() < CRASH
+    """Draw whether a consumer crashes on a poison message."""
+    return random.random() < CRASH_PROBABILITY
 
 
-def checkers(plan: Plan) -> Mapping[str, Checker]:
-    """Return what judges this workload's histories."""
-    return {"redelivery": partial(redelivery, delivery_limit=plan.delivery_limit)}
-
-
-WORKLOAD: Final = Workload(setup, load, drain, checkers)
+WORKLOAD: Final = RedeliveryWorkload()

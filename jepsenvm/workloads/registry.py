@@ -1,18 +1,23 @@
-"""Every workload by the name that a plan gives it."""
+"""All workloads by name. A new workload is one file and one entry here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.workloads import dead_letter, lock, order, queue, redelivery, stream
 from jepsenvm.workloads.workload import Workload
 
-WORKLOADS: Final[Mapping[str, Workload]] = {
-    "queue": queue.WORKLOAD,
-    "dead-letter": dead_letter.WORKLOAD,
-    "order": order.WORKLOAD,
-    "lock": lock.WORKLOAD,
-    "stream": stream.WORKLOAD,
-    "redelivery": redelivery.WORKLOAD,
+_ALL: Final[tuple[Workload[WorkloadOptions], ...]] = (
+    queue.WORKLOAD,
+    dead_letter.WORKLOAD,
+    order.WORKLOAD,
+    lock.WORKLOAD,
+    stream.WORKLOAD,
+    redelivery.WORKLOAD,
+)
+
+WORKLOADS: Final[Mapping[str, Workload[WorkloadOptions]]] = {
+    workload.name: workload for workload in _ALL
 }

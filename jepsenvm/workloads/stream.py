@@ -1,7 +1,7 @@
-"""stream: what a stream confirmed is read by every reader, at the same offset, in the order of its publisher.
+"""stream: every reader reads every confirmed record, at the same offset and in order.
 
-Readers over AMQP 0-9-1 (``x-stream-offset``) read the whole stream through each node after the load; the last record is
-one of the drain's own, so that each reader knows where the end is.
+Each node's reader reads the whole stream after the load, over AMQP 0-9-1 (``x-stream-offset``).
+The drain publishes one more record as the end, so that each reader can tell that it has read all.
 """
 
 from __future__ import annotations
@@ -14,86 +14,129 @@ from typing import Any, Final
 
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.connections import numbered
-from jepsenvm.workloads.consumers import NOT_OURS, record, value_of
-from jepsenvm.workloads.declare import setup
-from jepsenvm.workloads.drain import DRAINER
-from jepsenvm.workloads.publishers import publish_one, publishers, slots_wanted
-from jepsenvm.workloads.workload import AskBroker, Context, Workload
+from jepsenvm.workloads.consumers import UNREADABLE, record_delivery, value_of
+from jepsenvm.workloads.context import Context, GetQueueStatus
+from jepsenvm.workloads.drain import DRAIN_PROCESS
+from jepsenvm.workloads.publishers import publish_one, publishers_only
+from jepsenvm.workloads.workload import Figures, Workload
 
 logger = logging.getLogger(__name__)
 
 END: Final = 1 << 40
-"""The value of the record that ends a stream: one that no publisher comes to."""
+"""The value of the record that ends a stream. The publishers' values never grow that far."""
 
 PREFETCH: Final = 1000
-AGAIN_S: Final = 1.0
+RETRY_DELAY_S: Final = 1.0
 
 
-def load(context: Context) -> list[Coroutine[Any, Any, None]]:
-    """Return the publishers; the stream is read when they are done."""
-    return publishers(context, numbered(slots_wanted(context)))
+class StreamWorkload(Workload[WorkloadOptions]):
+    """Publishes to a stream, then reads the whole stream through every node."""
+
+    name = "stream"
+    about = "a stream is written, then read completely through every node"
+    invalid_when = (
+        "a confirmed record is missing, has different offsets for different readers, or is out "
+        "of order"
+    )
+    options = WorkloadOptions
+    defaults: Mapping[str, object] = {"queue-type": "stream"}
+    queue_types = ("stream",)
+    main_checker = "stream"
+    plots: Mapping[str, str] = {"enqueue": "confirmed", "read": "read"}
+
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG002 - the same for all plans
+        """Return the stream checker."""
+        return {self.main_checker: stream}
+
+    def headline(self, figures: Figures) -> str:
+        """Return the number of records, and of each anomaly."""
+        kinds = (
+            "lost",
+            "divergent",
+            "nonmonotonic",
+            "out-of-order",
+            "unexpected",
+            "duplicated",
+            "recovered",
+        )
+        counts = ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
+        return (
+            f"acknowledged {figures['acknowledged-count']:,}, {figures['record-count']:,} records, "
+            f"{counts}"
+        )
+
+    def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """Return the publishers. The stream is read after the load."""
+        return publishers_only(context)
+
+    async def drain(self, context: Context, queue_status: GetQueueStatus) -> None:  # noqa: ARG002 - a stream is never empty
+        """Publish the last record, and read the whole stream through every node."""
+        await _publish_end(context)
+        readers = [
+            _read(context, address, DRAIN_PROCESS + index)
+            for index, address in enumerate(context.addresses)
+        ]
+        records = await asyncio.gather(*readers)
+        logger.info(f"drain: {', '.join(f'{number:,}' for number in records)} records read")
 
 
-async def drain(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG001 - a stream is never empty
-    """End the stream with a record of our own, and read all of it through every node."""
-    await _end(context)
-    reading = [
-        _read(context, address, DRAINER + index) for index, address in enumerate(context.addresses)
-    ]
-    read = await asyncio.gather(*reading)
-    logger.info(f"drain: {', '.join(f'{records:,}' for records in read)} records read")
+async def drain_once(context: Context) -> None:
+    """Publish the last record, and read the stream once, with its records as dequeues.
 
-
-async def drain_once(context: Context, ask_broker: AskBroker) -> None:  # noqa: ARG001 - a stream is never empty
-    """End the stream with a record of our own, and read it once, as the messages of a queue.
-
-    What one node leaves unread is read on through the next. The drain op is ok only when the end has come.
+    For workload queue on a stream. When a node's connection is lost, reading goes on through the
+    next node. Records one op ``drain``, which is ok only if the last record was read.
     """
-    journal, offset, received = context.journal, 0, 0
-    journal.append("invoke", "drain", process=DRAINER)
-    await _end(context)
+    journal, deadline = context.journal, context.plan.drain_deadline
+    journal.append("invoke", "drain", process=DRAIN_PROCESS)
+    await _publish_end(context)
     try:
-        async with asyncio.timeout(context.plan.drain_deadline):
-            for process, address in zip(count(DRAINER + 1), cycle(context.addresses), strict=False):
-                try:
-                    async with session(address, address.connect_timeout) as opened:
-                        async for delivery in _to_the_end(context, opened, offset):
-                            record(context, opened, process, delivery)
-                            offset, received = offset_of(delivery) + 1, received + 1
-                    break
-                except (SessionLost, TimeoutError) as problem:
-                    context.log_once(
-                        f"drain: not through {address.node}: {problem or 'no answer in time'}"
-                    )
-                    await asyncio.sleep(AGAIN_S)
-        journal.append("ok", "drain", process=DRAINER, data={"received": received})
-        logger.info(f"drain: {received:,} records read, to the stream's end")
+        async with asyncio.timeout(deadline):
+            received = await _read_through_any_node(context)
     except TimeoutError:
-        error = f"the end did not come in {context.plan.drain_deadline:g} s"
-        journal.append("info", "drain", process=DRAINER, error=error)
+        error = f"the end was not read within {deadline:g} s"
+        journal.append("info", "drain", process=DRAIN_PROCESS, error=error)
         logger.info(f"drain: {error}")
+        return
+    journal.append("ok", "drain", process=DRAIN_PROCESS, data={"received": received})
+    logger.info(f"drain: {received:,} records read, to the end of the stream")
 
 
-async def _end(context: Context) -> None:
-    """Confirm the record that ends the stream, through each node in turn."""
-    readers = len(context.addresses)
+async def _read_through_any_node(context: Context) -> int:
+    """Read the stream to its end, through one node after another; return the number of records."""
+    offset = received = 0
+    for process, address in zip(count(DRAIN_PROCESS + 1), cycle(context.addresses), strict=False):
+        try:
+            async with session(address, address.connect_timeout) as opened:
+                async for delivery in _records(context, opened, offset):
+                    record_delivery(context, opened, process, delivery)
+                    offset, received = offset_of(delivery) + 1, received + 1
+            break
+        except (SessionLost, TimeoutError) as problem:
+            context.log_once(f"drain: not through {address.node}: {problem or 'no answer in time'}")
+            await asyncio.sleep(RETRY_DELAY_S)
+    return received
+
+
+async def _publish_end(context: Context) -> None:
+    """Publish the last record through one node after another until it is confirmed."""
+    first_process = DRAIN_PROCESS + len(context.addresses) + 1  # after the readers' numbers
     try:
         async with asyncio.timeout(context.plan.drain_deadline):
             for process, address in zip(
-                count(DRAINER + readers + 1), cycle(context.addresses), strict=False
+                count(first_process), cycle(context.addresses), strict=False
             ):
-                if await _ended(context, address, process):
+                if await _end_confirmed(context, address, process):
                     break
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(RETRY_DELAY_S)
     except TimeoutError:
-        logger.info("drain: the stream took no last record in time")
+        logger.info("drain: the last record was not confirmed in time")
 
 
-async def _ended(context: Context, address: Address, process: int) -> bool:
+async def _end_confirmed(context: Context, address: Address, process: int) -> bool:
     try:
         async with session(address, address.connect_timeout) as opened:
             return await publish_one(context, opened, process, END) == "ok"
@@ -105,16 +148,20 @@ async def _ended(context: Context, address: Address, process: int) -> bool:
 
 
 async def _read(context: Context, address: Address, process: int) -> int:
-    """Read the stream from its beginning to its end through one node, as one reader; return how many records it had."""
-    journal, node = context.journal, address.node
+    """Read the whole stream through one node, as one reader; return the number of records.
+
+    Each record is an ok ``read`` with its offset. One op ``end`` around them is ok only if the last
+    record was read.
+    """
+    journal, node, deadline = context.journal, address.node, context.plan.drain_deadline
     journal.append("invoke", "end", process=process, node=node)
     records, offset = 0, -1
     try:
         async with (
-            asyncio.timeout(context.plan.drain_deadline),
+            asyncio.timeout(deadline),
             session(address, address.connect_timeout) as opened,
         ):
-            async for delivery in _to_the_end(context, opened, 0):
+            async for delivery in _records(context, opened, 0):
                 offset = offset_of(delivery)
                 journal.append(
                     "ok", "read", value_of(delivery), process=process, node=node, offset=offset
@@ -122,22 +169,22 @@ async def _read(context: Context, address: Address, process: int) -> int:
                 records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
     except (SessionLost, TimeoutError) as problem:
-        error = str(problem) or f"the end did not come in {context.plan.drain_deadline:g} s"
+        error = str(problem) or f"the end was not read within {deadline:g} s"
         journal.append("info", "end", process=process, node=node, error=error)
         logger.info(f"drain: {node}: {error}")
     return records
 
 
-async def _to_the_end(context: Context, opened: Session, start: int) -> AsyncIterator[Delivery]:
-    """Yield the records of a stream from an offset on, up to the one that ends it."""
-    came: asyncio.Queue[Delivery] = asyncio.Queue()
+async def _records(context: Context, opened: Session, start: int) -> AsyncIterator[Delivery]:
+    """Yield the records of a stream from offset ``start`` to the last record."""
+    deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
     await opened.consume(
-        context.queue, PREFETCH, came.put_nowait, {"x-stream-offset": start or "first"}
+        context.queue, PREFETCH, deliveries.put_nowait, {"x-stream-offset": start or "first"}
     )
-    value = NOT_OURS
+    value = UNREADABLE
     while value != END:
-        delivery = await opened.unless_lost(came.get())
-        # An offset within a chunk gives the whole chunk.
+        delivery = await opened.unless_lost(deliveries.get())
+        # For an offset inside a chunk, the broker sends the whole chunk.
         if offset_of(delivery) >= start:
             value = value_of(delivery)
             yield delivery
@@ -145,13 +192,8 @@ async def _to_the_end(context: Context, opened: Session, start: int) -> AsyncIte
 
 
 def offset_of(delivery: Delivery) -> int:
-    """Return the offset at which a stream has this record."""
+    """Return the record's offset in its stream."""
     return int(delivery.headers["x-stream-offset"])
 
 
-def checkers(plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG001 - other workloads' checkers depend on the plan
-    """Return what judges this workload's histories."""
-    return {"stream": stream}
-
-
-WORKLOAD: Final = Workload(setup, load, drain, checkers)
+WORKLOAD: Final = StreamWorkload()

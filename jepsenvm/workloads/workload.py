@@ -1,80 +1,104 @@
-"""What a workload is made of, and what it is given to work with."""
+"""The base class of workloads."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from jepsenvm.checkers.verdict import Checker
-from jepsenvm.history.journal import Journal
-from jepsenvm.plan.config import Plan
-from jepsenvm.rabbitmq.amqp import Address
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.queue_types import MinimumVersion, QueueType
+from jepsenvm.workloads.context import Context, GetQueueStatus
+from jepsenvm.workloads.declare import declare, queue_arguments
+from jepsenvm.workloads.drain import drain
 
-logger = logging.getLogger(__name__)
+Options = TypeVar("Options", bound=WorkloadOptions, covariant=True)  # noqa: PLC0105
+Figures = Mapping[str, Any]
 
 
-@dataclass
-class Tally:
-    """How many ops of one publisher ended how."""
+class Workload(ABC, Generic[Options]):
+    """What a run does to the broker, and how its history is checked.
 
-    sent: int = 0
-    failed: int = 0
-    unknown: int = 0
+    A workload is one file with a subclass, and one entry in ``registry.py``. Attributes without
+    a value here must be set. ``Options`` is the model of the workload's own plan keys.
+    """
 
-    def line(self, node: str) -> str:
-        """Return the tally as people read it."""
-        total = self.sent + self.failed + self.unknown
+    name: str
+    about: str
+    """One line for the documentation and the help."""
+    invalid_when: str
+    """The anomalies that make its verdict ``invalid``, for the documentation."""
+    options: type[Options]
+    defaults: Mapping[str, object] = {}
+    """Defaults of plan keys, by key, where they differ from the other workloads' defaults."""
+    queue_types: Sequence[QueueType] = ("quorum", "mirrored", "classic")
+    """The queue types that the workload can use; the first is its default."""
+
+    main_checker: str
+    """The checker of what the workload tests. The terminal and the report show its figures."""
+    acknowledgements: Sequence[str] = ("enqueue",)
+    """Ops by which the broker gives a guarantee when they are ok: to keep a message, to grant a
+    lock. A fault counts only if such ops were ok while it was in force."""
+    not_availability: Sequence[str] = ("drain", "recover", "dequeue")
+    """Ops that do not show whether a node serves the load: they follow the load, or the broker
+    sends them without a request."""
+    plots: Mapping[str, str] = {"enqueue": "confirmed", "dequeue": "delivered"}
+    """What an ok op has done, by op, for the titles of the report's plots."""
+    foreign_checker: Checker | None = None
+    """Checks a history that another program recorded; None if only jepsenvm's own histories
+    have what the checker needs."""
+
+    @abstractmethod
+    def checkers(self, plan: Plan) -> Mapping[str, Checker]:
+        """Return the checkers of a run's history, by name; ``main_checker`` is one of them."""
+
+    def headline(self, figures: Figures) -> str:
+        """Return the main checker's figures in one line.
+
+        By default these are the figures of total-queue.
+        """
+        undecided = figures["undecided-count"]
         return (
-            f"{node} sent {self.sent}, failed {self.failed}, unknown {self.unknown}, total {total}"
+            f"acknowledged {figures['acknowledged-count']:,}, drained {figures['ok-count']:,}, "
+            f"LOST {figures['lost-count']:,}, duplicated {figures['duplicated-count']:,}, "
+            f"unexpected {figures['unexpected-count']:,}, "
+            f"recovered {figures['recovered-count']:,}"
+        ) + (f", undecided {undecided:,}" if undecided else "")
+
+    def problems(self, plan: Plan) -> Sequence[str]:  # noqa: ARG002 - for subclasses
+        """Return why the workload cannot follow a plan, beyond its queue type; empty if it can."""
+        return ()
+
+    def minimum_version(self, plan: Plan) -> MinimumVersion | None:  # noqa: ARG002 - for subclasses
+        """Return the feature that the plan needs and its first RabbitMQ version, if any.
+
+        The versions of queue types are in ``jepsenvm.plan.queue_types``.
+        """
+        return None
+
+    def options_of(self, plan: Plan) -> Options:
+        """Return the workload's own options in a plan; their defaults if the plan has none.
+
+        Raises TypeError if the plan has the options of another workload.
+        """
+        if isinstance(plan.options, self.options):
+            return plan.options
+        if type(plan.options) is WorkloadOptions:
+            return self.options()
+        raise TypeError(
+            f"workload {self.name} has {self.options.__name__}, not {type(plan.options).__name__}"
         )
 
+    async def setup(self, context: Context, old_queues: Sequence[str]) -> None:
+        """Delete the queues of earlier runs, by name, and declare this run's queues."""
+        await declare(context, old_queues, {context.queue: queue_arguments(context.plan)})
 
-@dataclass
-class Context:
-    """What a workload works with during one run."""
+    @abstractmethod
+    def load(self, context: Context) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return the clients of the load. They run until ``context.stop`` is set or they finish."""
 
-    plan: Plan
-    addresses: Sequence[Address]
-    queue: str
-    """The queue's name, new for every run, so that no run can read what another left."""
-    journal: Journal
-    stop: asyncio.Event
-    """Set when the load is to end."""
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    """By publisher."""
-    _told: set[str] = field(default_factory=set)
-
-    def log_once(self, line: str) -> None:
-        """Tell a line that would be true again and again."""
-        if line not in self._told:
-            self._told.add(line)
-            logger.info(line)
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """What the broker says is still in the queue; None for a queue that no node knows any more."""
-
-    messages: int | None
-    text: str
-    unacknowledged: int = 0
-    """Those that are with a consumer."""
-
-
-AskBroker = Callable[[str], Awaitable[Leftover]]
-"""Tells of the queue of this name."""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A workload: how it sets up, loads, drains and is judged."""
-
-    setup: Callable[[Context, Sequence[str]], Coroutine[Any, Any, None]]
-    """Deletes the queues of earlier runs (by name) and makes those of this one."""
-    load: Callable[[Context], Sequence[Coroutine[Any, Any, None]]]
-    """Its processes, to be run until ``stop`` is set or they end by themselves."""
-    drain: Callable[[Context, AskBroker], Coroutine[Any, Any, None]]
-    checkers: Callable[[Plan], Mapping[str, Checker]]
+    async def drain(self, context: Context, queue_status: GetQueueStatus) -> None:
+        """Read back everything after the load and the recovery, and record whether it finished."""
+        await drain(context, queue_status)

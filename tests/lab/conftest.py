@@ -16,7 +16,7 @@ from jepsenvm.experiment import preflight
 from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.names import GROUP
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))

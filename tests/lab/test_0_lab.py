@@ -18,7 +18,7 @@ from jepsenvm.machines.lab import base
 
 NODES = 3
 
-UP = f"from jepsenvm import lab; lab.up({NODES})"
+UP = f"from jepsenvm.machines import lab; lab.up({NODES})"
 # another recipe than the cached base's, so that there is something to build
 UP_WITH_BUILD = f"from jepsenvm.machines.lab import base; base.HOOKS += ('true',); {UP}"
 

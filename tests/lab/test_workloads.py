@@ -21,11 +21,11 @@ from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.records import journaled
 from jepsenvm.nemesis.registry import stages
 from jepsenvm.nemesis.request import FaultRequest
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import connect
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.workloads import lock
-from jepsenvm.workloads.workload import Context, Tally
+from jepsenvm.workloads.context import Context, OpCounts
 from tests.lab.conftest import jepsenvm, made_whole, results
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -147,18 +147,18 @@ def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path
 
     async def hold_and_cut(nemesis: Nemesis) -> None:
         context = Context(plan, addresses, "jepsenvm.quorum.lock", journal, asyncio.Event())
-        await lock.setup(context, [])
+        await lock.WORKLOAD.setup(context, [])
         cut_off, other = await connect(addresses[0]), await connect(addresses[2])
-        held = await lock.acquire(context, cut_off, 1, Tally())
+        held = await lock.acquire(context, cut_off, 1, OpCounts())
         assert held
-        assert await lock.acquire(context, other, 2, Tally()) is None, "there is one lock"
+        assert await lock.acquire(context, other, 2, OpCounts()) is None, "there is one lock"
         await asyncio.to_thread(nemesis.inject, 1, stage.fault)
         async with asyncio.timeout(60):
-            while not await lock.acquire(context, other, 2, Tally()):
+            while not await lock.acquire(context, other, 2, OpCounts()):
                 if other.lost is not None:
                     other = await connect(addresses[2])
                 await asyncio.sleep(0.5)
-        await lock.release(context, cut_off, 1, held, Tally())
+        await lock.release(context, cut_off, 1, held, OpCounts())
         await asyncio.to_thread(nemesis.heal, 1)
         other.abandon("done")
 

@@ -23,7 +23,7 @@ from jepsenvm.history import table
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op, Type
 from jepsenvm.history.table import from_ops, open_arrow
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.workloads.queue import WORKLOAD
 from tests.unit.builders import history, with_verdict
 

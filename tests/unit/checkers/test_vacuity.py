@@ -23,7 +23,7 @@ from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.nemesis.grudge import complete_grudge
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from tests.unit.builders import fault_records, history, nemesis_record, recovery_record
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]

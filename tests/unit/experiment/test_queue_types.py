@@ -9,7 +9,7 @@ from jepsenvm.experiment import preflight
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.leader_transfer import LeaderTransfer
 from jepsenvm.nemesis.faults.replica_shrink import ReplicaShrink
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 
 ALL = [Kill(name="kill"), ReplicaShrink(name="replica-shrink"), LeaderTransfer(name="transfer")]
 

@@ -12,7 +12,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.machines.power import power_of
 from jepsenvm.machines.vagrant.fitness import is_emulated, merged
 from jepsenvm.machines.vagrant.machines import parsed, trouble
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.names import GROUP
 
 STATUS = """1700000000,n1,metadata,provider,libvirt

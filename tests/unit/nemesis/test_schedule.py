@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 from jepsenvm.errors import UsageError
 from jepsenvm.nemesis.registry import MIXES, NEMESES
 from jepsenvm.nemesis.schedule import ScheduledFault, schedule
-from jepsenvm.plan.config import Plan, PlannedFault, read, resolve
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.reading import read, resolve
+from jepsenvm.plan.schedule_item import ScheduleItem
+from jepsenvm.workloads.registry import WORKLOADS
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 DRAWN = sorted(set(NEMESES) - {"none", "partition"})
 
 
 def plan_from(text: str) -> Plan:
-    return resolve(read(text, "plan.yml"), "plan.yml", {"queue"}, NEMESES.keys())
+    return resolve(read(text, "plan.yml"), "plan.yml", WORKLOADS, NEMESES)
 
 
 def times(steps: tuple[ScheduledFault, ...]) -> list[tuple[str, float, float]]:
@@ -347,8 +350,8 @@ DIGESTS = {
 def plan_of(nemesis: str, seed: int) -> Plan:
     if nemesis != "partition":
         return Plan(nemesis=nemesis, seed=seed, time_limit=300, **QUIET_AND_DURATION)
-    groups = PlannedFault(at=1, lasts=5, fault=nemesis, groups=(("n1", "n2"), ("n3",)))
-    grudge = PlannedFault(at=10, lasts=5, fault=nemesis, grudge={"n1": ("n2",)})
+    groups = ScheduleItem(at=1, lasts=5, fault=nemesis, groups=(("n1", "n2"), ("n3",)))
+    grudge = ScheduleItem(at=10, lasts=5, fault=nemesis, grudge={"n1": ("n2",)})
     return Plan(schedule=(groups, grudge), seed=seed, time_limit=60)
 
 

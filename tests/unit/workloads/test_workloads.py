@@ -1,4 +1,4 @@
-"""What workloads do with what comes to them, without a broker."""
+"""How consumers and the lock handle deliveries, without a broker."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
-from jepsenvm.plan.config import Plan
+from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery
 from jepsenvm.workloads import lock
-from jepsenvm.workloads import redelivery as redelivering
-from jepsenvm.workloads.connections import numbered
-from jepsenvm.workloads.consumers import NOT_OURS, Reader, record
-from jepsenvm.workloads.declare import arguments
-from jepsenvm.workloads.workload import Context
+from jepsenvm.workloads import redelivery as redelivery_workload
+from jepsenvm.workloads.connections import process_numbers
+from jepsenvm.workloads.consumers import UNREADABLE, Reader, record_delivery
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.declare import queue_arguments
 
 
 @dataclass
 class Broker:
-    """The far end of a session: what it was told, in order."""
+    """Records what a session is asked to send to the broker."""
 
     address: Address = field(
         default_factory=lambda: Address("n1", "10.0.0.1", 5672, "user", "password")
     )
-    told: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def settle(self, tag: int, *, returned: bool) -> None:
-        self.told.append(("return" if returned else "acknowledge", tag))
+        self.calls.append(("return" if returned else "acknowledge", tag))
 
     def acknowledge_up_to(self, tag: int) -> None:
-        self.told.append(("acknowledge up to", tag))
+        self.calls.append(("acknowledge up to", tag))
 
 
 def context(folder: Path, **keys: Any) -> Context:
@@ -48,8 +48,8 @@ def context(folder: Path, **keys: Any) -> Context:
     return Context(Plan(**keys), [], "jepsenvm.quorum.x", journal, asyncio.Event())
 
 
-def ops(made: Context, folder: Path) -> list[Op]:
-    made.journal.close()
+def ops(run_context: Context, folder: Path) -> list[Op]:
+    run_context.journal.close()
     return list(open_history(folder / "history.arrow").ops())
 
 
@@ -59,22 +59,22 @@ def delivery(tag: int, body: bytes | None = None, **headers: Any) -> Delivery:
     )
 
 
-def test_a_process_number_is_never_given_twice() -> None:
-    numbers = [number for slot in numbered(3) for number in islice(slot, 50)]
+def test_no_process_number_is_used_twice() -> None:
+    numbers = [number for slot in process_numbers(3) for number in islice(slot, 50)]
     assert len(set(numbers)) == 150
 
 
 def test_a_delivery_is_recorded_with_its_flags(tmp_path: Path) -> None:
-    made = context(tmp_path)
-    for one in (delivery(1), delivery(2), delivery(3, b"\xff?")):
-        record(made, Broker(), 7, one)  # type: ignore[arg-type]  # all that is asked of a session here
-    came = [op for op in ops(made, tmp_path) if op.type == "ok"]
-    assert [(op.value, op.process, op.node) for op in came] == [
+    run_context = context(tmp_path)
+    for received in (delivery(1), delivery(2), delivery(3, b"\xff?")):
+        record_delivery(run_context, Broker(), 7, received)  # type: ignore[arg-type]  # it has what is used of a session
+    deliveries = [op for op in ops(run_context, tmp_path) if op.type == "ok"]
+    assert [(op.value, op.process, op.node) for op in deliveries] == [
         (1, 7, "n1"),
         (2, 7, "n1"),
-        (NOT_OURS, 7, "n1"),
+        (UNREADABLE, 7, "n1"),
     ]
-    assert [op.data for op in came] == [None, {"redelivered": True}, {"body": "b'\\xff?'"}]
+    assert [op.data for op in deliveries] == [None, {"redelivered": True}, {"body": "b'\\xff?'"}]
 
 
 @pytest.mark.parametrize(("prefetch", "acknowledged"), [(1, [1, 2, 3]), (4, [2]), (500, [])])
@@ -82,20 +82,22 @@ def test_a_reader_acknowledges_before_its_prefetch_is_used_up(
     prefetch: int, acknowledged: list[int], tmp_path: Path
 ) -> None:
     broker = Broker()
-    reader = Reader(context(tmp_path), broker, 1, prefetch)  # type: ignore[arg-type]  # all that is asked of a session
+    reader = Reader(context(tmp_path), broker, 1, prefetch)  # type: ignore[arg-type]  # it has what is used of a session
     for tag in (1, 2, 3):
         reader.deliver(delivery(tag))
-    assert broker.told == [("acknowledge up to", tag) for tag in acknowledged]
+    assert broker.calls == [("acknowledge up to", tag) for tag in acknowledged]
 
 
-def test_what_a_consumer_cannot_work_with_is_given_back_and_recorded_so(tmp_path: Path) -> None:
-    made, broker = context(tmp_path), Broker()
+def test_a_poison_message_is_rejected_and_recorded_as_returned(tmp_path: Path) -> None:
+    run_context, broker = context(tmp_path), Broker()
     waiting = [delivery(1), delivery(2, b"100"), delivery(3, b"101")]
-    crashed = redelivering.settle(made, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
+    crashed = redelivery_workload.handle(run_context, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
     assert not crashed
-    assert broker.told == [("acknowledge", 1), ("return", 2), ("acknowledge", 3)]
+    assert broker.calls == [("acknowledge", 1), ("return", 2), ("acknowledge", 3)]
     assert [
-        (op.value, (op.data or {}).get("returned")) for op in ops(made, tmp_path) if op.type == "ok"
+        (op.value, (op.data or {}).get("returned"))
+        for op in ops(run_context, tmp_path)
+        if op.type == "ok"
     ] == [
         (1, None),
         (100, True),
@@ -103,42 +105,44 @@ def test_what_a_consumer_cannot_work_with_is_given_back_and_recorded_so(tmp_path
     ]
 
 
-def test_a_crash_gives_back_all_that_came_after(tmp_path: Path) -> None:
-    made, broker = context(tmp_path), Broker()
+def test_a_crash_returns_all_later_deliveries(tmp_path: Path) -> None:
+    run_context, broker = context(tmp_path), Broker()
     for value in (1, 100, 101):
-        made.journal.append("invoke", "enqueue", value, process=0)
-        made.journal.append("ok", "enqueue", value, process=0)
+        run_context.journal.append("invoke", "enqueue", value, process=0)
+        run_context.journal.append("ok", "enqueue", value, process=0)
     waiting = [delivery(1), delivery(2, b"100"), delivery(3, b"101")]
-    assert redelivering.settle(made, broker, 1, waiting, lambda: True)  # type: ignore[arg-type]  # as above
-    assert broker.told == [("acknowledge", 1)]
-    made.journal.append("invoke", "drain", process=9)
-    made.journal.append("ok", "drain", process=9)
-    made.journal.close()
+    assert redelivery_workload.handle(run_context, broker, 1, waiting, lambda: True)  # type: ignore[arg-type]  # as above
+    assert broker.calls == [("acknowledge", 1)]
+    run_context.journal.append("invoke", "drain", process=9)
+    run_context.journal.append("ok", "drain", process=9)
+    run_context.journal.close()
     found = redelivery(open_history(tmp_path / "history.arrow"), delivery_limit=0)
     assert found.verdict is Verdict.INVALID
     assert found.figures["dropped"] == [100, 101]
 
 
-def test_consumers_crash_now_and_then_as_their_seed_says() -> None:
-    drawn = [redelivering.crashes(Random(seed)) for seed in range(200)]
+def test_crashes_of_consumers_repeat_from_the_seed() -> None:
+    drawn = [redelivery_workload.crashes(Random(seed)) for seed in range(200)]
     assert 0 < sum(drawn) < 60
-    assert drawn == [redelivering.crashes(Random(seed)) for seed in range(200)]
+    assert drawn == [redelivery_workload.crashes(Random(seed)) for seed in range(200)]
 
 
 @pytest.mark.parametrize(
-    ("headers", "number"),
+    ("headers", "token"),
     [({}, 0), ({"x-delivery-count": 3}, 3), ({"x-delivery-count": 1, "x-acquired-count": 4}, 4)],
 )
-def test_a_locks_number_is_how_often_it_was_delivered(headers: dict[str, int], number: int) -> None:
-    assert lock.number(delivery(1, b"lock", **headers)) == number
+def test_the_fencing_token_is_the_number_of_deliveries(headers: dict[str, int], token: int) -> None:
+    assert lock.fencing_token(delivery(1, b"lock", **headers)) == token
 
 
-def test_arguments_are_as_the_plan_says() -> None:
-    assert arguments(Plan()) == {"x-queue-type": "quorum"}
+def test_queue_arguments_follow_the_plan() -> None:
+    assert queue_arguments(Plan()) == {"x-queue-type": "quorum"}
     plan = Plan(quorum_group_size=5, delivery_limit=7)
-    assert arguments(plan) == {
+    assert queue_arguments(plan) == {
         "x-queue-type": "quorum",
         "x-quorum-initial-group-size": 5,
         "x-delivery-limit": 7,
     }
-    assert arguments(Plan(workload="stream", queue_type="stream")) == {"x-queue-type": "stream"}
+    assert queue_arguments(Plan(workload="stream", queue_type="stream")) == {
+        "x-queue-type": "stream"
+    }

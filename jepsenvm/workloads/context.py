@@ -1,0 +1,68 @@
+"""What the engine of a run gives to its workload."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from jepsenvm.history.journal import Journal
+from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.amqp import Address
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class OpCounts:
+    """The completed ops of one publisher, or of the lock clients of one node."""
+
+    ok: int = 0
+    failed: int = 0
+    unknown: int = 0
+    """Ops that ended as ``info``."""
+
+    def line(self, name: str) -> str:
+        """Return the counts as a line of progress."""
+        total = self.ok + self.failed + self.unknown
+        return f"{name} sent {self.ok}, failed {self.failed}, unknown {self.unknown}, total {total}"
+
+
+@dataclass
+class Context:
+    """The plan, connections and history of one run."""
+
+    plan: Plan
+    addresses: Sequence[Address]
+    """One per node."""
+    queue: str
+    """The queue's name. It is new for every run, so no run reads another run's messages."""
+    journal: Journal
+    stop: asyncio.Event
+    """Set when the load must end."""
+    op_counts: dict[str, OpCounts] = field(default_factory=dict)
+    """By publisher."""
+    _logged: set[str] = field(default_factory=set)
+
+    def log_once(self, line: str) -> None:
+        """Log a line unless this run has logged it before."""
+        if line not in self._logged:
+            self._logged.add(line)
+            logger.info(line)
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """What the broker reports about a queue after the load."""
+
+    messages: int | None
+    """0 only if every node reports an empty queue; None if no node knows the queue."""
+    text: str
+    """The report for the log and the history."""
+    unacknowledged: int = 0
+    """Messages delivered to a client that has not acknowledged them."""
+
+
+GetQueueStatus = Callable[[str], Awaitable[QueueStatus]]
+"""Asks the broker about the queue with this name."""

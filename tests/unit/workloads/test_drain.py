@@ -1,0 +1,226 @@
+"""The drains of queues, streams and locks, against a broker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from jepsenvm.history.journal import Journal
+from jepsenvm.history.op import Op
+from jepsenvm.history.readers import open_history
+from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome
+from jepsenvm.workloads import drain as drain_module
+from jepsenvm.workloads import lock, queue, stream
+from jepsenvm.workloads.context import Context, QueueStatus
+from jepsenvm.workloads.stream import END
+
+T = TypeVar("T")
+
+
+class FakeBroker:
+    """One queue or stream that every session sees."""
+
+    def __init__(self, *values: int) -> None:
+        self.bodies = [str(value).encode() for value in values]
+        self.acknowledged = 0
+
+    async def status(self, _: str) -> QueueStatus:
+        """Report an empty queue; the drain must ask over AMQP too."""
+        return QueueStatus(0, "ready 0, unacknowledged 0", 0)
+
+    @asynccontextmanager
+    async def session(self, address: Address, _: float) -> AsyncIterator[FakeSession]:
+        yield FakeSession(self, address)
+
+
+class FakeSession:
+    """What drains use of a session."""
+
+    def __init__(self, broker: FakeBroker, address: Address) -> None:
+        self.broker = broker
+        self.address = address
+        self.lost: str | None = None
+        self._taken = 0
+
+    async def ready(self, _: str) -> int:
+        return len(self.broker.bodies)
+
+    async def consume(
+        self,
+        queue: str,
+        prefetch: int,
+        deliver: Callable[[Delivery], None],
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Deliver every message, as a stream if there is an offset."""
+        assert queue
+        assert prefetch
+        for offset, body in enumerate(self.broker.bodies):
+            deliver(
+                Delivery(offset + 1, body, redelivered=False, headers={"x-stream-offset": offset})
+            )
+        if not arguments:
+            self.broker.bodies = []
+        return "tag"
+
+    async def publish(self, _: str, body: bytes) -> Outcome:
+        self.broker.bodies.append(body)
+        return Outcome.CONFIRMED
+
+    async def get(self, _: str) -> Delivery | None:
+        if self._taken == len(self.broker.bodies):
+            return None
+        self._taken += 1
+        return Delivery(self._taken, b"lock", redelivered=False)
+
+    async def cancel(self, tag: str) -> None:
+        assert tag == "tag"
+
+    async def unless_lost(self, awaited: Coroutine[Any, Any, T]) -> T:
+        return await awaited
+
+    def acknowledge_up_to(self, tag: int) -> None:
+        self.broker.acknowledged = tag
+
+    def settle(self, tag: int, *, returned: bool) -> None:
+        assert tag
+        assert not returned
+
+
+def drained(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broker: FakeBroker,
+    drain: Callable[[Context], Awaitable[None]],
+    **keys: Any,
+) -> list[Op]:
+    """Run a drain; return its ops without the invocations of dequeues."""
+    for module in (drain_module, stream, lock):
+        monkeypatch.setattr(module, "session", broker.session)
+    monkeypatch.setattr(drain_module, "IDLE_S", 0.0)
+    ticks = count()
+    journal = Journal(folder / "history.arrow", lambda: next(ticks))
+
+    async def run() -> None:
+        addresses = [Address(node, "192.0.2.1", 5672, "user", "secret") for node in ("n1", "n2")]
+        plan = Plan(drain_deadline=0.2, **keys)
+        await drain(Context(plan, addresses, "jepsenvm.quorum.x", journal, asyncio.Event()))
+
+    asyncio.run(run())
+    journal.close()
+    ops = open_history(folder / "history.arrow").ops()
+    return [op for op in ops if (op.type, op.f) != ("invoke", "dequeue")]
+
+
+def summary(ops: list[Op]) -> list[tuple[str, str, object]]:
+    return [(op.type, op.f, op.value) for op in ops]
+
+
+def test_a_queue_is_drained_until_it_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(1, 2, 3)
+    ops = drained(
+        tmp_path, monkeypatch, broker, lambda context: queue.WORKLOAD.drain(context, broker.status)
+    )
+    dequeues = [("ok", "dequeue", value) for value in (1, 2, 3)]
+    assert summary(ops) == [("invoke", "drain", None), *dequeues, ("ok", "drain", None)]
+    assert ops[-1].data == {"received": 3, "broker": "ready 0, unacknowledged 0"}
+    assert broker.acknowledged == 3
+
+
+def test_a_drain_is_in_doubt_if_the_broker_still_has_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(1)
+
+    async def status(_: str) -> QueueStatus:
+        await asyncio.sleep(0)  # lets the deadline pass
+        return QueueStatus(1, "ready 0, unacknowledged 1", 1)
+
+    ops = drained(
+        tmp_path, monkeypatch, broker, lambda context: queue.WORKLOAD.drain(context, status)
+    )
+    assert summary(ops)[-1] == ("info", "drain", None)
+    assert ops[-1].error == "not empty after 0.2 s"
+
+
+def test_a_stream_is_read_through_every_node_to_its_last_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(7, 8)
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: stream.WORKLOAD.drain(context, broker.status),
+        workload="stream",
+        queue_type="stream",
+    )
+    assert summary(ops)[:2] == [("invoke", "enqueue", END), ("ok", "enqueue", END)]
+    for node in ("n1", "n2"):
+        reads = [(op.value, op.offset) for op in ops if (op.f, op.node) == ("read", node)]
+        assert reads == [(7, 0), (8, 1), (END, 2)]
+        (end,) = [op for op in ops if (op.type, op.f, op.node) == ("ok", "end", node)]
+        assert end.offset == 2
+
+
+def test_workload_queue_reads_a_stream_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(7, 8)
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: queue.WORKLOAD.drain(context, broker.status),
+        queue_type="stream",
+    )
+    assert summary(ops) == [
+        ("invoke", "drain", None),
+        ("invoke", "enqueue", END),
+        ("ok", "enqueue", END),
+        *[("ok", "dequeue", value) for value in (7, 8, END)],
+        ("ok", "drain", None),
+    ]
+
+
+@pytest.mark.parametrize("messages", [0, 1, 2])
+def test_the_drain_of_a_lock_counts_its_messages(
+    messages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(*range(messages))
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: lock.WORKLOAD.drain(context, broker.status),
+        workload="lock",
+    )
+    assert summary(ops) == [("invoke", "tokens", None), ("ok", "tokens", messages)]
+
+
+def test_a_lock_is_counted_only_when_no_client_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(1)
+
+    async def status(_: str) -> QueueStatus:
+        await asyncio.sleep(0)  # lets the deadline pass
+        return QueueStatus(1, "ready 0, unacknowledged 1", 1)
+
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: lock.WORKLOAD.drain(context, status),
+        workload="lock",
+    )
+    assert summary(ops) == [("invoke", "tokens", None), ("info", "tokens", None)]
