@@ -1,13 +1,13 @@
-"""Every error that jepsenvm raises on purpose: one line that names what, where and the way out."""
+"""The errors that jepsenvm raises on purpose. The text of each is one line for the user."""
 
 from __future__ import annotations
 
 
 class JepsenvmError(Exception):
-    """An error whose text is the one line that a user reads.
+    """An error with one line of text, and the exit status of the command line.
 
-    ``node``, ``command`` and ``status`` say where it happened, ``remedy`` what to do about it.
-    ``exit_status`` is what the command line exits with.
+    ``node``, ``command`` and ``status`` name the node, the command that failed there and the exit
+    status of that command. ``remedy`` says what to do about the error.
     """
 
     exit_status = 255
@@ -29,29 +29,35 @@ class JepsenvmError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        where = f"{self.node}: " if self.node else ""
-        ran = (
-            f" (`{self.command}` exited {self.status})"
-            if self.command and self.status is not None
-            else ""
-        )
-        way_out = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{where}{self.message}{ran}{way_out}".split())
+        prefix = f"{self.node}: " if self.node else ""
+        has_status = self.command is not None and self.status is not None
+        origin = f" (`{self.command}` exited {self.status})" if has_status else ""
+        suffix = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{prefix}{self.message}{origin}{suffix}".split())
 
 
 class UsageError(JepsenvmError):
-    """Bad usage, bad configuration or a host that is not fit: nothing was changed (exit status 254)."""
+    """Bad usage, bad configuration or an unsuitable host. Nothing was changed. Exit status 254."""
 
     exit_status = 254
 
 
 class RunError(JepsenvmError):
-    """Something broke midway, after a change was made and then healed (exit status 255)."""
+    """A failure after something was changed. Exit status 255."""
 
 
 class CommandError(RunError):
-    """A command on a node, or on this machine, exited with another status than 0."""
+    """A command, on a node or on this machine, exited with a status other than 0."""
 
 
 class UnreachableError(RunError):
-    """A node did not answer over SSH within its deadline."""
+    """A node did not answer over SSH within the deadline."""
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Return a value as one line of at most ``limit`` characters, for an error message.
+
+    A longer text ends with ``...``.
+    """
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
