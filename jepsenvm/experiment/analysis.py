@@ -21,10 +21,9 @@ from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.foreign import open_history
-from jepsenvm.nemesis.specs import NEMESES
-from jepsenvm.plan.config import Plan, read, resolve
 from jepsenvm.workloads.registry import WORKLOADS
 
 FOREIGN: Mapping[str, tuple[str, Checker]] = {
@@ -85,12 +84,3 @@ def _lines(folder: Path) -> Iterator[str]:
     for path in sorted(folder.glob("*.log")):
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
-
-
-def read_plan(path: Path) -> Plan:
-    """Return the plan in a file; raise UsageError naming every problem of it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{path}: {problem.strerror}") from None
-    return resolve(read(text, str(path)), str(path), WORKLOADS.keys(), NEMESES.keys())

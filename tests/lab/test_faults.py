@@ -307,7 +307,7 @@ def test_a_fault_of_the_broker_bites_and_heals(
 def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fleet: Fleet) -> None:
     (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     with pytest.raises(UsageError, match=f"{name} is not possible here: no {NOT_HERE[name]}; "):
-        preflight.able(fleet, cluster, [stage.fault])
+        preflight.require_capabilities(fleet, cluster, [stage.fault])
 
 
 def test_no_fault_is_left_out() -> None:

@@ -30,13 +30,13 @@ def others(*allowed: str) -> Inventory:
 
 @pytest.mark.parametrize("name", ["partition", "partition-random-halves"])
 def test_a_fault_is_allowed_by_its_name_or_its_kind(name: str) -> None:
-    preflight.allowed(others("kill", name), [HALVES])
+    preflight.require_allowed(others("kill", name), [HALVES])
 
 
 @pytest.mark.parametrize("names", [[], ["kill"], ["partition-one-way"]])
 def test_any_other_is_refused_with_the_file_the_key_and_the_way_out(names: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
-        preflight.allowed(others(*names), [HALVES])
+        preflight.require_allowed(others(*names), [HALVES])
     assert str(refused.value) == (
         "/hosts.yml: allowed_faults does not allow partition-random-halves; "
         "add partition to that list if these hosts may have it, or use another nemesis"
@@ -45,7 +45,7 @@ def test_any_other_is_refused_with_the_file_the_key_and_the_way_out(names: list[
 
 def test_a_fault_that_there_is_not_is_refused() -> None:
     with pytest.raises(UsageError, match="allowed_faults: there is no fault 'earthquake'"):
-        preflight.allowed(others("earthquake"), [])
+        preflight.require_allowed(others("earthquake"), [])
 
 
 def test_nothing_is_ever_installed_there() -> None:

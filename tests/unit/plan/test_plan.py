@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.phases import mirroring
+from jepsenvm.experiment.set_up import mirroring
 from jepsenvm.nemesis.specs import NEMESES
 from jepsenvm.plan.config import DEFAULTS, QUEUE_TYPES, Plan, PlannedFault, read, resolve, seconds
 from jepsenvm.workloads.registry import WORKLOADS
