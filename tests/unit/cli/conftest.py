@@ -42,6 +42,17 @@ def jepsenvm() -> Jepsenvm:
     return run
 
 
+class NoFleet:
+    """Stands for a fleet whose SSH connections are not used."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __enter__(self) -> NoFleet:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 @dataclass
 class Inventories:
     """Stands for ``inventory_for``, and remembers how it was called."""

@@ -9,6 +9,7 @@ import pytest
 
 from jepsenvm.errors import UnreachableError
 from jepsenvm.experiment import leftovers
+from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.ctl import Queue
 from jepsenvm.workloads.workload import Leftover
 
@@ -36,7 +37,7 @@ def left(monkeypatch: pytest.MonkeyPatch, *answers: Queue | Exception | None) ->
                     found[f"n{node + 1}"] = error
             return found
 
-    monkeypatch.setattr(leftovers.broker, "queues", queues)
+    monkeypatch.setattr(ctl, "queues", queues)
     fleet: Any = Fleet()
     return asyncio.run(leftovers.leftover(fleet, "q"))
 

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from jepsenvm.errors import CommandError, UsageError
+from jepsenvm.experiment import preflight
 from jepsenvm.experiment import prepare as module
 from jepsenvm.experiment.prepare import Prepared, prepare
 from jepsenvm.machines.inventory import Inventory, Node
+from jepsenvm.nemesis.schedule import schedule as schedule_of_plan
 from jepsenvm.plan.config import Plan
+from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.credentials import Credentials
 from jepsenvm.rabbitmq.ctl import Settings, View
 
@@ -92,15 +95,14 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     fake = World(dict.fromkeys(NAMES, WANTED))
-    preflight = module.preflight
-    monkeypatch.setattr(preflight.broker, "view", fake.answer_view)
-    monkeypatch.setattr(preflight.broker, "settings", fake.answer_settings)
+    monkeypatch.setattr(ctl, "view", fake.answer_view)
+    monkeypatch.setattr(ctl, "settings", fake.answer_settings)
     monkeypatch.setattr(module, "deploy", fake.deploy)
     monkeypatch.setattr(preflight, "connect", lambda _fleet: {})
     monkeypatch.setattr(preflight, "require_capabilities", lambda *_: None)
     monkeypatch.setattr(preflight, "require_ready_for_faults", lambda *_: None)
     monkeypatch.setattr(module, "credentials", lambda _inventory: Credentials("u", "p"))
-    drawn = module.schedule
+    drawn = schedule_of_plan
 
     def schedule(*arguments: Any) -> Any:
         fake.asked["schedule"] += 1

@@ -12,6 +12,7 @@ from jepsenvm.errors import CommandError, RunError, UsageError
 from jepsenvm.experiment import set_up
 from jepsenvm.experiment.set_up import POLICY, may_pass, set_up_queues
 from jepsenvm.plan.config import Plan
+from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.amqp import Address, SessionLost
 from jepsenvm.workloads.workload import Context, Workload
 
@@ -28,9 +29,9 @@ def set_up_with(
     """Set up with these failures first; return the stale queues of each attempt, and the policies."""
     monkeypatch.setattr(set_up, "SETTLE_POLL_S", 0.0)
     names = dict.fromkeys(["jepsenvm.quorum.old", "theirs"])
-    monkeypatch.setattr(set_up.broker, "queues", lambda _fleet, _node: names)
+    monkeypatch.setattr(ctl, "queues", lambda _fleet, _node: names)
     policies: list[tuple[object, ...]] = []
-    monkeypatch.setattr(set_up.broker, "set_policy", lambda *words: policies.append(words[1:]))
+    monkeypatch.setattr(ctl, "set_policy", lambda *words: policies.append(words[1:]))
     attempts: list[list[str]] = []
     left = list(failures)
 
