@@ -1,4 +1,4 @@
-"""jepsenvm export: the files it writes, and what it refuses. The formats have tests of their own."""
+"""jepsenvm export: the files it writes, and what it refuses."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Fleet:
 def set_up_with(
     monkeypatch: pytest.MonkeyPatch, failures: Sequence[Exception], **plan: Any
 ) -> tuple[list[list[str]], list[tuple[object, ...]]]:
-    """Set up with these failures first; return the stale queues of each attempt, and the policies."""
+    """Set up with these failures first; return each attempt's stale queues, and the policies."""
     monkeypatch.setattr(set_up, "SETTLE_POLL_S", 0.0)
     names = dict.fromkeys(["jepsenvm.quorum.old", "theirs"])
     monkeypatch.setattr(ctl, "queues", lambda _fleet, _node: names)
