@@ -101,15 +101,15 @@ def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
 def status(inventory_path: Path | None, *, existing: bool, patience: float | None) -> None:
     """Show the faults in force on every node, and which nodes reach each other."""
     inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
-    found = fault_status(inventory)
+    current = fault_status(inventory)
     console = _console()
-    console.print(_fault_table(found))
-    console.print(_matrix_table(found.matrix))
+    console.print(_fault_table(current))
+    console.print(_matrix_table(current.matrix))
 
 
-def _fault_table(found: FaultStatus) -> Table:
+def _fault_table(status_of_nodes: FaultStatus) -> Table:
     table = Table("node", "fault", "targets", "since")
-    for node, faults in found.faults.items():
+    for node, faults in status_of_nodes.faults.items():
         if isinstance(faults, Exception):
             table.add_row(node, f"no answer: {faults}", "", "")
         elif not faults:

@@ -88,8 +88,8 @@ class Recovery:
                 await asyncio.to_thread(self._restart, group)
                 restarted.update(group)
             settle = min(SETTLE_S * self.fleet.patience, self.deadline)
-            problems, seen = await self._poll(settle)
-            last_seen = seen or last_seen
+            problems, seen_later = await self._poll(settle)
+            last_seen = seen_later or last_seen
         self._record(began, last_seen, restarted, problems)
         return not problems
 
