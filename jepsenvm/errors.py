@@ -1,30 +1,13 @@
-"""The errors that jepsenvm raises on purpose: one line with the place, the problem and the remedy."""
+"""The errors that jepsenvm raises on purpose. The text of each is one line for the user."""
 
 from __future__ import annotations
 
-from typing import Final
-
-VALUE_WIDTH: Final = 60
-"""The most characters of an input that an error message repeats."""
-
-
-def shorten(text: str, width: int = VALUE_WIDTH) -> str:
-    """Return a text as one line of at most ``width`` characters."""
-    # Only the beginning can be shown. Splitting all of a large input would cost time and memory.
-    line = " ".join(text[: 4 * width].split())
-    return line if len(line) <= width and len(text) <= 4 * width else f"{line[: width - 3]}..."
-
-
-def shown(value: object) -> str:
-    """Return the ``repr`` of a value, shortened for an error message."""
-    return shorten(repr(value))
-
 
 class JepsenvmError(Exception):
-    """An error whose text is one line for the user.
+    """An error with one line of text, and the exit status of the command line.
 
-    ``node``, ``command`` and ``status`` say where it happened, and ``remedy`` what to do about it.
-    ``exit_status`` is the exit status of the command line.
+    ``node``, ``command`` and ``status`` name the node, the command that failed there and the exit
+    status of that command. ``remedy`` says what to do about the error.
     """
 
     exit_status = 255
@@ -46,27 +29,40 @@ class JepsenvmError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        place = f"{self.node}: " if self.node else ""
-        command = ""
-        if self.command and self.status is not None:
-            command = f" (`{self.command}` exited {self.status})"
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{place}{self.message}{command}{remedy}".split())
+        prefix = f"{self.node}: " if self.node else ""
+        has_status = self.command is not None and self.status is not None
+        origin = f" (`{self.command}` exited {self.status})" if has_status else ""
+        suffix = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{prefix}{self.message}{origin}{suffix}".split())
 
 
 class UsageError(JepsenvmError):
-    """Bad usage, bad configuration or unsuitable hosts. Nothing was changed. Exit status 254."""
+    """Bad usage, bad configuration or an unsuitable host. Nothing was changed. Exit status 254."""
 
     exit_status = 254
 
 
 class RunError(JepsenvmError):
-    """A failure after something was changed; faults were healed. Exit status 255."""
+    """A failure after something was changed. Exit status 255."""
 
 
 class CommandError(RunError):
-    """A command on a node or on this machine exited with another status than 0."""
+    """A command, on a node or on this machine, exited with a status other than 0."""
 
 
 class UnreachableError(RunError):
-    """A node did not answer over SSH within its deadline."""
+    """A node did not answer over SSH within the deadline."""
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Return a value as one line of at most ``limit`` characters, for an error message.
+
+    A longer text ends with ``...``.
+    """
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value, shortened for an error message."""
+    return shorten(repr(value))

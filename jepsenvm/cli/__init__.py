@@ -1,1 +1,1 @@
-"""The command line: one file a command group; the only room that wires the others, prints and exits."""
+"""The command line: one file per command, which parses options, prints and sets the exit status."""

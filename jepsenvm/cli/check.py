@@ -1,4 +1,4 @@
-"""jepsenvm check: judge a run, or any history, from disk."""
+"""`jepsenvm check`: checks a run or any history from disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from jepsenvm.report.terminal import verdict_lines
 
 @click.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--workload", help="How to judge a foreign history (default: queue).")
+@click.option(
+    "--workload",
+    metavar="NAME",
+    help="Workload whose checkers are applied to a history that is not part of a run.  "
+    "[default: queue]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.pass_context
 def command(context: click.Context, path: Path, workload: str | None, as_json: bool) -> None:
-    """Check PATH: a run's folder, or a history file (.arrow, .jsonl, .edn), and exit with its verdict."""
+    """Check a stored run or a history file, and exit with its verdict.
+
+    PATH is the folder of a run, or a history file (.arrow, .jsonl, .edn). The exit status is 0 for
+    valid, 1 for invalid and 2 for unknown.
+    """
     analysis = judge(path, workload)
     results = analysis.results
     if as_json:

@@ -1,8 +1,7 @@
-"""`jepsenvm deploy`: RabbitMQ on every node of the inventory, clustered and verified."""
+"""`jepsenvm deploy`: installs RabbitMQ on every node of the inventory and forms a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -10,9 +9,7 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.machines import ansible
-from jepsenvm.machines.ansible_progress import Recap
-from jepsenvm.machines.inventory import Inventory
+from jepsenvm.experiment.deploy import deploy
 from jepsenvm.plan.plan import PartitionHandling
 
 SOURCES = ("distribution", "repository", "archive", "package")
@@ -21,40 +18,49 @@ SOURCES = ("distribution", "repository", "archive", "package")
 @click.command("deploy")
 @options.inventory
 @click.option(
-    "--source", "rabbitmq_source", type=click.Choice(SOURCES), help="Where RabbitMQ comes from."
+    "--source",
+    "rabbitmq_source",
+    type=click.Choice(SOURCES),
+    help="Where RabbitMQ is installed from.",
 )
 @click.option(
     "--version",
     "rabbitmq_version",
     metavar="VERSION",
-    help="The RabbitMQ wanted from a repository, or that of a file whose name does not say it.",
+    help="RabbitMQ version to install from a repository, "
+    "or the version of a file that does not have it in its name.",
 )
 @click.option(
-    "--file", "rabbitmq_file", metavar="FILE", help="The archive or package: a path, or a URL."
+    "--file",
+    "rabbitmq_file",
+    metavar="FILE",
+    help="Path or URL of the archive or package to install.",
 )
 @click.option(
     "--sha256",
     "rabbitmq_sha256",
     metavar="HEX",
-    help="Its SHA-256; a package by path can do without.",
+    help="SHA-256 checksum of the file. Optional for a package with a local path.",
 )
 @click.option(
     "--partition-handling",
     "rabbitmq_partition_handling",
     type=click.Choice(get_args(PartitionHandling)),
-    help="What a partitioned node does (before RabbitMQ 4.3).",
+    help="Partition handling strategy (before RabbitMQ 4.3).",
 )
 @click.option(
     "--net-ticktime",
     "rabbitmq_net_ticktime",
     type=click.IntRange(min=1),
-    help="Seconds of silence until a node counts as down.",
+    metavar="S",
+    help="Seconds without an answer after which a node counts as down.",
 )
 @click.option(
     "--mirror-count",
     "rabbitmq_mirror_count",
     type=click.IntRange(min=1),
-    help="On how many nodes a mirrored queue is kept (before RabbitMQ 4.0).",
+    metavar="N",
+    help="Number of nodes that hold a mirrored queue (before RabbitMQ 4.0).",
 )
 @options.patience
 @click.option(
@@ -62,18 +68,16 @@ SOURCES = ("distribution", "repository", "archive", "package")
     "jepsenvm_adopt",
     is_flag=True,
     default=None,
-    help="Take over a RabbitMQ that jepsenvm did not install; its configuration and database are put aside.",
+    help="Take over a RabbitMQ that jepsenvm did not install. "
+    "Its configuration and database are moved aside.",
 )
 @click.option(
     "--reset",
     is_flag=True,
-    help="Wipe the database of every node first, and uninstall a RabbitMQ from another source or newer than wanted.",
+    help="First wipe the database of every node, and uninstall a RabbitMQ from another source "
+    "or with a newer version than requested.",
 )
-@click.option(
-    "--log",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Append what Ansible prints to it.",
-)
+@options.ansible_log
 def command(
     inventory_path: Path | None,
     *,
@@ -82,34 +86,21 @@ def command(
     log: Path | None,
     **settings: object,
 ) -> None:
-    """Install and cluster RabbitMQ on every node, and verify it; a second time changes nothing.
+    """Install RabbitMQ on every node, form a cluster and verify it.
 
-    A setting that is not given is the inventory's, else the default.
+    A second deployment with the same settings changes nothing. A setting that is not given comes
+    from the inventory, or is the default.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     if "rabbitmq_file" in given:
         given["rabbitmq_file"] = _absolute(str(given["rabbitmq_file"]))
-    deploy(inventory_for(inventory_path, patience=patience), given, reset=reset, log=log)
-
-
-def deploy(
-    inventory: Inventory,
-    settings: Mapping[str, object],
-    *,
-    reset: bool = False,
-    log: Path | None = None,
-) -> Recap:
-    """Deploy, and tell the user how it goes."""
-    if reset:
-        ansible.play("reset.yml", inventory, settings, log)
-    recap = ansible.play("site.yml", inventory, settings, log)
-    for node, counts in recap.nodes.items():
-        click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
+    inventory = inventory_for(inventory_path, patience=patience)
+    recap = deploy(inventory, given, reset=reset, log=log)
+    options.print_recap(recap)
     version = recap.stats["rabbitmq_version"]
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
-    return recap
 
 
 def _absolute(file: str) -> str:
-    """The playbooks are not played in the user's own folder."""
+    """Return an absolute path: Ansible runs in another working directory."""
     return file if "://" in file else str(Path(file).expanduser().absolute())

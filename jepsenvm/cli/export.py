@@ -1,23 +1,21 @@
-"""jepsenvm export: a history in another format."""
+"""`jepsenvm export`: writes a history in another format."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
-from jepsenvm.errors import RunError, UsageError
-from jepsenvm.experiment.store import HISTORY
+from jepsenvm.errors import UsageError, shorten
+from jepsenvm.experiment.export import export_to_file
+from jepsenvm.experiment.store import history_file
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
 
-TEXT = ("edn", "jsonl")
+TEXT_FORMATS = ("edn", "jsonl")
 
 
 @click.command("export")
@@ -30,58 +28,40 @@ TEXT = ("edn", "jsonl")
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Where to (default: beside it); - is stdout.",
+    help="File to write, or - for stdout.  [default: next to the history]",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
-    """Write the history of PATH, a run's folder or a history file, in another format.
+    """Write a history in another format.
 
-    edn is for Jepsen, Knossos and Elle; parquet and csv are for analysis and are not read back.
+    PATH is the folder of a run, or a history file. Jepsen, Knossos and Elle read edn. The formats
+    parquet and csv are for analysis; jepsenvm does not read them.
     """
     if format_ not in FORMATS:
         raise UsageError(
-            f"--format: unknown format {format_!r}", remedy=f"known: {', '.join(FORMATS)}"
+            f"--format: unknown format {shorten(format_)!r}", remedy=f"known: {', '.join(FORMATS)}"
         )
-    source = path / HISTORY if path.is_dir() else path
-    if not source.exists():
-        raise UsageError(f"{source}: there is no such history")
+    source = history_file(path)
     history = open_history(source)
     if output == Path("-"):
-        if format_ not in TEXT:
+        if format_ not in TEXT_FORMATS:
             raise UsageError(f"{format_} does not go to stdout", remedy="give a file with -o")
-        _to_stdout(FORMATS[format_], history)
+        _write_to_stdout(format_, history)
     else:
         target = output or source.with_suffix(f".{format_}")
-        with _whole_or_not_at_all(target, force=force) as out:
-            FORMATS[format_](history, out)
+        export_to_file(history, format_, target, overwrite=force)
         click.echo(f"{target}")
     if not history.complete:
         click.echo(
-            "jepsenvm: the history is cut short: its writer was ended before it closed it", err=True
+            "jepsenvm: the history is cut short: its writer ended before it closed the file",
+            err=True,
         )
 
 
-def _to_stdout(write: Callable[[History, BinaryIO], None], history: History) -> None:
+def _write_to_stdout(format_: str, history: History) -> None:
     try:
-        write(history, sys.stdout.buffer)
+        FORMATS[format_](history, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-    except (
-        BrokenPipeError
-    ):  # whoever read it, such as head, has had enough; what Python still flushes goes nowhere
+    except BrokenPipeError:
+        # The reader, such as head, has exited. Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _whole_or_not_at_all(target: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """Open a draft beside the target, which becomes the target when it is whole."""
-    if target.exists() and not force:
-        raise UsageError(f"{target}: exists already", remedy="choose another -o, or --force")
-    draft = target.with_name(f".{target.name}.draft")
-    try:
-        with draft.open("wb") as out:
-            yield out
-        draft.replace(target)
-    except OSError as problem:
-        raise RunError(f"{target}: cannot be written: {problem.strerror or problem}") from None
-    finally:
-        draft.unlink(missing_ok=True)

@@ -1,69 +1,138 @@
-"""The entry point: every command, and the one place where errors become a line and an exit status."""
+"""The entry point: the list of commands, and the mapping of errors to exit statuses."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 import click
 
-from jepsenvm.cli import check, deploy, doctor, export, fault, heal, hello, lab, remove, run
+from jepsenvm.cli.lazy import LazyCommand, LazyGroup
 from jepsenvm.cli.progress import PlainHandler, shown
-from jepsenvm.errors import JepsenvmError
+from jepsenvm.errors import JepsenvmError, shorten
 
-USAGE_STATUS = 254
-CRASH_STATUS = 255
+USAGE_STATUS: Final = 254
+CRASH_STATUS: Final = 255
+
+COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "check": LazyCommand(
+        "jepsenvm.cli.check",
+        "command",
+        "Check a stored run or a history file, and exit with its verdict.",
+    ),
+    "deploy": LazyCommand(
+        "jepsenvm.cli.deploy",
+        "command",
+        "Install RabbitMQ on every node, form a cluster and verify it.",
+    ),
+    "doctor": LazyCommand(
+        "jepsenvm.cli.doctor",
+        "command",
+        "Check what this machine and the hosts support, with remedies.",
+    ),
+    "export": LazyCommand(
+        "jepsenvm.cli.export",
+        "command",
+        "Write a history in another format.",
+    ),
+    "fault": LazyCommand(
+        "jepsenvm.cli.fault",
+        "group",
+        "Inject faults by hand; `jepsenvm heal` heals them.",
+    ),
+    "heal": LazyCommand(
+        "jepsenvm.cli.heal",
+        "command",
+        "Remove every fault that jepsenvm injected, from every node.",
+    ),
+    "hello": LazyCommand(
+        "jepsenvm.cli.hello",
+        "command",
+        "Publish one confirmed message through each node and read it back.",
+    ),
+    "lab": LazyCommand(
+        "jepsenvm.cli.lab",
+        "group",
+        "Five Linux hosts on this machine, for when there are no VMs.",
+    ),
+    "remove": LazyCommand(
+        "jepsenvm.cli.remove",
+        "command",
+        "Remove everything that jepsenvm installed, from every node.",
+    ),
+    "run": LazyCommand(
+        "jepsenvm.cli.run",
+        "command",
+        "Run an experiment and exit with its verdict.",
+    ),
+}
+"""The help repeats the first sentence of the command's docstring. A test compares them."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--traceback", "wants_traceback", is_flag=True, help="Show where an error came from.")
+class _Jepsenvm(LazyGroup):
+    def main(  # type: ignore[override]  # it always exits, whatever standalone_mode is
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line and exit with its status."""
+        words = list(sys.argv[1:] if args is None else args)
+        with_traceback = "--traceback" in words
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(words, prog_name, **extra)
+        except click.ClickException as error:
+            _print_click_error(error)
+            status = USAGE_STATUS
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("jepsenvm: interrupted", err=True)
+            status = CRASH_STATUS
+        except JepsenvmError as error:
+            _print_error(str(error), with_traceback=with_traceback)
+            status = error.exit_status
+        except Exception as crash:
+            text = f"crashed: {type(crash).__name__}: {shorten(crash, 300)}"
+            _print_error(
+                f"{text}; run with --traceback and report it", with_traceback=with_traceback
+            )
+            status = CRASH_STATUS
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(
+    cls=_Jepsenvm,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--traceback", "with_traceback", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="jepsenvm")
 @click.pass_context
-def cli(context: click.Context, wants_traceback: bool) -> None:
-    """Tell whether a RabbitMQ cluster loses messages that it confirmed, when networks and machines fail.
+def cli(context: click.Context, with_traceback: bool) -> None:
+    """Check whether a RabbitMQ cluster loses confirmed messages when networks and machines fail.
 
     Exit status: 0 valid, 1 invalid, 2 unknown, 254 bad usage or configuration, 255 crashed.
     """
-    context.obj = wants_traceback
+    context.obj = with_traceback
     context.with_resource(shown(PlainHandler()))
 
 
-cli.add_command(lab.group)
-cli.add_command(deploy.command)
-cli.add_command(remove.command)
-cli.add_command(hello.command)
-cli.add_command(run.command)
-cli.add_command(check.command)
-cli.add_command(export.command)
-cli.add_command(heal.command)
-cli.add_command(fault.group)
-cli.add_command(doctor.command)
+def main() -> NoReturn:
+    """Run the command line with the arguments of this process."""
+    cli.main()
 
 
-def main() -> None:
-    """Run the command line and exit with its status."""
-    wants_traceback = "--traceback" in sys.argv
-    try:
-        status = cli.main(standalone_mode=False)
-    except click.ClickException as problem:
-        problem.show()
-        status = USAGE_STATUS
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("jepsenvm: interrupted", err=True)
-        status = CRASH_STATUS
-    except JepsenvmError as problem:
-        _show(str(problem), wants_traceback)
-        status = problem.exit_status
-    except Exception as crash:
-        _show(
-            f"crashed: {type(crash).__name__}: {crash}; run with --traceback and report it",
-            wants_traceback,
-        )
-        status = CRASH_STATUS
-    sys.exit(status if isinstance(status, int) else 0)
+def _print_click_error(error: click.ClickException) -> None:
+    # A group without a command prints its help. Click 8.2 and later raise an error for that.
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "jepsenvm"
+    text = shorten(error.format_message(), 1000).rstrip(".")
+    _print_error(f"{text}; see `{path} --help`", with_traceback=False)
 
 
-def _show(line: str, wants_traceback: bool) -> None:
-    if wants_traceback:
+def _print_error(line: str, *, with_traceback: bool) -> None:
+    if with_traceback:
         traceback.print_exc()
     click.echo(f"jepsenvm: {line}", err=True)

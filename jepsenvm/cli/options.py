@@ -1,15 +1,18 @@
-"""Options that several commands share."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jepsenvm.machines.inventory import LEAST_PATIENCE
+
+if TYPE_CHECKING:
+    from jepsenvm.machines.ansible_progress import Recap
 
 _inventory = click.option(
     "-i",
@@ -17,11 +20,12 @@ _inventory = click.option(
     "inventory_path",
     metavar="INVENTORY",
     type=click.Path(path_type=Path),
-    help="An Ansible inventory, a file or a folder; without it the VMs of a .vagrant folder, else the lab.",
+    help="Ansible inventory, a file or a folder.  "
+    "[default: the VMs of the .vagrant folder, else the lab]",
 )
 
 
-def _hand_to_ansible(_: click.Context, __: click.Parameter, file: Path | None) -> None:
+def _pass_to_ansible(_context: click.Context, _option: click.Parameter, file: Path | None) -> None:
     if file is not None:
         os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(file.absolute())
 
@@ -30,25 +34,39 @@ _vault = click.option(
     "--vault-password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     expose_value=False,
-    callback=_hand_to_ansible,
-    help="Decrypts what ansible-vault has encrypted in the inventory; else ANSIBLE_VAULT_PASSWORD_FILE.",
+    callback=_pass_to_ansible,
+    help="File with the password of ansible-vault for encrypted values in the inventory.  "
+    "[default: ANSIBLE_VAULT_PASSWORD_FILE]",
 )
 
 existing = click.option(
     "--existing",
     is_flag=True,
-    help="The cluster is not ours: install and reset nothing, only make the faults that the inventory allows.",
+    help="Use a cluster that jepsenvm did not deploy. Nothing is installed or reset, "
+    "and only faults that the inventory allows are injected.",
 )
-
-
-def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which machines are meant."""
-    return _inventory(_vault(command))
-
 
 patience = click.option(
     "--patience",
     type=click.FloatRange(min=LEAST_PATIENCE),
     metavar="FACTOR",
-    help="Multiplies every deadline, for slow hosts; without it the inventory's jepsenvm_patience.",
+    help="Factor for every deadline, for slow hosts.  "
+    "[default: jepsenvm_patience of the inventory]",
 )
+
+ansible_log = click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append the output of Ansible to this file.",
+)
+
+
+def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose the inventory."""
+    return _inventory(_vault(command))
+
+
+def print_recap(recap: Recap) -> None:
+    """Print one line per node about a playbook."""
+    for node, counts in recap.nodes.items():
+        click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")

@@ -1,4 +1,4 @@
-"""`jepsenvm remove`: take off every node what we put there."""
+"""`jepsenvm remove`: removes from every node what jepsenvm installed there."""
 
 from __future__ import annotations
 
@@ -8,33 +8,22 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.errors import UsageError
-from jepsenvm.machines import ansible
-from jepsenvm.nemesis.manual import running
+from jepsenvm.experiment.deploy import remove
 
 
 @click.command("remove")
 @options.inventory
 @options.patience
-@click.option(
-    "--log",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Append what Ansible prints to it.",
-)
+@options.ansible_log
 def command(inventory_path: Path | None, *, patience: float | None, log: Path | None) -> None:
-    """Take off every node what jepsenvm put there; a second time changes nothing.
+    """Remove everything that jepsenvm installed, from every node.
 
-    An adopted RabbitMQ gets its configuration and its database back. One of somebody else's is refused.
+    A RabbitMQ that `jepsenvm deploy --adopt` took over gets its configuration and database back. A
+    RabbitMQ that jepsenvm did not install is refused. A second removal changes nothing.
     """
-    inventory = inventory_for(inventory_path, patience=patience)
-    run = running(inventory)
-    if run is not None:
-        raise UsageError(
-            f"a run is going on with these machines: {run}", remedy="wait for it, or end it"
-        )
-    recap = ansible.play("remove.yml", inventory, {}, log)
-    for node, counts in recap.nodes.items():
-        click.echo(f"{node}: {counts.ok} ok, {counts.changed} changed")
+    recap = remove(inventory_for(inventory_path, patience=patience), log=log)
+    options.print_recap(recap)
     click.echo(
-        f"removed: RabbitMQ and what came with it from {len(recap.nodes)} nodes, changed={recap.changed}"
+        f"removed: RabbitMQ and what came with it from {len(recap.nodes)} nodes, "
+        f"changed={recap.changed}"
     )

@@ -1,1 +1,1 @@
-"""A run: its phases, from a plan and a cluster to a history, and where all of it is kept."""
+"""One run from plan to results: preparation, phases, recovery, store and analysis."""

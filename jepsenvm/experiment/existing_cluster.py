@@ -1,4 +1,7 @@
-"""Guests: a cluster that we did not deploy is tested as it is, within a virtual host of our own."""
+"""Existing clusters: a cluster that jepsenvm did not deploy is tested as it is.
+
+Nothing is installed or reconfigured. A run works in a virtual host of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import asyncio
 import logging
 from typing import Final, get_args
 
-from jepsenvm.errors import CommandError, JepsenvmError, UsageError
-from jepsenvm.experiment import preflight
+from jepsenvm.errors import CommandError, JepsenvmError, UsageError, shorten
+from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import PartitionHandling, Plan
@@ -21,83 +24,93 @@ logger = logging.getLogger(__name__)
 
 LOGIN_S: Final = 20
 
-RESTART: Final = "restart"
-"""Whose cluster is not ours must allow this fault before we restart a node of it, be it to help."""
 
-
-def fitted(plan: Plan, fleet: Fleet, inventory: Inventory) -> Plan:
-    """Return the plan with the settings that are in force; raise UsageError when this cluster cannot be tested.
-
-    Nothing is deployed, and nothing that is wrong with it is mended.
-    """
-    seen = preflight.views(fleet)
-    troubles = preflight.broken(seen)
-    if troubles:
+def require_testable(state: ClusterState, inventory: Inventory) -> None:
+    """Raise UsageError unless the cluster is healthy and the inventory names all of its members."""
+    if state.problems:
         raise UsageError(
-            f"the cluster is not whole, and not ours to mend: {troubles[0]}",
-            remedy="have it mended first",
+            f"the cluster is degraded: {state.problems[0]}", remedy="repair it, then run again"
         )
     members = {
-        name for view in seen.values() if isinstance(view, broker.View) for name in view.members
+        name
+        for view in state.views.values()
+        if isinstance(view, broker.View)
+        for name in view.members
     }
-    strangers = sorted(members - fleet.nodes.keys())
-    if strangers:
+    unnamed = sorted(members - {node.name for node in inventory.nodes})
+    if unnamed:
         raise UsageError(
-            f"{inventory.path}: the cluster has members that it does not name: {' '.join(strangers)}",
-            remedy=f"add them to its group `{GROUP}`: a fault that leaves some out proves nothing",
+            f"{inventory.path}: the cluster has members that are not in the inventory: "
+            f"{shorten(' '.join(unnamed))}",
+            remedy=f"add them to its group `{GROUP}`: a fault must be able to affect every member",
         )
-    known = {
-        (one.partition_handling, one.net_ticktime) for one in preflight.settings(fleet).values()
-    }
-    if len(known) > 1:
-        raise UsageError(
-            f"the nodes differ in partition handling or net_ticktime: {sorted(known)}",
-            remedy="make them alike",
-        )
-    ((handling, ticktime),) = known
-    # One that a plan has no word for stays unsaid, as does none at all, from RabbitMQ 4.3 on.
-    said = {"partition_handling": handling} if handling in get_args(PartitionHandling) else {}
-    return plan.model_copy(update={"net_ticktime": ticktime, **said})
 
 
-def move_in(inventory: Inventory, fleet: Fleet, credentials: Credentials) -> bool:
-    """Make our virtual host if it is not there, and log in to it through every node; return whether it was made.
+def with_settings_in_force(plan: Plan, state: ClusterState) -> Plan:
+    """Return the plan with the net_ticktime and the partition handling of the cluster.
 
-    Raises UsageError, with nothing left behind, when that user cannot.
+    Raises UsageError if the nodes differ in one of them.
     """
-    node, vhost = _first(fleet)
-    try:
-        made = broker.make_vhost(fleet, node, credentials.user)
-    except CommandError as problem:
+    in_force = {
+        (actual.partition_handling, actual.net_ticktime) for actual in state.settings.values()
+    }
+    if len(in_force) > 1:
         raise UsageError(
-            f"the virtual host {vhost} could not be made for {credentials.user}: {problem.message}",
+            f"the nodes differ in partition handling or net_ticktime: "
+            f"{shorten(sorted(in_force), 200)}",
+            remedy="give all nodes the same settings",
+        )
+    ((partition_handling, net_ticktime),) = in_force
+    changes: dict[str, object] = {"net_ticktime": net_ticktime}
+    # A plan has no value for pause_if_all_down, nor for none at all (RabbitMQ 4.3 and later).
+    if partition_handling in get_args(PartitionHandling):
+        changes["partition_handling"] = partition_handling
+    return plan.model_copy(update=changes)
+
+
+def create_virtual_host(inventory: Inventory, fleet: Fleet, credentials: Credentials) -> bool:
+    """Create the virtual host of the inventory if it is missing, and log in through every node.
+
+    Return whether it was created. Raises UsageError, and deletes a virtual host that it created, if
+    the user cannot log in.
+    """
+    node, vhost = _first_node(fleet)
+    try:
+        created = broker.make_vhost(fleet, node, credentials.user)
+    except CommandError as error:
+        raise UsageError(
+            f"the virtual host {vhost} could not be made for {credentials.user}: {error.message}",
             node=node,
             remedy="check jepsenvm_broker_user",
         ) from None
-    logger.info(f"virtual host {vhost}: " + ("made" if made else "found"))
+    logger.info(f"virtual host {vhost}: " + ("made" if created else "found"))
     try:
         asyncio.run(_log_in(inventory, credentials))
     except BaseException:
-        if made:
+        if created:
             broker.delete_vhost(fleet, node)
         raise
-    return made
+    return created
 
 
-def move_out(fleet: Fleet, *, made: bool, decided: bool) -> None:
-    """Delete the virtual host if we made it and nobody can want to look into it: only what was decided is over."""
-    node, vhost = _first(fleet)
-    if made and decided:
-        try:
-            broker.delete_vhost(fleet, node)
-        except JepsenvmError as problem:
-            logger.info(f"virtual host {vhost}: could not be deleted: {problem}")
-            return
-        logger.info(f"virtual host {vhost}: deleted")
-    else:
+def remove_virtual_host(fleet: Fleet, *, created: bool, decided: bool) -> None:
+    """Delete the virtual host if this run created it and ``decided`` its verdict.
+
+    Otherwise it stays, because its queue may show why the verdict is unknown.
+    """
+    node, vhost = _first_node(fleet)
+    if not (created and decided):
         logger.info(
-            f"virtual host {vhost}: left, with this run's queue; `rabbitmqctl delete_vhost {vhost}` removes it"
+            f"virtual host {vhost}: left, with this run's queue; "
+            f"`rabbitmqctl delete_vhost {vhost}` removes it"
         )
+        return
+    try:
+        broker.delete_vhost(fleet, node)
+    except JepsenvmError as error:
+        logger.info(f"virtual host {vhost}: could not be deleted: {error}")
+        return
+    logger.info(f"virtual host {vhost}: deleted")
 
 
 async def _log_in(inventory: Inventory, credentials: Credentials) -> None:
@@ -106,16 +119,17 @@ async def _log_in(inventory: Inventory, credentials: Credentials) -> None:
         try:
             async with session(address, LOGIN_S):
                 pass
-        except (SessionLost, TimeoutError) as problem:
+        except (SessionLost, TimeoutError) as error:
             raise UsageError(
-                f"{credentials.user} cannot log in to virtual host {address.vhost} at {address.host}:{address.port}: "
-                f"{problem or 'no answer in time'}",
+                f"{credentials.user} cannot log in to virtual host {address.vhost} at "
+                f"{address.host}:{address.port}: {str(error) or 'no answer in time'}",
                 node=node.name,
-                remedy="check jepsenvm_broker_user, jepsenvm_broker_password, amqp_address and amqp_port, "
-                f"and what that user may do in {address.vhost}",
+                remedy="check jepsenvm_broker_user, jepsenvm_broker_password, amqp_address and "
+                f"amqp_port, and the permissions of that user in {address.vhost}",
             ) from None
 
 
-def _first(fleet: Fleet) -> tuple[str, str]:
+def _first_node(fleet: Fleet) -> tuple[str, str]:
+    """Return the name of the first node, and the virtual host in which the run works."""
     node = next(iter(fleet.nodes.values()))
     return node.name, node.vhost

@@ -1,45 +1,49 @@
-"""Collecting the nodes' logs: what each wrote since the run began."""
+"""Collects the logs of the nodes: what each node wrote since the run began."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 from collections.abc import Mapping
+from typing import Final
 
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.ssh import Fleet
 
 logger = logging.getLogger(__name__)
 
-LOGS = "/var/log/rabbitmq"
-MOST_BYTES = 20_000_000
-"""No more than so much is taken of one file: its end."""
+LOGS: Final = "/var/log/rabbitmq"
+
+MAX_BYTES: Final = 20_000_000
+"""The last bytes of a log file that are collected, at most."""
 
 
 def log_sizes(fleet: Fleet) -> Mapping[str, Mapping[str, int]]:
-    """Return how large each node's log files are now, so that a run keeps only its own part."""
-    listing = fleet.each_or_error(
+    """Return the size of each log file of each node, in bytes; nothing for a node that fails."""
+    listings = fleet.each_or_error(
         lambda node: fleet.run(node, f"cd {LOGS} && stat -c '%s %n' -- *.log").stdout
     )
-    return {node: _sizes(text) if isinstance(text, str) else {} for node, text in listing.items()}
+    return {node: _sizes(text) if isinstance(text, str) else {} for node, text in listings.items()}
 
 
 def collect(fleet: Fleet, store: Store, before: Mapping[str, Mapping[str, int]]) -> None:
-    """Write each node's log files into the run's folder; name a node that cannot be asked, and go on."""
+    """Write to the store what was appended to each log file since ``before`` (see ``log_sizes``).
+
+    Logs the error of a node that does not answer, and continues with the others.
+    """
     after = log_sizes(fleet)
 
     def fetch(node: str) -> None:
         folder = store.node(node)
         for name in after[node]:
             start = before.get(node, {}).get(name, 0) + 1
-            script = f"tail -c +{start} -- {shlex.quote(f'{LOGS}/{name}')} | tail -c {MOST_BYTES}"
-            (folder / name).write_text(
-                fleet.run(node, script, timeout=120).stdout, encoding="utf-8"
-            )
+            script = f"tail -c +{start} -- {shlex.quote(f'{LOGS}/{name}')} | tail -c {MAX_BYTES}"
+            text = fleet.run(node, script, timeout=120).stdout
+            (folder / name).write_text(text, encoding="utf-8")
 
-    for node, problem in fleet.each_or_error(fetch).items():
-        if isinstance(problem, Exception):
-            logger.info(f"{node}: its logs could not be collected: {problem}")
+    for node, error in fleet.each_or_error(fetch).items():
+        if isinstance(error, Exception):
+            logger.info(f"{node}: its logs could not be collected: {error}")
 
 
 def _sizes(listing: str) -> dict[str, int]:

@@ -1,12 +1,12 @@
-"""Preflight: whether the hosts and the cluster are as the plan needs them, before anything is touched."""
+"""Checks before a run: whether the hosts and the cluster support what the plan asks for."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from jepsenvm.errors import CommandError, JepsenvmError, UsageError
-from jepsenvm.machines.capabilities import capabilities
+from jepsenvm.errors import CommandError, JepsenvmError, UsageError, shorten
+from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_of
@@ -21,29 +21,64 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.names import CLUSTER_PORTS
+from jepsenvm.rabbitmq.versions import PARTITION_HANDLING_ENDED, release, release_text
 from jepsenvm.workloads.registry import WORKLOADS
 
-PARTITION_HANDLING_ENDED = (4, 3)
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What the nodes answered about their cluster."""
+
+    views: Mapping[str, broker.View | Exception]
+    """The cluster as each node sees it, or the error of a node that did not answer."""
+    settings: Mapping[str, broker.Settings]
+    """The settings in force on each node. Not asked, and empty, if the cluster has a problem."""
+
+    @property
+    def problems(self) -> list[str]:
+        """Every problem that a node has, or that it sees in the cluster."""
+        return _view_problems(self.views)
 
 
-def hosts(fleet: Fleet) -> Mapping[str, Facts]:
-    """Return every node's facts; raise UsageError for a node where we cannot become root."""
-    for node, problem in fleet.each_or_error(lambda node: fleet.run(node, "true")).items():
-        if isinstance(problem, CommandError):
+def cluster_state(fleet: Fleet) -> ClusterState:
+    """Ask every node for its view of the cluster, and for its settings if no view shows a problem.
+
+    ``rabbitmqctl`` takes seconds on slow hosts, so a run calls this once, and again after a
+    deployment.
+    """
+    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    return ClusterState(views, {} if _view_problems(views) else settings(fleet))
+
+
+def settings(fleet: Fleet) -> dict[str, broker.Settings]:
+    """Return the settings in force on every node; raise the first error of a node."""
+    return fleet.each(lambda node: broker.settings(fleet, node))
+
+
+def connect(fleet: Fleet) -> Mapping[str, Facts]:
+    """Log in to every node and return its facts; raise UsageError where root is not available."""
+    answers = fleet.each_or_error(lambda node: fleet.run(node, "true"))
+    for node, error in answers.items():
+        if isinstance(error, CommandError):
             raise UsageError(
-                f"cannot become root: {problem.message}",
+                f"cannot become root: {error.message}",
                 node=node,
-                remedy="let the SSH user use sudo without a password, or set ansible_become_password",
+                remedy="let the SSH user use sudo without a password, "
+                "or set ansible_become_password",
             )
-        if isinstance(problem, Exception):
-            raise problem
+        if isinstance(error, Exception):
+            raise error
     broker.learn_names(fleet)
     return facts(fleet)
 
 
-def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
-    """Raise UsageError unless every node has the programs that faults need and reaches every other."""
-    for node, node_facts in known.items():
+def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> None:
+    """Raise UsageError unless faults can be injected and observed.
+
+    Every node must have the programs that faults need, no fault may be in force, and every node
+    must reach every other node.
+    """
+    for node, node_facts in facts_of.items():
         if node_facts.missing:
             programs = ", ".join(node_facts.missing)
             raise UsageError(
@@ -59,29 +94,33 @@ def fit_for_faults(fleet: Fleet, known: Mapping[str, Facts]) -> None:
                 node=node,
                 remedy="run `jepsenvm heal`",
             )
-    cut = [f"{a} to {b}" for a, b, flows in pairs(matrix(fleet, known, CLUSTER_PORTS)) if not flows]
+    cut = [
+        f"{a} to {b}"
+        for a, b, passes in pairs(matrix(fleet, facts_of, CLUSTER_PORTS))
+        if not passes
+    ]
     if cut:
         raise UsageError(
-            f"the network is broken before any fault: {', '.join(cut)}",
-            remedy="run `jepsenvm heal`, and check firewalls between the nodes (ports 4369 and 25672)",
+            f"the network is broken before any fault: {shorten(', '.join(cut), 200)}",
+            remedy="run `jepsenvm heal`, and check firewalls between the nodes "
+            "(ports 4369 and 25672)",
         )
 
 
 def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for the first fault that requires a capability its nodes lack."""
-    asked = list(faults)
-    if not asked:
+    """Raise UsageError for the first fault that a node, or the machine provider, cannot inject."""
+    faults = list(faults)
+    if not faults:
         return
-    known = capabilities(fleet)
-    for fault in asked:
+    capabilities = host_capabilities(fleet)
+    for fault in faults:
         for need in fault.requirements():
             for node in sorted({*fault.nodes, *fault.grudge}):
-                has = (
-                    power_of(inventory) is not None
-                    if need == "power"
-                    else known[node].get(need, False)
-                )
-                if not has:
+                if need == "power":
+                    available = power_of(inventory) is not None
+                else:
+                    available = capabilities[node].get(need, False)
+                if not available:
                     raise UsageError(
                         f"{fault.name} is not possible here: no {need}",
                         node=node,
@@ -91,114 +130,100 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
 
 def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
     """Raise UsageError for the first fault that the inventory does not allow on its hosts."""
-    permitted = inventory.allowed_faults
-    unknown = sorted((permitted or frozenset()) - FAULTS.keys() - NEMESES.keys())
+    allowed = inventory.allowed_faults
+    if allowed is None:
+        return
+    unknown = sorted(allowed - FAULTS.keys() - NEMESES.keys())
     if unknown:
         raise UsageError(
-            f"{inventory.path}: allowed_faults: there is no fault {unknown[0]!r}",
+            f"{inventory.path}: allowed_faults: there is no fault {shorten(unknown[0])!r}",
             remedy="see `jepsenvm fault list`",
         )
     for fault in faults:
-        if permitted is not None and not permitted & {fault.name, fault.kind}:
+        if not allowed & {fault.name, fault.kind}:
             raise UsageError(
                 f"{inventory.path}: allowed_faults does not allow {fault.name}",
-                remedy=f"add {fault.kind} to that list if these hosts may have it, or use another nemesis",
+                remedy=f"add {fault.kind} to that list if these hosts may have it, "
+                "or use another nemesis",
             )
 
 
 def require_supported_queue_type(plan: Plan, faults: Iterable[Fault]) -> None:
-    """Raise UsageError for the first fault that does not apply to the plan's type of queue."""
+    """Raise UsageError for the first fault that does not apply to the queue type of the plan."""
     for fault in faults:
         if fault.queue_types and plan.queue_type not in fault.queue_types:
             types = " or ".join(fault.queue_types)
             raise UsageError(
-                f"{fault.name} applies to {types} queues, and the plan's queue-type is"
-                f" {plan.queue_type}",
+                f"{fault.name} applies to {types} queues, and the plan's queue-type is "
+                f"{plan.queue_type}",
                 remedy=f"use queue-type {types}, or another nemesis",
             )
 
 
-def unlike(fleet: Fleet, plan: Plan) -> list[str]:
-    """Return in what the cluster is not as the plan needs it; empty when it is."""
-    found = broken(views(fleet))
-    if found:
-        return found
-    for node, one in settings(fleet).items():
-        if one.net_ticktime != plan.net_ticktime:
-            found.append(
-                f"{node}: net_ticktime is {one.net_ticktime}, the plan says {plan.net_ticktime}"
+def config_mismatches(state: ClusterState, plan: Plan) -> list[str]:
+    """Return each problem of the cluster, else each difference between the cluster and the plan."""
+    if state.problems:
+        return state.problems
+    mismatches = []
+    for node, actual in state.settings.items():
+        if actual.net_ticktime != plan.net_ticktime:
+            mismatches.append(
+                f"{node}: net_ticktime is {actual.net_ticktime}, the plan says {plan.net_ticktime}"
             )
         if (
-            release(one.version) < PARTITION_HANDLING_ENDED
-            and one.partition_handling != plan.partition_handling
+            release(actual.version) < PARTITION_HANDLING_ENDED
+            and actual.partition_handling != plan.partition_handling
         ):
-            found.append(
-                f"{node}: partition handling is {one.partition_handling}, not {plan.partition_handling}"
+            mismatches.append(
+                f"{node}: partition handling is {actual.partition_handling}, "
+                f"not {plan.partition_handling}"
             )
-    return found
+    return mismatches
 
 
-def views(fleet: Fleet) -> dict[str, broker.View | Exception]:
-    """Return the cluster as each node sees it; what kept a node from answering stands in its place."""
-    return fleet.each_or_error(lambda node: broker.view(fleet, node))
-
-
-def broken(seen: Mapping[str, broker.View | Exception]) -> list[str]:
-    """Return what keeps the cluster of these nodes from being whole, as each of them sees it."""
-    found = [
-        f"{node}: RabbitMQ is not up ({_line(v)})"
-        for node, v in seen.items()
-        if isinstance(v, Exception)
-    ]
-    for node, view in seen.items():
-        if isinstance(view, broker.View):
-            found += [f"{node}: {trouble}" for trouble in view.troubles(sorted(seen))]
-    return found
-
-
-def settings(fleet: Fleet) -> dict[str, broker.Settings]:
-    """Return what is in force on every running node."""
-    return fleet.each(lambda node: broker.settings(fleet, node))
-
-
-def version(fleet: Fleet) -> str:
-    """Return the one RabbitMQ version that all nodes run; raise UsageError if they differ."""
-    versions = {node: one.version for node, one in settings(fleet).items()}
+def common_version(settings_of: Mapping[str, broker.Settings]) -> str:
+    """Return the RabbitMQ version that all nodes run; raise UsageError if they differ."""
+    versions = {node: actual.version for node, actual in settings_of.items()}
     if len(set(versions.values())) > 1:
+        text = ", ".join(f"{node} {version}" for node, version in versions.items())
         raise UsageError(
-            f"the nodes run different RabbitMQ versions: {versions}",
-            remedy="deploy one version to all",
+            f"the nodes run different RabbitMQ versions: {text}",
+            remedy="deploy the same version to all",
         )
     return next(iter(versions.values()))
 
 
-def possible(plan: Plan, running: str) -> None:
+def require_supported_version(plan: Plan, running: str) -> None:
     """Raise UsageError if this RabbitMQ version lacks the plan's queue type or another feature."""
     queue_type = queue_type_spec(plan.queue_type)
     removed_in = queue_type.removed_in
     if removed_in is not None and release(running) >= removed_in:
         raise UsageError(
             f"queue-type: {plan.queue_type} queues were removed in RabbitMQ "
-            f"{'.'.join(map(str, removed_in))}, and the nodes run {running}",
+            f"{release_text(removed_in)}, and the nodes run {running}",
             remedy="use queue-type quorum, or machines with an older RabbitMQ "
             "(`jepsenvm lab up --suite bookworm`)",
         )
-    for needed in (
-        queue_type.minimum_version,
-        WORKLOADS[plan.workload].minimum_version(plan),
-    ):
+    for needed in (queue_type.minimum_version, WORKLOADS[plan.workload].minimum_version(plan)):
         if needed is not None and release(running) < needed.version:
             raise UsageError(
-                f"{needed.feature} came with RabbitMQ {'.'.join(map(str, needed.version))}, and "
+                f"{needed.feature} came with RabbitMQ {release_text(needed.version)}, and "
                 f"the nodes run {running}",
                 remedy="use machines with a newer RabbitMQ (`jepsenvm lab up --suite bookworm`)",
             )
 
 
-def release(text: str) -> tuple[int, ...]:
-    """Return a version as numbers: (3, 10) of "3.10.8"."""
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+def _view_problems(views: Mapping[str, broker.View | Exception]) -> list[str]:
+    problems = [
+        f"{node}: RabbitMQ is not up ({_message(answer)})"
+        for node, answer in views.items()
+        if isinstance(answer, Exception)
+    ]
+    for node, view in views.items():
+        if isinstance(view, broker.View):
+            problems += [f"{node}: {problem}" for problem in view.troubles(sorted(views))]
+    return problems
 
 
-def _line(problem: Sequence[object] | Exception | object) -> str:
-    return problem.message if isinstance(problem, JepsenvmError) else str(problem)
+def _message(error: Exception) -> str:
+    return error.message if isinstance(error, JepsenvmError) else str(error)

@@ -1,4 +1,7 @@
-"""Recovery: after the last fault, the cluster gets a deadline to come back by itself; then we help, and say so."""
+"""Recovery: after the last fault, the cluster has a deadline to recover by itself.
+
+After the deadline, nodes that did not recover are restarted, and the history records that.
+"""
 
 from __future__ import annotations
 
@@ -14,182 +17,215 @@ from typing import Final
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS
+from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
 
 logger = logging.getLogger(__name__)
 
+RESTART: Final = "restart"
+"""The fault that an inventory must allow before recovery restarts a node of an existing cluster."""
+
 POLL_S: Final = 1.0
 
 SETTLE_S: Final = 30.0
-"""So long a cluster gets after each time that we helped: autoheal itself may loop, about once a minute, for ever."""
+"""Seconds that the cluster has after each restart.
+
+Autoheal may restart nodes about once a minute, without end.
+"""
 
 ROUNDS: Final = 4
-"""So often we help: a split may show only when those that were silent are back, and be remembered after it."""
+"""Maximum number of rounds of restarts.
 
-LIVING: Final = ("running", "idle", "flow")
-"""The states of a queue that has a leader and serves."""
+A partition may appear only when silent nodes are back, and may be remembered after that.
+"""
+
+SERVING_STATES: Final = ("running", "idle", "flow")
+"""The states of a queue that has a leader and serves clients."""
 
 
 @dataclass(frozen=True)
 class NodeProblem:
-    """What keeps one node from being a whole part of the cluster, and whom it has on its side, if it answers at all."""
+    """Why a node is not a healthy member of the cluster."""
 
     text: str
     side: frozenset[str] | None = None
+    """The nodes on its side of a partition, itself included; None if it does not answer."""
     remembers: bool = False
-    """Whether it is one of those that remember a partition."""
+    """Whether it remembers a partition."""
+
+
+Problems = dict[str, NodeProblem]
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """Brings the cluster back to where a drain can be believed."""
+    """Waits until the cluster is healthy, and restarts nodes that do not recover."""
 
     fleet: Fleet
     journal: Journal
     queue: str
     deadline: float
+    """Seconds that the cluster has to recover by itself."""
     may_restart: bool = True
-    """Whether nodes that do not come back are restarted; those of others are not, unless they allow it."""
 
     async def wait(self) -> bool:
-        """Wait for the cluster; restart what does not come back; record it all. Return whether it recovered."""
+        """Wait for the cluster, restart nodes if necessary; return whether it recovered."""
         began = time.monotonic()
-        troubles, troubled = await self._poll(self.deadline)
+        problems, last_seen = await self._poll(self.deadline)
         restarted: set[str] = set()
-        if troubles and not self.may_restart:
+        if problems and not self.may_restart:
             logger.info(
-                "nothing is restarted: the cluster is not ours, and its allowed_faults has no restart"
+                "no node is restarted: this is an existing cluster, and its allowed_faults has no "
+                "restart"
             )
         for _ in range(ROUNDS if self.may_restart else 0):
-            groups = to_restart(troubles, self.fleet.nodes, restarted)
-            for group in groups:
-                for node in group:
-                    reason = troubles[node].text if node in troubles else "is on the wrong side"
-                    logger.info(
-                        f"{node} did not come back by itself in {self.deadline:g} s: {reason}; restarting it"
-                    )
-                await asyncio.to_thread(self._restart, group)
-                restarted.update(group)
+            groups = to_restart(problems, self.fleet.nodes, restarted)
             if not groups:
                 break
-            troubles, later = await self._poll(min(SETTLE_S * self.fleet.patience, self.deadline))
-            troubled = later or troubled
+            for group in groups:
+                self._log_restart(group, problems)
+                await asyncio.to_thread(self._restart, group)
+                restarted.update(group)
+            settle = min(SETTLE_S * self.fleet.patience, self.deadline)
+            problems, seen_later = await self._poll(settle)
+            last_seen = seen_later or last_seen
+        self._record(began, last_seen, restarted, problems)
+        return not problems
+
+    def _record(
+        self, began: float, last_seen: float, restarted: Collection[str], problems: Problems
+    ) -> None:
         seconds = round(time.monotonic() - began, 1)
-        left = {node: trouble.text for node, trouble in troubles.items()}
         data = {
             "seconds": seconds,
-            "trouble-seconds": round(troubled - began, 1) if troubled else None,
+            "trouble-seconds": round(last_seen - began, 1) if last_seen else None,
             "deadline": self.deadline,
             "restarted": sorted(restarted),
-            "troubles": left,
+            "troubles": {node: problem.text for node, problem in problems.items()},
         }
         self.journal.append("info", "recover", process=NEMESIS, data=data)
-        logger.info(
-            f"recovered in {seconds} s" if not troubles else f"NOT recovered: {_text(troubles)}"
-        )
-        return not troubles
+        if problems:
+            logger.info(f"NOT recovered: {_text(problems)}")
+        else:
+            logger.info(f"recovered in {seconds} s")
 
-    async def _poll(self, deadline: float) -> tuple[dict[str, NodeProblem], float]:
-        """Return what is wrong with which node at the deadline, empty as soon as nothing is, and since when.
+    def _log_restart(self, group: Sequence[str], problems: Problems) -> None:
+        for node in group:
+            reason = problems[node].text if node in problems else "is on the wrong side"
+            logger.info(
+                f"{node} did not recover by itself in {self.deadline:g} s: {reason}; restarting it"
+            )
 
-        That is when the last look began that found trouble, on the monotonic clock; 0 when none did.
+    async def _poll(self, seconds: float) -> tuple[Problems, float]:
+        """Return the problems of the nodes after some seconds; none as soon as there are none.
+
+        The second value is when the last check that found a problem began, on the monotonic clock;
+        0 if no check found one.
         """
-        until = time.monotonic() + deadline
-        told, troubled = "", 0.0
+        until = time.monotonic() + seconds
+        logged, last_seen = "", 0.0
         while True:
-            looked = time.monotonic()
-            troubles = await asyncio.to_thread(self._troubles)
-            troubled = looked if troubles else troubled
-            if not troubles or time.monotonic() > until:
-                return troubles, troubled
-            if _text(troubles) != told:
-                told = _text(troubles)
-                logger.info(f"recovering: {told}")
+            check_began = time.monotonic()
+            problems = await asyncio.to_thread(self._problems)
+            if problems:
+                last_seen = check_began
+            if not problems or time.monotonic() > until:
+                return problems, last_seen
+            if _text(problems) != logged:
+                logged = _text(problems)
+                logger.info(f"recovering: {logged}")
             await asyncio.sleep(POLL_S)
 
-    def _troubles(self) -> dict[str, NodeProblem]:
-        # rabbitmqctl is slow: ask what is cheap first, and ask it nothing while the cheap answers are bad.
-        closed = {
-            node: NodeProblem("AMQP is not open")
-            for node in self.fleet.nodes
-            if not self._listens(node)
-        }
+    def _problems(self) -> Problems:
+        # rabbitmqctl is slow. Connect to AMQP first, and skip rabbitmqctl while that fails.
+        closed = [node for node in self.fleet.nodes if not self._listens(node)]
         if closed:
-            return closed
+            return {node: NodeProblem("AMQP is not open") for node in closed}
         views = self.fleet.each_or_error(lambda node: broker.view(self.fleet, node))
-        found = {node: trouble for node, view in views.items() if (trouble := self._of(node, view))}
-        return found or self._queue_trouble()
+        problems = {
+            node: problem
+            for node, view in views.items()
+            if (problem := self._view_problem(node, view))
+        }
+        return problems or self._queue_problem()
 
-    def _of(self, node: str, view: broker.View | Exception) -> NodeProblem | None:
+    def _view_problem(self, node: str, view: broker.View | Exception) -> NodeProblem | None:
         if isinstance(view, Exception):
             return NodeProblem(view.message if isinstance(view, JepsenvmError) else str(view))
-        troubles = view.troubles(list(self.fleet.nodes))
-        return (
-            NodeProblem(", ".join(troubles), view.side(node), bool(view.partitions.get(node)))
-            if troubles
-            else None
-        )
+        problems = view.troubles(list(self.fleet.nodes))
+        if not problems:
+            return None
+        return NodeProblem(", ".join(problems), view.side(node), bool(view.partitions.get(node)))
 
-    def _queue_trouble(self) -> dict[str, NodeProblem]:
-        # Every node serves here: whatever is wrong with the queue, restarting one could only make it worse.
+    def _queue_problem(self) -> Problems:
+        # Every node serves clients at this point. A restart could only do harm, so the side of the
+        # problem is the whole cluster, for which to_restart chooses no node.
         everyone, first = frozenset(self.fleet.nodes), next(iter(self.fleet.nodes))
         try:
             queue = broker.queues(self.fleet, first).get(self.queue)
-        except JepsenvmError as problem:
-            return {first: NodeProblem(problem.message, everyone)}
-        # A queue that is gone altogether has nothing to wait for: the drain will say so.
-        if queue and (queue.leader is None or queue.state not in LIVING):
-            text = f"the queue is {queue.state}, its leader is {queue.leader}"
-            return {queue.leader or first: NodeProblem(text, everyone)}
-        return {}
+        except JepsenvmError as error:
+            return {first: NodeProblem(error.message, everyone)}
+        # Nothing to wait for if the queue is gone. The drain reports that.
+        if queue is None or (queue.leader is not None and queue.state in SERVING_STATES):
+            return {}
+        text = f"the queue is {queue.state}, its leader is {queue.leader}"
+        return {queue.leader or first: NodeProblem(text, everyone)}
 
     def _listens(self, node: str) -> bool:
-        known = self.fleet.nodes[node]
+        address = (self.fleet.nodes[node].amqp_host, self.fleet.nodes[node].amqp_port)
         try:
-            socket.create_connection(
-                (known.amqp_host, known.amqp_port), timeout=2 * self.fleet.patience
-            ).close()
+            socket.create_connection(address, timeout=2 * self.fleet.patience).close()
         except OSError:
             return False
         return True
 
     def _restart(self, nodes: Sequence[str]) -> None:
-        """Restart these nodes, and wait until they serve again."""
-        # All down before any comes up: only then does the trusted side forget that it was partitioned from them.
+        """Restart these nodes, and wait until they accept AMQP connections again."""
+        # Stop all before any starts. Otherwise the trusted side does not forget the partition.
         for act in (broker.stop, broker.start):
-            for node, problem in self.fleet.each_or_error(partial(act, self.fleet), nodes).items():
-                if isinstance(problem, Exception):
-                    logger.info(f"{node} could not be restarted: {problem}")
+            answers = self.fleet.each_or_error(partial(act, self.fleet), nodes)
+            for node, error in answers.items():
+                if isinstance(error, Exception):
+                    logger.info(f"{node} could not be restarted: {error}")
         until = time.monotonic() + self.deadline
         while not all(map(self._listens, nodes)) and time.monotonic() < until:
             time.sleep(POLL_S)
 
 
-def to_restart(
-    troubles: Mapping[str, NodeProblem], nodes: Iterable[str], restarted: Collection[str]
-) -> list[list[str]]:
-    """Return which nodes to restart: groups one after the other, the nodes of a group together.
+def may_restart(inventory: Inventory) -> bool:
+    """Return whether recovery may restart nodes.
 
-    Nodes that do not answer are stuck for certain. Where all answer and a partition lasts, the largest side is trusted
-    and the others are restarted, as RabbitMQ's manual on partitions tells an operator to do: they come back with what
-    the trusted side has. Where that was done and the trusted side still remembers the partition, the manual restarts
-    it too; one by one, for restarting all who hold a queue at once could lose what it holds, and that loss would be
-    ours.
+    Nodes of an existing cluster are restarted only if ``allowed_faults`` lists ``restart``.
     """
-    silent = sorted(node for node, trouble in troubles.items() if trouble.side is None)
+    return not inventory.existing or RESTART in (inventory.allowed_faults or ())
+
+
+def to_restart(
+    problems: Mapping[str, NodeProblem], nodes: Iterable[str], restarted: Collection[str]
+) -> list[list[str]]:
+    """Return the nodes to restart: groups one after the other, the nodes of a group together.
+
+    Nodes that do not answer are restarted first. If all answer and a partition persists, the
+    largest side is trusted and the other nodes are restarted, as the RabbitMQ guide on network
+    partitions recommends: they take over the state of the trusted side. If that was done and
+    nodes of the trusted side still remember the partition, the guide restarts those as well. That
+    happens one by one, because a restart of all replicas of a queue at once could itself lose
+    messages.
+    """
+    silent = sorted(node for node, problem in problems.items() if problem.side is None)
     if silent:
         return [silent]
     everyone = frozenset(nodes)
-    split = [
-        trouble.side for trouble in troubles.values() if trouble.side and trouble.side != everyone
+    sides = [
+        problem.side for problem in problems.values() if problem.side and problem.side != everyone
     ]
-    trusted = max(split, key=lambda side: (len(side), sorted(side)), default=everyone)
-    wrong = sorted(everyone - trusted - set(restarted))
-    if wrong:
-        return [wrong]
-    return [[node] for node, trouble in sorted(troubles.items()) if trouble.remembers]
+    trusted = max(sides, key=lambda side: (len(side), sorted(side)), default=everyone)
+    others = sorted(everyone - trusted - set(restarted))
+    if others:
+        return [others]
+    return [[node] for node, problem in sorted(problems.items()) if problem.remembers]
 
 
-def _text(troubles: Mapping[str, NodeProblem]) -> str:
-    return "; ".join(f"{node} {trouble.text}" for node, trouble in sorted(troubles.items()))
+def _text(problems: Mapping[str, NodeProblem]) -> str:
+    return "; ".join(f"{node} {problem.text}" for node, problem in sorted(problems.items()))

@@ -1,4 +1,4 @@
-"""Where a run is kept: ``store/<name>/<UTC time>/``, and ``store/latest`` pointing to the newest."""
+"""The store of runs: ``store/<name>/<UTC time>/``; ``store/latest`` links to the newest run."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ RESULTS: Final = "results.json"
 LOG: Final = "jepsenvm.log"
 REPORT: Final = "report.html"
 
-ENOUGH_BYTES: Final = 200_000_000
+MIN_FREE_BYTES: Final = 200_000_000
 
 
 @dataclass(frozen=True)
 class Store:
-    """One run's folder."""
+    """The folder of one run."""
 
     path: Path
 
     @property
     def history(self) -> Path:
-        """The history's file."""
+        """The file of the history."""
         return self.path / HISTORY
 
     def begin(self) -> None:
-        """Let ``latest`` point to this run: from now on there is something to read."""
+        """Link ``latest`` to this run."""
         link = self.path.parent.parent / "latest"
         draft = link.with_name(f".latest-{os.getpid()}")
         draft.unlink(missing_ok=True)
@@ -44,7 +44,7 @@ class Store:
 
     @property
     def begun(self) -> bool:
-        """Whether the run has anything to show."""
+        """Whether the run has a history."""
         return self.history.exists()
 
     def discard(self) -> None:
@@ -52,38 +52,47 @@ class Store:
         shutil.rmtree(self.path)
 
     def node(self, node: str) -> Path:
-        """Return the folder for a node's logs, made if need be."""
+        """Return the folder for the logs of a node; create it if necessary."""
         folder = self.path / "nodes" / node
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def write_results(self, results: Results) -> None:
-        """Write results.json, whole or not at all."""
+        """Write results.json atomically."""
         self.write(RESULTS, json.dumps(results.as_data(), indent=2, default=str) + "\n")
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of the run, whole or not at all; return its path."""
+        """Write a file of the run atomically; return its path."""
         draft = self.path / f".{name}"
         draft.write_text(text, encoding="utf-8")
         return draft.replace(self.path / name)
 
 
 def create(root: Path, plan: Plan) -> Store:
-    """Make the folder of a new run, with its plan in it; raise UsageError when the disk cannot take it."""
+    """Create the folder of a new run with its plan; raise UsageError if the disk is full."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     path = root / plan.name / now
     try:
         path.mkdir(parents=True)
         free = shutil.disk_usage(path).free
-        if free < ENOUGH_BYTES:
+        if free < MIN_FREE_BYTES:
             path.rmdir()
             raise UsageError(
-                f"{root}: only {free // 1_000_000} MB free, a run wants {ENOUGH_BYTES // 1_000_000}",
+                f"{root}: only {free // 1_000_000} MB free, a run needs "
+                f"{MIN_FREE_BYTES // 1_000_000}",
                 remedy="free some space or choose another --store",
             )
         (path / PLAN).write_text(plan.to_yaml(), encoding="utf-8")
-    except OSError as problem:
+    except OSError as error:
         raise UsageError(
-            f"{path}: cannot be written: {problem.strerror}", remedy="choose another --store"
+            f"{path}: cannot be written: {error.strerror}", remedy="choose another --store"
         ) from None
     return Store(path)
+
+
+def history_file(path: Path) -> Path:
+    """Return the history in the folder of a run, or the file itself if it is not a folder."""
+    file = path / HISTORY if path.is_dir() else path
+    if not file.exists():
+        raise UsageError(f"{file}: there is no such history")
+    return file

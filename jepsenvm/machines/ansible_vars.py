@@ -106,7 +106,7 @@ def parse_results(text: str) -> dict[str, dict[str, Any]]:
 
 
 def _unresolvable(path: Path, host: str, names: Collection[str], message: str) -> UsageError:
-    reason = shorten(" ".join(message.split()).rsplit("failed: ", 1)[-1].rstrip("."), width=300)
+    reason = shorten(" ".join(message.split()).rsplit("failed: ", 1)[-1].rstrip("."), limit=300)
     if "vault" in message or "decrypt" in message:
         return UsageError(
             f"{path}: its encrypted values cannot be read: {reason}",

@@ -105,5 +105,5 @@ def _reason(path: Path, stderr: str) -> str:
     complaint = re.search(rf"with '{plugin}' plugin: (.*)", stderr)
     line = re.search(rf"Origin: {re.escape(str(path))}:(\d+)", stderr)
     last_line = (stderr.strip().splitlines() or ["ansible-inventory failed"])[-1]
-    reason = shorten((complaint[1] if complaint else last_line).rstrip("."), width=300)
+    reason = shorten((complaint[1] if complaint else last_line).rstrip("."), limit=300)
     return reason + (f" (line {line[1]})" if line else "")

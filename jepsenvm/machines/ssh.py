@@ -103,7 +103,7 @@ class Fleet:
         output = self._execute(node, f"{sudo}/bin/sh -c {shlex.quote(command)}", timeout, text)
         if check and output.status != 0:
             raise CommandError(
-                _reason(output), node=node, command=shorten(script, width=80), status=output.status
+                _reason(output), node=node, command=shorten(script, limit=80), status=output.status
             )
         return output
 

@@ -65,8 +65,9 @@ def jepsenvm(
 def made_whole(cluster: Inventory) -> None:
     """Deploy where nobody has yet, or where the test before has left a node that is stuck or otherwise set."""
     with Fleet(cluster.nodes) as fleet:
-        unlike = preflight.unlike(fleet, Plan(net_ticktime=8))
-    if unlike:
+        state = preflight.cluster_state(fleet)
+        mismatches = preflight.config_mismatches(state, Plan(net_ticktime=8))
+    if mismatches:
         jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 
 

@@ -1,51 +1,115 @@
-"""Which nodes are restarted when the cluster does not come back by itself."""
+"""Recovery: which nodes are restarted when the cluster does not recover by itself."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
-from jepsenvm.errors import CommandError, UsageError
-from jepsenvm.experiment import recovery
-from jepsenvm.experiment.phases import may_settle
-from jepsenvm.experiment.recovery import NodeProblem, Recovery, to_restart
-from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.experiment.recovery import NodeProblem, Recovery, may_restart, to_restart
+from jepsenvm.machines.inventory import Inventory
 from jepsenvm.rabbitmq.ctl import View
 
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+EVERYONE = frozenset(NODES)
+CLOSED = NodeProblem("AMQP is not open")
 
-class _Nobody:
-    """A fleet and a journal that remember nothing."""
 
+class Fleet:
     nodes: ClassVar[dict[str, object]] = {"n1": None}
     patience: ClassVar[float] = 1.0
 
-    def append(self, *_: object, **__: object) -> None:
-        """Append nothing."""
+
+class Journal:
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+
+    def append(self, *_args: object, data: dict[str, Any], **_kwargs: object) -> None:
+        self.data = data
 
 
-def test_a_node_of_others_is_not_restarted(
+def recover(
+    monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, NodeProblem]], *, allowed: bool
+) -> tuple[bool, list[str], dict[str, Any]]:
+    """Recover a cluster with these answers, the last one repeated.
+
+    Return whether it recovered, the nodes that were restarted, and what the history records.
+    """
+    restarted: list[str] = []
+    left = iter(answers[:-1])
+    monkeypatch.setattr(Recovery, "_problems", lambda _: next(left, answers[-1]))
+    monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
+    journal = Journal()
+    # With a deadline that is over already, each wait ends with its first answer.
+    under_test = Recovery(Fleet(), journal, "q", -1.0, allowed)  # type: ignore[arg-type]  # fakes
+    return asyncio.run(under_test.wait()), restarted, journal.data
+
+
+def test_a_node_of_an_existing_cluster_is_not_restarted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    restarted: list[str] = []
-    monkeypatch.setattr(Recovery, "_troubles", lambda _: {"n1": NodeProblem("AMQP is not open")})
-    monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
-    monkeypatch.setattr(recovery, "SETTLE_S", 0.0)
-    monkeypatch.setattr(recovery, "POLL_S", 0.01)
-    for may in (False, True):
-        one = Recovery(_Nobody(), _Nobody(), "q", 0.0, may)  # type: ignore[arg-type]  # enough of them
-        assert not asyncio.run(one.wait())
-        assert bool(restarted) is may
-        assert any("its allowed_faults has no restart" in line for line in caplog.messages)
-        assert "NOT recovered: n1 AMQP is not open" in caplog.messages
+    recovered, restarted, recorded = recover(monkeypatch, [{"n1": CLOSED}], allowed=False)
+    assert not recovered
+    assert restarted == recorded["restarted"] == []
+    assert any("its allowed_faults has no restart" in line for line in caplog.messages)
+    assert "NOT recovered: n1 AMQP is not open" in caplog.messages
 
 
-NODES = ["n1", "n2", "n3", "n4", "n5"]
+def test_a_node_that_does_not_recover_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered, restarted, recorded = recover(monkeypatch, [{"n1": CLOSED}], allowed=True)
+    assert not recovered
+    assert set(restarted) == {"n1"}
+    assert recorded["restarted"] == ["n1"]
+    assert recorded["troubles"] == {"n1": "AMQP is not open"}
+
+
+def test_a_restart_that_helps_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    problems: list[dict[str, NodeProblem]] = [{"n1": CLOSED}, {}]
+    recovered, restarted, recorded = recover(monkeypatch, problems, allowed=True)
+    assert recovered
+    assert recorded["restarted"] == restarted == ["n1"]
+    assert recorded["troubles"] == {}
+    assert recorded["trouble-seconds"] is not None
+    assert any(line.startswith("recovered in ") for line in caplog.messages)
+
+
+def test_a_healthy_cluster_records_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered, restarted, recorded = recover(monkeypatch, [{}], allowed=True)
+    assert recovered
+    assert restarted == []
+    assert recorded["trouble-seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("existing", "allowed_faults", "may"),
+    [
+        (False, None, True),
+        (True, frozenset(), False),
+        (True, frozenset({"partition"}), False),
+        (True, frozenset({"partition", "restart"}), True),
+    ],
+)
+def test_an_inventory_allows_restarts(
+    existing: bool, allowed_faults: frozenset[str] | None, may: bool
+) -> None:
+    inventory = Inventory(
+        Path("/hosts.yml"),
+        "cloud",
+        (),
+        Path("/secrets"),
+        {},
+        existing=existing,
+        allowed_faults=allowed_faults,
+    )
+    assert may_restart(inventory) is may
 
 
 def split(*sides: str) -> dict[str, NodeProblem]:
-    """Return what nodes say that each have another side; a side is given as "1 2 3"."""
+    """Return the problems of nodes that are partitioned into sides, each given as "1 2 3"."""
     return {
         f"n{number}": NodeProblem("split", frozenset(f"n{other}" for other in side.split()))
         for side in sides
@@ -53,24 +117,21 @@ def split(*sides: str) -> dict[str, NodeProblem]:
     }
 
 
-EVERYONE = frozenset(NODES)
-
-
 @pytest.mark.parametrize(
-    ("troubles", "restarted"),
+    ("problems", "restarted"),
     [
         ({}, []),
-        ({"n2": NodeProblem("AMQP is not open")}, ["n2"]),
-        # One node's application is stopped; the others answer, and only miss it.
+        ({"n2": CLOSED}, ["n2"]),
+        # The application of one node is stopped. The others answer, and only miss it.
         (
             {"n2": NodeProblem("exit 69"), "n1": NodeProblem("does not see n2", EVERYONE - {"n2"})},
             ["n2"],
         ),
-        # Nobody serves: there is nothing to lose by restarting them all.
-        ({node: NodeProblem("AMQP is not open") for node in NODES}, NODES),
-        # A split that lasts: the smaller side is restarted.
+        # No node serves: restarting all of them cannot lose anything.
+        (dict.fromkeys(NODES, CLOSED), NODES),
+        # A partition that persists: the smaller side is restarted.
         (split("1 2", "3 4 5"), ["n1", "n2"]),
-        # All run, and the larger side still remembers that it was partitioned from the smaller one.
+        # All nodes run, and the larger side still remembers a partition from the smaller one.
         (
             {
                 n: NodeProblem("x", EVERYONE if n in ("n1", "n2") else EVERYONE - {"n1", "n2"})
@@ -78,64 +139,40 @@ EVERYONE = frozenset(NODES)
             },
             ["n1", "n2"],
         ),
-        # Nobody is on a wrong side, and still something is wrong: restarting helps nobody.
+        # No node is on a wrong side, so a restart would not help.
         ({n: NodeProblem("has an alarm", EVERYONE) for n in ("n1", "n2")}, []),
         # The queue has no leader although every node serves.
         ({"n1": NodeProblem("the queue is down", EVERYONE)}, []),
     ],
 )
-def test_who_is_restarted_first(troubles: dict[str, NodeProblem], restarted: list[str]) -> None:
-    assert to_restart(troubles, NODES, set()) == ([restarted] if restarted else [])
+def test_nodes_to_restart_first(problems: dict[str, NodeProblem], restarted: list[str]) -> None:
+    assert to_restart(problems, NODES, set()) == ([restarted] if restarted else [])
 
 
-def test_those_who_remember_a_partition_after_that_are_restarted_one_by_one() -> None:
-    troubles = {node: NodeProblem("x", EVERYONE, remembers=False) for node in NODES}
+def test_nodes_that_still_remember_a_partition_are_restarted_one_by_one() -> None:
+    problems = {node: NodeProblem("x", EVERYONE, remembers=False) for node in NODES}
     for node in ("n3", "n4"):
-        troubles[node] = NodeProblem("x", EVERYONE - {"n1", "n2"}, remembers=True)
-    assert to_restart(troubles, NODES, set()) == [["n1", "n2"]]
-    assert to_restart(troubles, NODES, {"n1", "n2"}) == [["n3"], ["n4"]]
+        problems[node] = NodeProblem("x", EVERYONE - {"n1", "n2"}, remembers=True)
+    assert to_restart(problems, NODES, set()) == [["n1", "n2"]]
+    assert to_restart(problems, NODES, {"n1", "n2"}) == [["n3"], ["n4"]]
 
 
-def test_nodes_on_the_trusted_side_of_a_split_are_never_restarted() -> None:
+def test_nodes_on_the_trusted_side_of_a_partition_are_never_restarted() -> None:
     for sides in (("1", "2 3 4 5"), ("1 2", "3 4 5"), ("1 3 5", "2 4")):
         largest = max(sides, key=len)
         (group,) = to_restart(split(*sides), NODES, set())
         assert not {f"n{number}" for number in largest.split()} & set(group)
 
 
-def test_a_side_is_whom_a_node_does_not_regard_as_partitioned_from_it() -> None:
+def test_the_side_of_a_node_excludes_nodes_that_it_sees_partitioned() -> None:
     view = View(EVERYONE, {"n3": ["n1", "n2"]})
     assert view.side("n3") == {"n3", "n4", "n5"}
     assert view.side("n1") == EVERYONE
 
 
-def test_a_views_troubles() -> None:
+def test_the_problems_of_a_view() -> None:
     assert View(frozenset(NODES), {}).troubles(NODES) == []
     assert View(frozenset(NODES), {"n1": []}).troubles(NODES) == []
     assert View(frozenset(NODES[:3]), {}).troubles(NODES) == ["does not see n4 n5 running"]
     assert View(frozenset(NODES), {"n1": ["n4"]}).troubles(NODES) == ["sees a partition from n4"]
     assert View(frozenset(NODES), {}, ["memory"]).troubles(NODES) == ["has an alarm"]
-
-
-@pytest.mark.parametrize(
-    ("problem", "settles"),
-    [
-        (
-            SessionLost(
-                "320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
-            ),
-            True,
-        ),
-        (SessionLost("[Errno 111] Connection refused"), True),
-        (SessionLost("406 PRECONDITION_FAILED - inequivalent arg"), False),
-        (SessionLost("403 ACCESS_REFUSED"), False),
-        (TimeoutError(), True),
-        (CommandError("the node is down"), True),
-        (UsageError("a wrong key"), False),
-        (KeyError("ours"), False),
-    ],
-)
-def test_a_set_up_is_tried_again_only_where_that_may_help(
-    problem: Exception, settles: bool
-) -> None:
-    assert may_settle(problem) is settles

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.phases import mirroring
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import QueueType, keys_of_one_queue_type, queue_type_spec
 from jepsenvm.plan.reading import read, resolve
 from jepsenvm.plan.schedule_item import ScheduleItem
+from jepsenvm.rabbitmq.policies import mirroring
 from jepsenvm.workloads.dead_letter import DeadLetterOptions
 from jepsenvm.workloads.lock import LockOptions
 from jepsenvm.workloads.order import OrderOptions

@@ -10,7 +10,7 @@ import pytest
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, read_plan, run_checkers
-from jepsenvm.experiment.preflight import possible
+from jepsenvm.experiment.preflight import require_supported_version
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
 from jepsenvm.nemesis.registry import NEMESES
@@ -196,7 +196,7 @@ def test_the_versions_that_a_plan_needs(
 ) -> None:
     plan = resolve(keys, "plan.yml", WORKLOADS, NEMESES)
     if problem is None:
-        possible(plan, version)
+        require_supported_version(plan, version)
         return
     with pytest.raises(UsageError, match=re.escape(problem)):
-        possible(plan, version)
+        require_supported_version(plan, version)

@@ -1,0 +1,134 @@
+"""The checks of `jepsenvm doctor`: what this machine and the hosts support, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.experiment import preflight
+from jepsenvm.machines.capabilities import capabilities as host_capabilities
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.lab import machine
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.machines.vagrant import fitness, machines
+from jepsenvm.nemesis.requirements import CAPABILITIES
+from jepsenvm.rabbitmq import ctl as broker
+
+LAB_CHECKS: Final[Mapping[str, Callable[[], None]]] = {
+    "lab: run as root": machine.require_root,
+    "lab: programs": machine.require_programs,
+    "lab: disk space": machine.require_disk_space,
+    "lab: free subnet": machine.require_free_subnet,
+}
+
+VM_CHECKS: Final[Mapping[str, Callable[[], None]]] = {
+    "VMs: provider": fitness.require_provider,
+    "VMs: hardware virtualisation": fitness.require_virtualisation,
+    "VMs: box": fitness.require_box,
+}
+
+REQUIRED: Final = ("iptables", "systemd-run")
+"""The capabilities that every host must have. The others are needed by some faults only."""
+
+MAX_CLOCK_OFFSET_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check."""
+
+    subject: str
+    problem: str | None = None
+    """The problem with its remedy; None if the check passed."""
+    required: bool = True
+    """Whether a problem makes the hosts unsuitable. Otherwise some features are not available."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether a required check found a problem."""
+        return self.required and self.problem is not None
+
+
+def machine_findings(*, vms_exist: bool) -> Iterator[Finding]:
+    """Check whether this machine can run the lab, and VMs if the current folder has a Vagrantfile.
+
+    ``vms_exist`` is whether Vagrant has created the VMs already.
+    """
+    for subject, check in LAB_CHECKS.items():
+        yield Finding(subject, _problem_of(check), required=False)
+    if not Path("Vagrantfile").exists():
+        return
+    missing = _problem_of(fitness.require_vagrant)
+    yield Finding("VMs: Vagrant", missing, required=False)
+    if missing is not None:
+        return
+    for subject, check in VM_CHECKS.items():
+        yield Finding(subject, _problem_of(check), required=False)
+    if vms_exist:
+        problem = _problem_of(lambda: machines.require_running(Path.cwd()))
+        yield Finding("VMs: all of them run", problem)
+    else:
+        yield Finding("VMs: memory", _problem_of(fitness.require_memory), required=False)
+
+
+def host_findings(inventory: Inventory) -> Iterator[Finding]:
+    """Check SSH, the capabilities, the clocks and the network of the hosts, and their brokers."""
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
+        answers = fleet.each_or_error(lambda node: fleet.run(node, "true"))
+        for node, answer in answers.items():
+            problem = str(answer) if isinstance(answer, Exception) else None
+            yield Finding(f"{node}: SSH and root", problem)
+        if any(isinstance(answer, Exception) for answer in answers.values()):
+            return
+        yield from _capability_findings(fleet)
+        facts = preflight.connect(fleet)
+        for node, node_facts in facts.items():
+            yield _clock_finding(node, node_facts.clock_offset)
+        yield Finding(
+            "network between the nodes",
+            _problem_of(lambda: preflight.require_ready_for_faults(fleet, facts)),
+        )
+        yield from _broker_findings(fleet)
+
+
+def _capability_findings(fleet: Fleet) -> Iterator[Finding]:
+    for node, capabilities in host_capabilities(fleet).items():
+        for name, available in capabilities.items():
+            problem = None if available else CAPABILITIES[name]
+            yield Finding(f"{node}: {name}", problem, required=name in REQUIRED)
+
+
+def _clock_finding(node: str, offset: float) -> Finding:
+    problem = None
+    if abs(offset) >= MAX_CLOCK_OFFSET_S:
+        problem = f"{abs(offset):.1f} s off the clock of this machine; run a time service"
+    return Finding(f"{node}: clock", problem, required=False)
+
+
+def _broker_findings(fleet: Fleet) -> Iterator[Finding]:
+    nodes = list(fleet.nodes)
+    for node, view in fleet.each_or_error(lambda node: broker.view(fleet, node)).items():
+        if isinstance(view, Exception):
+            yield Finding(f"{node}: RabbitMQ", "not up; run `jepsenvm deploy`")
+        else:
+            problem = "; ".join(view.troubles(nodes)) or None
+            yield Finding(f"{node}: RabbitMQ sees the whole cluster", problem)
+    try:
+        version = preflight.common_version(preflight.settings(fleet))
+    except UsageError as error:
+        yield Finding("one RabbitMQ version", str(error))
+    except JepsenvmError:
+        return  # a node does not answer; it has a finding above
+    else:
+        yield Finding(f"RabbitMQ {version} on every node")
+
+
+def _problem_of(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except JepsenvmError as error:
+        return str(error)
+    return None

@@ -1,0 +1,179 @@
+"""Faults by hand: injects one fault outside the schedule of a run, and shows what is in force.
+
+If a run is in progress on the same machines, its history records the fault.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from jepsenvm.errors import RunError, UsageError, shorten
+from jepsenvm.experiment import preflight
+from jepsenvm.experiment.set_up import QUEUE_PREFIX
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.power import power_of
+from jepsenvm.machines.reachability import Matrix
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.engine import Nemesis
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
+from jepsenvm.nemesis.probes import probe
+from jepsenvm.nemesis.registry import NEMESES, stages
+from jepsenvm.nemesis.request import FaultRequest
+from jepsenvm.nemesis.status import in_force
+from jepsenvm.plan.durations import parse_duration
+from jepsenvm.rabbitmq import ctl as broker
+
+logger = logging.getLogger(__name__)
+
+MAX_DURATION_S: Final = 3600
+"""Seconds after which the nodes heal a fault by themselves if it has no duration."""
+
+
+@dataclass(frozen=True)
+class FaultStatus:
+    """What is in force on the nodes."""
+
+    faults: Mapping[str, list[dict[str, Any]] | Exception]
+    """node -> the faults in force, or the error of a node that does not answer."""
+    matrix: Matrix
+
+
+def parse_settings(
+    name: str, shortcuts: Mapping[str, float | None], words: Sequence[str]
+) -> dict[str, float]:
+    """Return the settings of a fault under their full names.
+
+    ``shortcuts`` are the values of ``--ms``, ``--jitter`` and ``--percent``. The last stands for
+    the percentage of the fault, such as ``loss-percent``. ``words`` are the ``KEY=NUMBER`` of
+    ``--set``.
+    """
+    spec = NEMESES.get(name)
+    known = spec.settings if spec else {}
+    percent = next((key for key in known if key.endswith("percent")), "percent")
+    full_names = {"ms": "delay-ms", "jitter": "jitter-ms", "percent": percent}
+    settings = {full_names[key]: value for key, value in shortcuts.items() if value is not None}
+    for word in words:
+        key, _, value = word.partition("=")
+        try:
+            settings[key] = float(value)
+        except ValueError:
+            raise UsageError(f"--set {shorten(word)}: not KEY=NUMBER") from None
+    return settings
+
+
+def duration_option(text: str) -> float:
+    """Return the seconds of ``--for``."""
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for {shorten(text)}: {error}") from None
+    if not 0 < duration < float("inf"):
+        raise UsageError(f"--for {shorten(text)}: must be more than 0 seconds")
+    return duration
+
+
+def draw_fault(
+    name: str, targets: Sequence[str], settings: Mapping[str, float], nodes: Sequence[str]
+) -> Fault:
+    """Return a fault of a nemesis; raise UsageError for targets or settings that it does not take.
+
+    Each target is a group of nodes separated by commas. The nemesis draws what is not given.
+    """
+    request = FaultRequest(
+        nodes, Random(time.time_ns()), **_targets(name, targets), settings=settings
+    )
+    drawn = stages(name, request)
+    if len(drawn) > 1:
+        raise UsageError(
+            f"{name} has several stages, which only a schedule can time",
+            remedy="inject the faults of its stages one by one",
+        )
+    return drawn[0].fault
+
+
+def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> None:
+    """Inject a fault and verify it; heal it after ``duration`` seconds if that is given.
+
+    Without a duration it stays in force until `jepsenvm heal`, or until the timers of the nodes
+    heal it. Raises UsageError if the fault is not allowed or not possible on these hosts.
+    """
+    preflight.require_allowed(inventory, [fault])
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
+        facts = preflight.connect(fleet)
+        preflight.require_capabilities(fleet, inventory, [fault])
+        run = running(inventory)
+        if run is not None:
+            logger.info(f"a run is in progress, and its history records this fault: {run}")
+        nemesis = Nemesis(
+            fleet=fleet,
+            facts=facts,
+            record=spooled(run),
+            longest_fault=duration or MAX_DURATION_S,
+            queue=newest_queue(fleet) if fault.role else None,
+            power=power_of(inventory),
+        )
+        nemesis.prepare()
+        number = FIRST_NUMBER + int(time.strftime("%H%M%S"))
+        if _inject_and_wait(nemesis, number, fault, duration):
+            nemesis.heal(number)
+            # A run has its own timers. Without one, the timers end with the last fault.
+            if run is None and not any(in_force(fleet).values()):
+                _end(nemesis)
+
+
+def fault_status(inventory: Inventory) -> FaultStatus:
+    """Return the faults in force on every node, and the nodes that each node reaches."""
+    with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
+        faults = in_force(fleet)
+        matrix = probe(fleet, preflight.connect(fleet), ["matrix"], None)["matrix"]
+    return FaultStatus(faults, matrix)
+
+
+def newest_queue(fleet: Fleet) -> str:
+    """Return the queue of the newest run, for faults that need a leader."""
+    names = broker.queues(fleet, next(iter(fleet.nodes)))
+    queues = [name for name in names if name.startswith(QUEUE_PREFIX)]
+    if not queues:
+        raise UsageError(
+            "no run has a queue, so there is no leader", remedy="start a run, or name nodes"
+        )
+    # The name of a queue is jepsenvm.TYPE.TIME, and TIME has a fraction after its last dot.
+    return max(queues, key=lambda name: name.rpartition(".")[0][-15:] + name)
+
+
+def _inject_and_wait(nemesis: Nemesis, number: int, fault: Fault, duration: float | None) -> bool:
+    """Inject a fault and wait for its duration, or for Ctrl-C; return whether to heal it now."""
+    try:
+        nemesis.inject(number, fault)
+        if duration is None:
+            minutes = MAX_DURATION_S // 60
+            logger.info(f"in force until `jepsenvm heal`, for {minutes} minutes at most")
+            return False
+        time.sleep(duration)
+    except KeyboardInterrupt:
+        logger.info("interrupted: healing")
+    return True
+
+
+def _end(nemesis: Nemesis) -> None:
+    problems = nemesis.end()
+    if problems:
+        raise RunError(
+            f"not healed: {'; '.join(problems)}", remedy="repair that and run `jepsenvm heal`"
+        )
+
+
+def _targets(name: str, targets: Sequence[str]) -> dict[str, Any]:
+    if not targets:
+        return {}
+    groups = tuple(tuple(target.split(",")) for target in targets)
+    spec = NEMESES.get(name)
+    if spec is not None and spec.takes == "groups":
+        return {"groups": groups}
+    return {"victims": tuple(node for group in groups for node in group)}

@@ -1,0 +1,112 @@
+"""Preparation of a run: draws its faults, checks the hosts, and deploys RabbitMQ if necessary."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jepsenvm.errors import UsageError
+from jepsenvm.experiment import existing_cluster, preflight
+from jepsenvm.experiment.deploy import deploy
+from jepsenvm.experiment.preflight import ClusterState
+from jepsenvm.machines.facts import Facts
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.schedule import ScheduledFault, schedule
+from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.credentials import Credentials, credentials
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is ready for a run."""
+
+    inventory: Inventory
+    fleet: Fleet
+    facts: Mapping[str, Facts]
+    credentials: Credentials
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that the phases of a run need."""
+
+    plan: Plan
+    """The plan of the user. On an existing cluster it has the settings of the cluster."""
+    steps: tuple[ScheduledFault, ...]
+    """The faults of the run, each with its beginning and end."""
+    cluster: Cluster
+
+
+def prepare(plan: Plan, inventory: Inventory, fleet: Fleet, *, may_deploy: bool) -> Prepared:
+    """Check the hosts, deploy RabbitMQ if the cluster does not match the plan, and draw the faults.
+
+    An existing cluster is never changed: the plan takes over its settings instead. Raises
+    UsageError if the hosts or the cluster do not support the plan, or if a deployment is needed
+    but not allowed.
+    """
+    steps = schedule(plan, list(fleet.nodes))
+    faults = [step.fault for step in steps]
+    preflight.require_supported_queue_type(plan, faults)
+    preflight.require_allowed(inventory, faults)
+    # An inventory of an existing cluster must name a broker user; report a missing one early.
+    login = credentials(inventory) if inventory.existing else None
+    facts = preflight.connect(fleet)
+    preflight.require_capabilities(fleet, inventory, faults)
+    state = preflight.cluster_state(fleet)
+    if inventory.existing:
+        existing_cluster.require_testable(state, inventory)
+        plan = existing_cluster.with_settings_in_force(plan, state)
+    elif mismatches := preflight.config_mismatches(state, plan):
+        _deploy(plan, inventory, mismatches, may_deploy=may_deploy)
+        facts = preflight.connect(fleet)
+        state = _state_after_deployment(fleet, plan)
+    version = preflight.common_version(state.settings)
+    preflight.require_supported_version(plan, version)
+    preflight.require_ready_for_faults(fleet, facts)
+    logger.info(_summary(plan, version, len(inventory.nodes)))
+    # A deployment generates the password of the broker user, so it is read last.
+    cluster = Cluster(inventory, fleet, facts, login or credentials(inventory))
+    return Prepared(plan, steps, cluster)
+
+
+def _deploy(
+    plan: Plan, inventory: Inventory, mismatches: Sequence[str], *, may_deploy: bool
+) -> None:
+    if not may_deploy:
+        raise UsageError(
+            f"the cluster does not match the plan: {mismatches[0]}",
+            remedy="run without --no-deploy",
+        )
+    logger.info(f"deploying, because {_first_of(mismatches)}")
+    variables = {
+        "rabbitmq_partition_handling": plan.partition_handling,
+        "rabbitmq_net_ticktime": plan.net_ticktime,
+    }
+    deploy(inventory, variables)
+
+
+def _state_after_deployment(fleet: Fleet, plan: Plan) -> ClusterState:
+    state = preflight.cluster_state(fleet)
+    if mismatches := preflight.config_mismatches(state, plan):
+        raise UsageError(
+            f"the cluster does not match the plan even after a deployment: {_first_of(mismatches)}",
+            remedy="run `jepsenvm doctor`",
+        )
+    return state
+
+
+def _first_of(mismatches: Sequence[str]) -> str:
+    more = f" (and {len(mismatches) - 1} more)" if len(mismatches) > 1 else ""
+    return f"{mismatches[0]}{more}"
+
+
+def _summary(plan: Plan, version: str, nodes: int) -> str:
+    nemeses = ", ".join(plan.nemeses) or ("as scheduled" if plan.schedule else "none")
+    return (
+        f"RabbitMQ {version} on {nodes} nodes, workload {plan.workload}, {plan.queue_type} queue, "
+        f"{plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
+    )

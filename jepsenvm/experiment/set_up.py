@@ -1,0 +1,88 @@
+"""The set-up of a run's queues, with retries while the cluster settles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Final
+
+import tenacity
+
+from jepsenvm.errors import JepsenvmError, RunError, UsageError
+from jepsenvm.machines.ssh import Fleet
+from jepsenvm.plan.options import WorkloadOptions
+from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.workload import Workload
+
+logger = logging.getLogger(__name__)
+
+QUEUE_PREFIX: Final = "jepsenvm."
+
+SETTLE_S: Final = 120.0
+"""Seconds after which the set-up is not retried."""
+
+SETTLE_POLL_S: Final = 2.0
+
+FINAL_REPLIES: Final = ("403 ", "404 ", "405 ", "406 ")
+"""AMQP reply codes for which a retry is useless: refused, not found, locked, precondition."""
+
+
+async def set_up_queues(
+    fleet: Fleet, workload: Workload[WorkloadOptions], context: Context
+) -> None:
+    """Delete the queues of earlier runs and declare the queues of this run.
+
+    A cluster that was broken a moment ago may look healthy and still restart nodes (autoheal), so
+    failures that may pass are retried. Raises RunError when they do not pass.
+    """
+
+    async def attempt() -> None:
+        await _make_queues(fleet, workload, context)
+
+    def is_too_late(state: tenacity.RetryCallState) -> bool:
+        elapsed = state.seconds_since_start or 0.0
+        return context.stop.is_set() or elapsed > SETTLE_S * fleet.patience
+
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(may_pass),
+        stop=is_too_late,
+        wait=tenacity.wait_fixed(SETTLE_POLL_S),
+        before_sleep=lambda state: context.log_once(f"set-up: {_problem(state)}; trying again"),
+        reraise=True,
+    )
+    try:
+        await retrying(attempt)
+    except (SessionLost, TimeoutError) as error:
+        raise RunError(
+            f"the queue could not be set up: {str(error) or 'no answer in time'}"
+        ) from None
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether a retry may succeed: not if the broker gave a final reply code."""
+    if isinstance(error, SessionLost):
+        return not str(error).startswith(FINAL_REPLIES)
+    return isinstance(error, TimeoutError | JepsenvmError) and not isinstance(error, UsageError)
+
+
+async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], context: Context) -> None:
+    node = context.addresses[0].node
+    # A failed attempt may have left queues of this run. They are stale as well.
+    names = await asyncio.to_thread(broker.queues, fleet, node)
+    stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
+    if context.plan.queue_type == "mirrored":
+        pattern = f"^{re.escape(context.queue)}$"
+        definition = mirroring(context.plan)
+        await asyncio.to_thread(broker.set_policy, fleet, node, RUN_POLICY, pattern, definition)
+    await workload.setup(context, stale)
+    deleted = f", {len(stale)} old one(s) deleted" if stale else ""
+    logger.info(f"queue {context.queue} declared{deleted}")
+
+
+def _problem(state: tenacity.RetryCallState) -> str:
+    error = state.outcome and state.outcome.exception()
+    return str(error or "") or "no answer in time"

@@ -1,0 +1,81 @@
+"""The command line with a fake inventory of two nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from jepsenvm.cli.main import cli
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.inventory_node import Node
+
+Jepsenvm = Callable[..., Result]
+
+
+def node(name: str, number: int) -> Node:
+    address = f"10.0.0.{number}"
+    return Node(
+        name=name,
+        ssh_host=address,
+        ssh_port=None,
+        ssh_user=None,
+        ssh_key=None,
+        known_hosts=None,
+        become_password=None,
+        cluster_address=address,
+        amqp_host=address,
+        amqp_port=5672,
+    )
+
+
+@pytest.fixture
+def jepsenvm() -> Jepsenvm:
+    """Run the command line with these words; the result has its exit status, stdout and stderr."""
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(cli, [str(word) for word in words], prog_name="jepsenvm")
+
+    return run
+
+
+class NoFleet:
+    """Stands for a fleet whose SSH connections are not used."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __enter__(self) -> NoFleet:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@dataclass
+class Inventories:
+    """Stands for ``inventory_for``, and remembers how it was called."""
+
+    inventory: Inventory
+    calls: list[tuple[Path | None, dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, path: Path | None, **options: Any) -> Inventory:
+        self.calls.append((path, options))
+        return self.inventory
+
+
+@pytest.fixture
+def inventories(tmp_path: Path) -> Inventories:
+    nodes = (node("n1", 1), node("n2", 2))
+    return Inventories(Inventory(tmp_path / "hosts.yml", "cloud", nodes, tmp_path / "secrets", {}))
+
+
+def assert_one_line(result: Result, status: int, *texts: str) -> None:
+    """Assert that a command failed with this status and one line on stderr with these texts."""
+    assert result.exit_code == status, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("jepsenvm: ")
+    for text in texts:
+        assert text in line

@@ -1,0 +1,108 @@
+"""jepsenvm deploy: which playbooks it plays with which variables, and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jepsenvm.cli import deploy
+from jepsenvm.errors import UsageError
+from jepsenvm.machines import ansible
+from jepsenvm.machines.ansible_progress import Counts, Recap
+from jepsenvm.machines.inventory import Inventory
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+
+RECAP = Recap({"n1": Counts(9, 2), "n2": Counts(8, 0)}, {"rabbitmq_version": "3.10.8"})
+
+
+@pytest.fixture
+def played(
+    monkeypatch: pytest.MonkeyPatch, inventories: Inventories
+) -> list[tuple[str, Mapping[str, object], Path | None]]:
+    """The playbooks that were played, with their variables and log files."""
+    plays: list[tuple[str, Mapping[str, object], Path | None]] = []
+
+    def play(playbook: str, _on: Inventory, extra: Mapping[str, object], log: Path | None) -> Recap:
+        plays.append((playbook, extra, log))
+        return RECAP
+
+    monkeypatch.setattr(ansible, "play", play)
+    monkeypatch.setattr(deploy, "inventory_for", inventories)
+    return plays
+
+
+def test_a_deployment_prints_what_changed(jepsenvm: Jepsenvm, played: list[Any]) -> None:
+    result = jepsenvm("deploy")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "n1: 9 ok, 2 changed",
+        "n2: 8 ok, 0 changed",
+        "deployed: RabbitMQ 3.10.8 on 2 nodes, changed=2",
+    ]
+    assert played == [("site.yml", {}, None)]
+
+
+def test_settings_that_are_given_go_to_ansible(
+    jepsenvm: Jepsenvm,
+    played: list[Any],
+    inventories: Inventories,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["-i", "hosts.yml", "--patience", "2", "--net-ticktime", "8", "--adopt", "--reset"]
+    log = tmp_path / "ansible.log"
+    assert jepsenvm("deploy", *words, "--file", "r.tar.xz", "--log", log).exit_code == 0
+    variables = {
+        "rabbitmq_net_ticktime": 8,
+        "jepsenvm_adopt": True,
+        "rabbitmq_file": str(tmp_path / "r.tar.xz"),
+    }
+    assert played == [("reset.yml", variables, log), ("site.yml", variables, log)]
+    assert inventories.calls == [(Path("hosts.yml"), {"patience": 2.0})]
+
+
+def test_a_url_stays_as_it_is(jepsenvm: Jepsenvm, played: list[Any]) -> None:
+    jepsenvm("deploy", "--file", "https://example.org/r.deb", "--sha256", "0f")
+    ((_, variables, _),) = played
+    assert variables == {
+        "rabbitmq_file": "https://example.org/r.deb",
+        "rabbitmq_sha256": "0f",
+    }
+
+
+def test_a_deployment_that_is_refused(
+    jepsenvm: Jepsenvm, played: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Recap:
+        raise UsageError("no sudo", node="n1", remedy="let the user sudo")
+
+    monkeypatch.setattr(ansible, "play", refuse)
+    assert_one_line(jepsenvm("deploy"), 254, "n1: no sudo; let the user sudo")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--source", "somewhere"],
+        ["--net-ticktime", "0"],
+        ["--mirror-count", "x"],
+        ["--patience", "0"],
+        ["--partition-handling", "pray"],
+        ["--vault-password-file", "/no/such/file"],
+    ],
+)
+def test_bad_usage_names_the_option(
+    jepsenvm: Jepsenvm, played: list[Any], words: list[str]
+) -> None:
+    assert_one_line(jepsenvm("deploy", *words), 254, words[0], "see `jepsenvm deploy --help`")
+    assert played == []
+
+
+def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
+    text = jepsenvm("deploy", "--help").stdout
+    for word in ("--inventory", "--source", "--version", "--file", "--sha256", "--adopt", "--log"):
+        assert word in text

@@ -1,0 +1,107 @@
+"""jepsenvm doctor: the mark of each finding, and the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jepsenvm.cli import doctor
+from jepsenvm.errors import UsageError
+from jepsenvm.experiment import doctor as checks
+from jepsenvm.experiment.doctor import Finding, machine_findings
+from jepsenvm.machines import lab
+from jepsenvm.machines.vagrant import fitness, machines
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+
+
+@pytest.fixture
+def findings(monkeypatch: pytest.MonkeyPatch, inventories: Inventories) -> dict[str, Any]:
+    """The findings about this machine and about the hosts, and the number of their checks."""
+    found: dict[str, Any] = {"machine": [], "hosts": [], "host checks": 0}
+
+    def hosts(_inventory: object) -> Iterator[Finding]:
+        found["host checks"] += 1
+        yield from found["hosts"]
+
+    monkeypatch.setattr(doctor, "machine_findings", lambda **_: iter(found["machine"]))
+    monkeypatch.setattr(doctor, "host_findings", hosts)
+    monkeypatch.setattr(doctor, "inventory_for", inventories)
+    monkeypatch.setattr(lab, "is_up", lambda: False)
+    monkeypatch.setattr(doctor, "are_vms_here", lambda: False)
+    return found
+
+
+def test_each_finding_has_a_mark(jepsenvm: Jepsenvm, findings: dict[str, Any]) -> None:
+    findings["machine"] = [Finding("lab: programs"), Finding("lab: disk", "full", required=False)]
+    result = jepsenvm("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == ["ok    lab: programs", "none  lab: disk: full"]
+    assert findings["host checks"] == 0, "without machines there is nothing to check"
+
+
+def test_a_requirement_that_is_not_met_fails(
+    jepsenvm: Jepsenvm, findings: dict[str, Any], inventories: Inventories
+) -> None:
+    findings["hosts"] = [Finding("n1: iptables", "install iptables")]
+    result = jepsenvm("doctor", "-i", "hosts.yml", "--existing")
+    assert result.exit_code == 254
+    assert result.stdout == "FAIL  n1: iptables: install iptables\n"
+    assert inventories.calls == [(Path("hosts.yml"), {"existing": True, "may_be_off": True})]
+
+
+def test_an_inventory_that_cannot_be_read_is_refused(
+    jepsenvm: Jepsenvm, findings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UsageError("hosts.yml names no hosts")
+
+    monkeypatch.setattr(doctor, "inventory_for", refuse)
+    assert_one_line(jepsenvm("doctor", "-i", "hosts.yml"), 254, "hosts.yml names no hosts")
+
+
+def test_the_lab_is_optional(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse() -> None:
+        raise UsageError("no root", remedy="use sudo")
+
+    lab_checks = {"lab: run as root": refuse, "lab: programs": lambda: None}
+    monkeypatch.setattr(checks, "LAB_CHECKS", lab_checks)
+    assert list(machine_findings(vms_exist=False)) == [
+        Finding("lab: run as root", "no root; use sudo", required=False),
+        Finding("lab: programs", None, required=False),
+    ]
+
+
+@pytest.mark.parametrize("vms_exist", [True, False])
+def test_a_folder_with_a_vagrantfile_is_checked_for_vms(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vms_exist: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Vagrantfile").write_text("")
+    monkeypatch.setattr(checks, "LAB_CHECKS", {})
+    monkeypatch.setattr(checks, "VM_CHECKS", {"VMs: box": lambda: None})
+    monkeypatch.setattr(fitness, "require_vagrant", lambda: None)
+    monkeypatch.setattr(fitness, "require_memory", lambda: None)
+    monkeypatch.setattr(machines, "require_running", lambda _folder: None)
+    last = Finding("VMs: all of them run")
+    if not vms_exist:
+        last = Finding("VMs: memory", required=False)
+    assert list(machine_findings(vms_exist=vms_exist)) == [
+        Finding("VMs: Vagrant", required=False),
+        Finding("VMs: box", required=False),
+        last,
+    ]
+
+
+def test_bad_usage_names_the_option(jepsenvm: Jepsenvm, findings: dict[str, Any]) -> None:
+    assert_one_line(jepsenvm("doctor", "--inventory"), 254, "--inventory")
+
+
+def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
+    text = jepsenvm("doctor", "--help").stdout
+    for word in ("--inventory", "--existing", "FAIL"):
+        assert word in text

@@ -1,0 +1,268 @@
+"""The phases of a run in their order, with a fake cluster: whatever happens, faults are healed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from jepsenvm.checkers.verdict import Results, Verdict
+from jepsenvm.errors import RunError
+from jepsenvm.experiment import phases
+from jepsenvm.experiment.phases import execute
+from jepsenvm.experiment.prepare import Cluster, Prepared
+from jepsenvm.experiment.recovery import Recovery
+from jepsenvm.experiment.store import RESULTS, Store, create
+from jepsenvm.history.journal import Journal
+from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE
+from jepsenvm.history.readers import open_history
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.faults.pause import Pause
+from jepsenvm.nemesis.records import FaultRecord
+from jepsenvm.nemesis.schedule import ScheduledFault
+from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.credentials import Credentials
+from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.registry import WORKLOADS
+
+FAULT = Pause(name="pause", text="n1", nodes=("n1",))
+STEP = ScheduledFault(0.05, 0.1, FAULT)
+
+Load = Callable[[Context], Coroutine[Any, Any, None]]
+Drain = Callable[[Context], Awaitable[None]]
+
+
+class Fleet:
+    patience: ClassVar[float] = 1.0
+
+
+class World:
+    """Records the phases, and stands for the nemesis and the workload."""
+
+    def __init__(self, load: Load, drain: Drain) -> None:
+        self.acts: list[str] = []
+        self.problems: list[str] = []
+        self._load, self._drain = load, drain
+
+    def nemesis(self, record: Any, longest_fault: float, **_: Any) -> Any:
+        world = self
+        assert longest_fault == pytest.approx(STEP.until - STEP.at)
+
+        class Nemesis:
+            ahead = 0.0
+
+            def prepare(self) -> None:
+                world.acts.append("prepare")
+
+            def inject(self, number: int, fault: Fault, _at: float | None) -> None:
+                world.acts.append("inject")
+                for phase in (INJECT, IN_FORCE):
+                    record(FaultRecord("start", phase, number, fault.as_data()))
+
+            def heal(self, number: int, _at: float | None) -> None:
+                world.acts.append("heal")
+                for phase in (HEAL, HEALED):
+                    record(FaultRecord("stop", phase, number, FAULT.as_data()))
+
+            def renew(self) -> None: ...
+
+            def heal_by_hand(self) -> None:
+                world.acts.append("heal by hand")
+
+            def end(self) -> list[str]:
+                world.acts.append("end")
+                return world.problems
+
+        return Nemesis()
+
+    async def recover(self, *_: object) -> bool:
+        self.acts.append("recover")
+        return True
+
+    def workload(self) -> Any:
+        async def setup(*_: object) -> None: ...
+
+        async def drain(context: Context, _: object) -> None:
+            self.acts.append("drain")
+            await self._drain(context)
+
+        real = WORKLOADS["queue"]
+        return SimpleNamespace(
+            setup=setup,
+            load=lambda context: [self._load(context)],
+            drain=drain,
+            checkers=real.checkers,
+        )
+
+
+async def publish(context: Context) -> None:
+    """Confirm one message, and wait until the load ends."""
+    for type_ in ("invoke", "ok"):
+        context.journal.append(type_, "enqueue", 1, process=0, node="n1")
+    await context.stop.wait()
+
+
+async def read_back(context: Context) -> None:
+    context.journal.append("invoke", "drain", process=9)
+    context.journal.append("ok", "dequeue", 1, process=10, node="n1")
+    context.journal.append("ok", "drain", process=9, data={"received": 1, "broker": "ready 0"})
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    load: Load = publish,
+    drain: Drain = read_back,
+    problems: tuple[str, ...] = (),
+    time_limit: float = 0.2,
+) -> tuple[World, Store, Results]:
+    world = World(load, drain)
+    world.problems = list(problems)
+    holder["world"] = world
+
+    async def set_up_queues(*_: object) -> None:
+        world.acts.append("set up")
+
+    monkeypatch.setattr(phases, "WORKLOADS", {"queue": world.workload()})
+    monkeypatch.setattr(phases, "Nemesis", world.nemesis)
+    monkeypatch.setattr(phases, "set_up_queues", set_up_queues)
+    monkeypatch.setattr(phases, "log_sizes", lambda _: {})
+    monkeypatch.setattr(phases, "collect", lambda *_: world.acts.append("collect"))
+    monkeypatch.setattr(Recovery, "wait", world.recover)
+    plan = Plan(nemesis="none", time_limit=time_limit)
+    inventory = Inventory(tmp_path / "hosts.yml", "cloud", (), tmp_path / "s", {})
+    fleet: Any = Fleet()
+    cluster = Cluster(inventory, fleet, {}, Credentials("u", "p"))
+    store = create(tmp_path / "store", plan)
+    holder["store"] = store
+    shown: list[float] = []
+    results = execute(
+        Prepared(plan, (STEP,), cluster), store, lambda _tallies, share: shown.append(share)
+    )
+    assert shown
+    return world, store, results
+
+
+holder: dict[str, Any] = {}
+"""The world and the store of the last run, for runs that raise."""
+
+
+def is_complete(store: Store) -> bool:
+    """Return whether the history was closed, which shows only when it has been read."""
+    history = open_history(store.history)
+    assert list(history.ops())
+    return history.complete
+
+
+def recorded(store: Store) -> list[str]:
+    """Return the nemesis ops of the history in their order."""
+    return [op.f for op in open_history(store.history).nemesis_ops()]
+
+
+def test_the_phases_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    world, store, results = run(monkeypatch, tmp_path)
+    assert world.acts == [
+        "set up",
+        "prepare",
+        "inject",
+        "heal",
+        "heal by hand",
+        "end",
+        "recover",
+        "drain",
+        "collect",
+    ]
+    assert json.loads((store.path / RESULTS).read_text())["verdict"] == str(results.verdict)
+    assert is_complete(store)
+    assert recorded(store) == [SCHEDULE, "start", "start", "stop", "stop"]
+    assert results.checkers["total-queue"].verdict is Verdict.VALID
+
+
+def test_the_load_may_end_before_its_faults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def nothing(_: Context) -> None: ...
+
+    world, _, _ = run(monkeypatch, tmp_path, load=nothing)
+    assert "inject" not in world.acts
+    assert "drain" in world.acts
+
+
+def test_an_error_of_the_load_heals_and_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def fail(context: Context) -> None:
+        context.journal.flush()
+        raise RunError("the client broke")
+
+    with pytest.raises(RunError, match="the client broke"):
+        run(monkeypatch, tmp_path, load=fail)
+    world, store = holder["world"], holder["store"]
+    assert world.acts[-2:] == ["heal by hand", "end"]
+    assert not is_complete(store)
+    assert not (store.path / RESULTS).exists()
+
+
+def test_an_error_of_the_journal_heals_and_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(_: object) -> None:
+        raise RunError("cannot write the history")
+
+    async def fill_the_disk(context: Context) -> None:
+        monkeypatch.setattr(Journal, "flush", full)
+        await context.stop.wait()
+
+    with pytest.raises(RunError, match="cannot write the history"):
+        run(monkeypatch, tmp_path, load=fill_the_disk, time_limit=1000)
+    assert holder["world"].acts[-2:] == ["heal by hand", "end"]
+
+
+def test_what_could_not_be_healed_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="not everything could be healed: n1: no SSH; run `jepsen"):
+        run(monkeypatch, tmp_path, problems=("n1: no SSH",))
+    assert "drain" not in holder["world"].acts
+
+
+def test_a_signal_ends_the_load_and_still_gives_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def interrupted(context: Context) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await publish(context)
+
+    world, store, results = run(monkeypatch, tmp_path, load=interrupted, time_limit=1000)
+    assert world.acts[-3:] == ["recover", "drain", "collect"]
+    assert "interrupt" in recorded(store)
+    assert results.verdict is Verdict.UNKNOWN
+    assert any("the run was ended early: by a signal" in reason for reason in results.reasons)
+
+
+def test_a_second_signal_skips_the_drain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def interrupted(context: Context) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await publish(context)
+
+    async def never_ends(_: Context) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    _, store, results = run(
+        monkeypatch, tmp_path, load=interrupted, drain=never_ends, time_limit=1000
+    )
+    assert "interrupted again: skipping the drain" in caplog.messages
+    assert is_complete(store)
+    assert results.verdict is Verdict.UNKNOWN

@@ -1,0 +1,149 @@
+"""One experiment: what it leaves in the store when it succeeds, and when it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from jepsenvm.checkers.verdict import Results, Verdict
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.experiment import run as module
+from jepsenvm.experiment import store as stores
+from jepsenvm.experiment.prepare import Cluster, Prepared
+from jepsenvm.experiment.run import run_experiment
+from jepsenvm.experiment.store import PLAN, REPORT, Store, create, history_file
+from jepsenvm.history.journal import Journal
+from jepsenvm.machines.inventory import Inventory
+from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq.credentials import Credentials
+
+
+class Fleet:
+    closed: ClassVar[list[bool]] = []
+
+    def __init__(self, _nodes: object, patience: float) -> None:
+        assert patience == 1.0
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed.append(True)
+
+
+def inventory(tmp_path: Path, *, existing: bool = False) -> Inventory:
+    path = tmp_path / "hosts.yml"
+    return Inventory(path, "cloud", (), tmp_path / "secrets", {}, existing=existing)
+
+
+def fake(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    execute: Callable[[Prepared, Store], Results],
+    seed: int = 1,
+) -> list[str]:
+    """Replace preparation, phases and virtual host; return what is done with the virtual host."""
+    acts: list[str] = []
+    login = Credentials("u", "p")
+
+    def prepare(_plan: Plan, on: Inventory, fleet: Any, *, may_deploy: bool) -> Prepared:
+        assert may_deploy
+        return Prepared(Plan(seed=seed), (), Cluster(on, fleet, {}, login))
+
+    def create_virtual_host(*_: object) -> bool:
+        acts.append("create")
+        return True
+
+    def remove_virtual_host(_fleet: object, *, created: bool, decided: bool) -> None:
+        acts.append(f"remove {created} {decided}")
+
+    monkeypatch.setattr(module, "Fleet", Fleet)
+    monkeypatch.setattr(module, "prepare", prepare)
+    monkeypatch.setattr(module, "execute", lambda prepared, store, _: execute(prepared, store))
+    monkeypatch.setattr(module, "create_virtual_host", create_virtual_host)
+    monkeypatch.setattr(module, "remove_virtual_host", remove_virtual_host)
+    return acts
+
+
+def with_history(verdict: Verdict) -> Callable[[Prepared, Store], Results]:
+    def execute(_prepared: Prepared, store: Store) -> Results:
+        Journal(store.history, lambda: 0).close()
+        return Results(verdict, (), {})
+
+    return execute
+
+
+def run(tmp_path: Path, *, existing: bool = False) -> tuple[Store, Results]:
+    store = create(tmp_path / "store", Plan(seed=1))
+    on = inventory(tmp_path, existing=existing)
+    return store, run_experiment(Plan(seed=1), on, store, lambda *_: None, may_deploy=True)
+
+
+def test_a_run_leaves_its_plan_report_and_link(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    acts = fake(monkeypatch, execute=with_history(Verdict.VALID), seed=9)
+    store, results = run(tmp_path)
+    assert results.verdict is Verdict.VALID
+    assert acts == []
+    assert "seed: 9" in (store.path / PLAN).read_text()
+    assert "VALID" in (store.path / REPORT).read_text()
+    assert (tmp_path / "store" / "latest").resolve() == store.path.resolve()
+    assert history_file(store.path) == store.history
+    assert not (tmp_path / "secrets.running").exists()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "decided"),
+    [(Verdict.VALID, True), (Verdict.INVALID, True), (Verdict.UNKNOWN, False)],
+)
+def test_an_existing_cluster_is_tested_in_a_virtual_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verdict: Verdict, decided: bool
+) -> None:
+    acts = fake(monkeypatch, execute=with_history(verdict))
+    run(tmp_path, existing=True)
+    assert acts == ["create", f"remove True {decided}"]
+
+
+def test_a_run_that_is_refused_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_prepared: Prepared, _store: Store) -> Results:
+        raise UsageError("no")
+
+    fake(monkeypatch, execute=refuse)
+    with pytest.raises(UsageError, match="no"):
+        run(tmp_path)
+    assert not list((tmp_path / "store").rglob(PLAN))
+
+
+def test_a_run_that_fails_midway_keeps_its_history(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(_prepared: Prepared, store: Store) -> Results:
+        Journal(store.history, lambda: 0)
+        raise RunError("midway")
+
+    acts = fake(monkeypatch, execute=fail)
+    with pytest.raises(RunError, match="midway"):
+        run(tmp_path, existing=True)
+    assert len(list((tmp_path / "store").rglob(stores.HISTORY))) >= 1
+    assert acts == ["create", "remove True False"]
+
+
+def test_a_store_without_space_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stores, "MIN_FREE_BYTES", 1 << 80)
+    with pytest.raises(UsageError, match=r"MB free, a run needs .*; free some space or choose"):
+        create(tmp_path / "store", Plan())
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UsageError, match="cannot be written: Not a directory"):
+        create(file, Plan())
+
+
+def test_a_missing_history_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"history\.arrow: there is no such history"):
+        history_file(tmp_path)

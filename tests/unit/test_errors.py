@@ -1,0 +1,37 @@
+"""Errors: one line each, with the node, the command and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from jepsenvm.errors import CommandError, JepsenvmError, RunError, UsageError, shorten
+
+
+def test_an_error_is_one_line_with_its_node_command_and_remedy() -> None:
+    error = CommandError(
+        "no\nsuch file", node="n1", command="cat x", status=0, remedy="create\n it"
+    )
+    assert str(error) == "n1: no such file (`cat x` exited 0); create it"
+    assert str(JepsenvmError("plain", command="cat x")) == "plain"
+
+
+def test_exit_statuses() -> None:
+    assert (UsageError("").exit_status, RunError("").exit_status) == (254, 255)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        ("a\n  b", "a b"),
+        ([1, 2], "[1, 2]"),
+        ("x" * 60, "x" * 60),
+        ("x" * 61, "x" * 57 + "..."),
+    ],
+)
+def test_a_value_is_shortened_to_one_line(value: object, text: str) -> None:
+    assert shorten(value) == text
+
+
+def test_a_limit_can_be_given() -> None:
+    assert shorten("abcdefgh", 6) == "abc..."
