@@ -38,7 +38,7 @@ SHOW_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 
 ShowLoad = Callable[[Mapping[str, OpCounts], float], None]
-"""Shows the counts of each publisher. The second argument is the elapsed share of the time limit."""
+"""Shows the counts of each publisher. The second argument is the elapsed share of the time."""
 
 
 def execute(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:

@@ -35,8 +35,8 @@ def play(
 ) -> Recap:
     """Play a playbook, such as ``site.yml``, on all nodes; append Ansible's output to ``log``.
 
-    ``extra`` are extra variables. Raise UsageError if it failed before it changed anything, otherwise
-    RunError. On SIGINT or SIGTERM, Ansible and its workers end first; then the signal takes effect.
+    ``extra`` are extra variables. Raise UsageError if it failed before it changed anything,
+    otherwise RunError. On SIGINT or SIGTERM, Ansible and its workers end first; then the signal takes effect.
     """
     if inventory.existing:
         raise UsageError(
@@ -132,8 +132,8 @@ def _log(file: Path | None) -> Iterator[Callable[[str], None]]:
 def _interruptible(progress: PlaybookProgress) -> Iterator[Callable[[], bool]]:
     """Let Ansible end its workers on SIGINT and SIGTERM; then let the signal take effect.
 
-    The workers outlive an Ansible that is killed, and continue to change hosts. Yield a function that
-    says whether Ansible had its time to end them.
+    The workers outlive an Ansible that is killed, and continue to change hosts. Yield a function
+    that says whether Ansible had its time to end them.
     """
     caught: list[int] = []
     since = 0.0

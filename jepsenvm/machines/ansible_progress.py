@@ -62,7 +62,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Recap:
-    """The outcome of a playbook: counts per node, and the values that it reports by ``set_stats``."""
+    """The outcome of a playbook: counts per node, and the values reported by ``set_stats``."""
 
     nodes: dict[str, Counts]
     stats: dict[str, Any] = field(default_factory=dict)

@@ -111,7 +111,8 @@ def _unresolvable(path: Path, host: str, names: Collection[str], message: str) -
         return UsageError(
             f"{path}: its encrypted values cannot be read: {reason}",
             node=host,
-            remedy="give the vault's password: --vault-password-file, or ANSIBLE_VAULT_PASSWORD_FILE",
+            remedy="give the vault's password: --vault-password-file, "
+            "or ANSIBLE_VAULT_PASSWORD_FILE",
         )
     return UsageError(
         f"{path}: {' or '.join(names)} cannot be resolved: {reason}",

@@ -79,7 +79,8 @@ def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]
         raise UsageError(
             f"its cluster address {node.cluster_address} is not one of its own addresses",
             node=node.name,
-            remedy=f"set cluster_address to one that `ip address` shows there, such as {reachable[0]}",
+            remedy="set cluster_address to one that `ip address` shows there, "
+            f"such as {reachable[0]}",
         )
     return Facts(
         host=Host(

@@ -13,7 +13,7 @@ from jepsenvm.machines.ssh import Fleet
 def fire(fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float) -> dict[str, Any]:
     """Send each node its order (``machines.remote.fire``) at the same time; return the answers.
 
-    ``timeout`` is in seconds. When all nodes have finished, raise the error of the first that failed.
+    ``timeout`` is in seconds. When all have finished, raise the error of the first that failed.
     """
     return fleet.each(
         lambda node: fleet.python(node, "fire", orders[node], timeout=timeout), list(orders)

@@ -1,7 +1,8 @@
 """The inventory: the hosts of one cluster, how to reach them, and where their secrets are kept.
 
-Ansible reads the file, so every format that Ansible accepts works here too: YAML, INI, group_vars and
-plug-ins. Every value that later becomes part of a command, a file name or /etc/hosts is checked here.
+Ansible reads the file, so every format that Ansible accepts works here too: YAML, INI, group_vars
+and plug-ins. Every value that later becomes part of a command, a file name or /etc/hosts is
+checked here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jepsenvm.machines.inventory_node import Node, node_from_hostvars
 
 DEFAULT_VHOST: Final = "/"
 EXISTING_VHOST: Final = "jepsenvm"
-"""The virtual host that jepsenvm uses on an existing cluster, unless jepsenvm_vhost names another."""
+"""The virtual host on an existing cluster, unless jepsenvm_vhost names another."""
 
 LEAST_PATIENCE: Final = 0.1
 
@@ -54,10 +55,10 @@ class Inventory:
 
 
 def load(path: Path, group: str, *, existing: bool = False) -> Inventory:
-    """Read an inventory with Ansible; raise UsageError, with the remedy, for whatever is wrong in it.
+    """Read an inventory with Ansible; raise UsageError for whatever is wrong in it.
 
-    ``group`` names the inventory group with the cluster's nodes. ``existing`` has the same effect as
-    ``jepsenvm_existing: true`` in the inventory.
+    ``group`` names the inventory group with the cluster's nodes. ``existing`` has the same
+    effect as ``jepsenvm_existing: true`` in the inventory.
     """
     path = path.absolute()
     hostvars = read_hostvars(path, group)

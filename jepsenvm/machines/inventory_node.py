@@ -143,7 +143,7 @@ class _Variables:
     def python(self) -> tuple[str, ...]:
         """Return the command that runs Python."""
         interpreter = self.text("ansible_python_interpreter") or "auto"
-        # With `auto` Ansible finds an interpreter by itself. Every host where it does has a python3.
+        # With `auto` Ansible finds an interpreter. Every host where it does has a python3.
         if interpreter.startswith("auto"):
             return ("python3",)
         return self.words("ansible_python_interpreter")

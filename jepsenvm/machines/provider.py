@@ -1,4 +1,4 @@
-"""The interface of machine providers: a provider finds, starts and switches machines of one kind."""
+"""The interface of machine providers: they find, start and switch machines of one kind."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ class MachineProvider(ABC):
         return str(inventory.path.parent)
 
     def checks(self) -> Mapping[str, Callable[[], object]]:
-        """Return the checks of ``jepsenvm doctor``; a check raises UsageError for what is missing."""
+        """Return the checks of ``jepsenvm doctor``; each raises UsageError for what is missing."""
         return {}

@@ -1,4 +1,4 @@
-"""Measures reachability: which node can exchange packets with which, probed from all nodes at once."""
+"""Measures which nodes can exchange packets, by probes from all nodes at once."""
 
 from __future__ import annotations
 

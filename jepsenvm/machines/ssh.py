@@ -1,4 +1,4 @@
-"""Commands on the nodes over SSH: one connection per node, all nodes at once, deadlines everywhere."""
+"""Commands on the nodes over SSH: one connection per node, all nodes at once, with deadlines."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Fleet:
     def each_or_error(
         self, task: Callable[[str], T], nodes: Sequence[str] | None = None
     ) -> dict[str, T | Exception]:
-        """Run a task for all nodes, or for some, at once; return its result or its error per node."""
+        """Run a task for all nodes, or for some, at once; return a result or an error per node."""
 
         def guarded(node: str) -> T | Exception:
             try:
@@ -209,7 +209,7 @@ class Fleet:
 
 
 class _InOnePiece(io.StringIO):
-    """Text that is sent at once: invoke reads one character at a time and sleeps 10 ms after each."""
+    """Text that is sent at once. invoke reads one character at a time and sleeps after each."""
 
     def read(self, size: int | None = -1, /) -> str:  # noqa: ARG002 - deliberately ignored
         return super().read()

@@ -1,7 +1,7 @@
 """The route to a node as the ``ssh`` program would take it.
 
-Ansible runs that program. jepsenvm asks it for the route (``ssh -G``), so that its own connections use
-the same arguments, ~/.ssh/config, jump hosts and host keys.
+Ansible runs that program. jepsenvm asks it for the route (``ssh -G``), so that its own connections
+use the same arguments, ~/.ssh/config, jump hosts and host keys.
 """
 
 from __future__ import annotations

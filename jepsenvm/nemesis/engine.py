@@ -128,7 +128,7 @@ class Nemesis:
         ]
 
     def adopt(self, record: FaultRecord) -> None:
-        """Take over a fault that another process injected: it counts as concurrent, and is healed."""
+        """Take over a fault of another process: it counts as concurrent, and is healed."""
         if record.phase == IN_FORCE:
             before = record.proof.get(BEFORE, {})
             self._active[record.number] = ActiveFault(fault_from_data(record.fault), before)

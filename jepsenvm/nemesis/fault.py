@@ -33,7 +33,7 @@ class Fault:
     kind: ClassVar[str]
     """The name of the kind, as stored in histories and listed in `allowed_faults`."""
     sweep: ClassVar[str] = ""
-    """A shell script that removes all faults of this kind from a node and prints what it removed."""
+    """A shell script that removes all faults of this kind and prints what it removed."""
     settles_s: ClassVar[float] = 3.0
     """Seconds within which the fault must be seen in force."""
     heals_s: ClassVar[float] = 20.0

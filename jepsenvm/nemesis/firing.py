@@ -25,8 +25,8 @@ ACT_TIMEOUT_S: Final = 130.0
 class Firing:
     """Sends the actions of faults to the nodes.
 
-    Each node stages its actions as processes and starts them at the instant by its own clock. SSH alone
-    would spread the nodes over 100 ms.
+    Each node stages its actions as processes and starts them at the instant by its own clock. SSH
+    alone would spread the nodes over 100 ms.
     """
 
     fleet: Fleet

@@ -1,7 +1,7 @@
 """Faults by hand during a run: another process injects them, and the run's history includes them.
 
-The run publishes its folder. The other process appends its records to a file there, and the run reads
-them as they arrive.
+The run publishes its folder. The other process appends its records to a file there, and the run
+reads them as they arrive.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class PowerSwitch:
     def cut(self, nodes: Sequence[str], at: float | None, silence: float) -> dict[str, float]:
         """Cut the power of nodes at an instant (wall clock; at once if None).
 
-        Return the time at which each was off. A watchdog restores the power ``silence`` seconds after
-        this process has ended. Raise RunError if the provider cannot switch hosts.
+        Return the time at which each was off. A watchdog restores the power ``silence`` seconds
+        after this process has ended. Raise RunError if the provider cannot switch hosts.
         """
         power = self._require_power()
 

@@ -1,7 +1,7 @@
 """Probes: measurements of the cluster before, during and after a fault.
 
-Each returns JSON-able results, which are stored as evidence. None stands for a node that could not be
-asked.
+Each returns JSON-able results, which are stored as evidence. None stands for a node that could not
+be asked.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def _clocks(cluster: Cluster) -> Any:
     def readings(node: str) -> list[float]:
         answer = cluster.fleet.python(node, "clocks", timeout=ASK_S)
         now = time.time()
-        # The readings are relative to the node's monotonic clock. The last one was taken just before
-        # the answer arrived, which relates all of them to this machine's clock.
+        # The readings are relative to the node's monotonic clock. The last one was taken just
+        # before the answer arrived, which relates all of them to this machine's clock.
         last_offset = answer["clock"] - now
         last = answer["ahead"][-1]
         return [round(last_offset + ahead - last, 4) for ahead in answer["ahead"]]

@@ -53,7 +53,7 @@ def facts(*names: str) -> dict[str, Facts]:
 
 
 class FakeClock(Clock):
-    """A clock that stands still, except that sleeping and asking for a deadline's clock take time."""
+    """A clock that moves only when somebody sleeps or reads the monotonic clock."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
