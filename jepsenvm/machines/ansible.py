@@ -36,7 +36,8 @@ def play(
     """Play a playbook, such as ``site.yml``, on all nodes; append Ansible's output to ``log``.
 
     ``extra`` are extra variables. Raise UsageError if it failed before it changed anything,
-    otherwise RunError. On SIGINT or SIGTERM, Ansible and its workers end first; then the signal takes effect.
+    otherwise RunError. On SIGINT or SIGTERM, Ansible and its workers end first; then the signal
+    takes effect.
     """
     if inventory.existing:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The healing timer of a node, as shell scripts: systemd runs the healing script when it expires."""
+"""The healing timer of a node, as shell scripts; systemd runs the healing when it expires."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SCRIPT: Final = f"{STATE_DIR}/heal.sh"
 def arm(seconds: float, heal: str) -> str:
     """Return the shell script that arms or renews the timer; ``heal`` is the healing script.
 
-    A healing that fails is retried until it succeeds: a broker may be waiting for another one. The new
-    timer starts before the old ones are stopped, so that one is always armed.
+    A healing that fails is retried until it succeeds: a broker may be waiting for another one. The
+    new timer starts before the old ones are stopped, so that one is always armed.
     """
     # The healing script is a file, and the unit has a description. By default systemd describes a
     # unit by its command. With a command of several lines it cannot read the unit again after a

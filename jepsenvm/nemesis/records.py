@@ -50,7 +50,7 @@ def journaled(journal: Journal) -> Recorder:
     """Return a recorder that appends to a run's history and flushes it."""
 
     def record(entry: FaultRecord) -> None:
-        # The history counts nanoseconds since the run began. The nodes' times are on the wall clock.
+        # The history counts nanoseconds since the run began; the nodes use the wall clock.
         now, wall = journal.now(), time.time()
         fired = {node: now - round((wall - at) * 1e9) for node, at in entry.fired.items()}
         data = {

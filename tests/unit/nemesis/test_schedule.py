@@ -197,7 +197,9 @@ def test_a_listed_schedule_repeats_while_all_of_it_fits() -> None:
 
 def test_the_documentations_example_is_valid() -> None:
     docs = (Path(__file__).parents[3] / "docs" / "plan.md").read_text(encoding="utf-8")
-    steps = schedule(plan_from(docs.split("```yaml")[1].split("```")[0]), NODES)
+    steps = schedule(
+        plan_from(docs.split("## Schedules")[1].split("```yaml")[1].split("```")[0]), NODES
+    )
     assert [round(step.at) for step in steps] == [20, 30, 80, 110, 160, 170, 220, 250]
 
 

@@ -1,0 +1,126 @@
+"""The tables of the documentation that are generated from the code; `script/docs` writes them.
+
+A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from jepsenvm.nemesis.registry import FAULTS, MIXES, NEMESES
+from jepsenvm.plan.keys import PlanKey, keys_of
+from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.schedule_item import ScheduleItem
+from jepsenvm.workloads.registry import WORKLOADS
+
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+
+_BLOCK: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
+def plan_keys(model: type[BaseModel] = Plan) -> str:
+    """Return the keys that all workloads share."""
+    return table(["key", "default", "meaning"], map(_key_row, keys_of(model)))
+
+
+def schedule_keys() -> str:
+    """Return the keys of a schedule item."""
+    return table(["key", "default", "meaning"], map(_key_row, keys_of(ScheduleItem)))
+
+
+def workloads() -> str:
+    """Return the workloads."""
+    rows = (
+        [
+            f"`{name}`",
+            workload.about,
+            workload.invalid_when,
+            ", ".join(f"`{queue_type}`" for queue_type in workload.queue_types),
+            ", ".join(f"`{key}` {value}" for key, value in workload.defaults.items()),
+        ]
+        for name, workload in WORKLOADS.items()
+    )
+    return table(
+        ["workload", "what it does", "invalid when", "queue types", "other defaults"], rows
+    )
+
+
+def workload_keys() -> str:
+    """Return the keys of one workload each."""
+    rows = (
+        [f"`{name}`", *_key_row(key)]
+        for name, workload in WORKLOADS.items()
+        for key in keys_of(workload.options)
+    )
+    return table(["workload", "key", "default", "meaning"], rows)
+
+
+def nemeses() -> str:
+    """Return every nemesis with the kind of fault that it draws."""
+    rows = []
+    for kind, fault in FAULTS.items():
+        for name, spec in fault.nemeses().items():
+            settings = ", ".join(f"`{key}` {value:g}" for key, value in spec.settings.items())
+            takes = "" if spec.takes == "nothing" else spec.takes
+            rows.append(
+                [f"`{name}`", f"`{kind}`", spec.about, takes, settings, str(spec.fewest_nodes)]
+            )
+    return table(["nemesis", "kind", "what it does", "takes", "settings", "fewest nodes"], rows)
+
+
+def mixes() -> str:
+    """Return the mixes."""
+    rows = ([f"`{mix}`", spec.about] for mix in MIXES if (spec := NEMESES[mix]))
+    return table(["mix", "each fault is"], rows)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "plan-keys": plan_keys,
+    "schedule-keys": schedule_keys,
+    "workloads": workloads,
+    "workload-keys": workload_keys,
+    "nemeses": nemeses,
+    "mixes": mixes,
+}
+
+
+def generated(text: str) -> str:
+    """Return a page with its tables as the code gives them."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{TABLES[block[2]]()}{block[3]}", text)
+
+
+def _key_row(key: PlanKey) -> list[str]:
+    meaning = key.description
+    if key.choices and not all(choice in meaning for choice in key.choices):
+        meaning += f" One of {', '.join(f'`{choice}`' for choice in key.choices)}."
+    if key.unit and key.unit != "seconds" and key.unit not in meaning:
+        meaning += f" In {key.unit}."
+    return [f"`{key.key}`", f"`{key.default}`" if key.default else "required", meaning]
+
+
+def main() -> None:
+    """Rewrite the pages whose tables are stale."""
+    assert set(NEMESES) == {"none", *MIXES, *(n for f in FAULTS.values() for n in f.nemeses())}
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        new = generated(text)
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+            print(f"updated {page.relative_to(DOCS.parent)}")
+
+
+if __name__ == "__main__":
+    main()
