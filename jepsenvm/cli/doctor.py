@@ -9,8 +9,7 @@ import click
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.experiment.doctor import Finding, host_findings, machine_findings
-from jepsenvm.machines import lab
-from jepsenvm.machines.vagrant.machines import are_vms_here
+from jepsenvm.machines.providers import PROVIDERS
 
 UNSUITABLE_STATUS = 254
 
@@ -25,9 +24,8 @@ def command(context: click.Context, inventory_path: Path | None, *, existing: bo
     Each line begins with ok, FAIL (a requirement is not met) or none (an optional feature is not
     available). The exit status is 254 if any requirement is not met.
     """
-    vms_exist = are_vms_here()
-    findings = list(machine_findings(vms_exist=vms_exist))
-    if inventory_path or lab.is_up() or vms_exist:
+    findings = list(machine_findings())
+    if inventory_path or any(provider.exists() for provider in PROVIDERS):
         inventory = inventory_for(inventory_path, existing=existing, may_be_off=True)
         findings += host_findings(inventory)
     for finding in findings:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.experiment import preflight
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.machines.lab import machine
+from jepsenvm.machines.providers import PROVIDERS
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.machines.vagrant import fitness, machines
 from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.rabbitmq import ctl as broker
-
-LAB_CHECKS: Final[Mapping[str, Callable[[], None]]] = {
-    "lab: run as root": machine.require_root,
-    "lab: programs": machine.require_programs,
-    "lab: disk space": machine.require_disk_space,
-    "lab: free subnet": machine.require_free_subnet,
-}
-
-VM_CHECKS: Final[Mapping[str, Callable[[], None]]] = {
-    "VMs: provider": fitness.require_provider,
-    "VMs: hardware virtualisation": fitness.require_virtualisation,
-    "VMs: box": fitness.require_box,
-}
 
 REQUIRED: Final = ("iptables", "systemd-run")
 """The capabilities that every host must have. The others are needed by some faults only."""
@@ -52,26 +37,11 @@ class Finding:
         return self.required and self.problem is not None
 
 
-def machine_findings(*, vms_exist: bool) -> Iterator[Finding]:
-    """Check whether this machine can run the lab, and VMs if the current folder has a Vagrantfile.
-
-    ``vms_exist`` is whether Vagrant has created the VMs already.
-    """
-    for subject, check in LAB_CHECKS.items():
-        yield Finding(subject, _problem_of(check), required=False)
-    if not Path("Vagrantfile").exists():
-        return
-    missing = _problem_of(fitness.require_vagrant)
-    yield Finding("VMs: Vagrant", missing, required=False)
-    if missing is not None:
-        return
-    for subject, check in VM_CHECKS.items():
-        yield Finding(subject, _problem_of(check), required=False)
-    if vms_exist:
-        problem = _problem_of(lambda: machines.require_running(Path.cwd()))
-        yield Finding("VMs: all of them run", problem)
-    else:
-        yield Finding("VMs: memory", _problem_of(fitness.require_memory), required=False)
+def machine_findings() -> Iterator[Finding]:
+    """Check what each machine provider needs on this machine."""
+    for provider in PROVIDERS:
+        for check in provider.checks():
+            yield Finding(check.subject, _problem_of(check.run), required=check.required)
 
 
 def host_findings(inventory: Inventory) -> Iterator[Finding]:

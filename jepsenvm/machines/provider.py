@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from jepsenvm.machines.guarded_power import Power
 from jepsenvm.machines.inventory import Inventory
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of ``jepsenvm doctor``."""
+
+    subject: str
+    run: Callable[[], object]
+    """Raises JepsenvmError, with the remedy, if something is missing."""
+    required: bool = False
+    """Whether a failure makes the machines unsuitable. Otherwise a feature is missing."""
 
 
 class MachineProvider(ABC):
@@ -33,6 +45,10 @@ class MachineProvider(ABC):
         """
         return None
 
+    def exists(self) -> bool:
+        """Return whether there are machines here, with or without an inventory."""
+        return self.find() is not None
+
     def bring_up(self) -> Path | None:
         """Create the machines, or start the ones that are off; return their inventory.
 
@@ -56,6 +72,6 @@ class MachineProvider(ABC):
         """Return the folder from which ``power_at`` can control an inventory's hosts."""
         return str(inventory.path.parent)
 
-    def checks(self) -> Mapping[str, Callable[[], object]]:
-        """Return the checks of ``jepsenvm doctor``; each raises UsageError for what is missing."""
-        return {}
+    def checks(self) -> Iterable[Check]:
+        """Yield the checks of ``jepsenvm doctor`` for this machine, in order."""
+        return ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.guarded_power import Power, guarded_power
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.lab import lab, machine
-from jepsenvm.machines.provider import MachineProvider
+from jepsenvm.machines.provider import Check, MachineProvider
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +48,9 @@ class LabProvider(MachineProvider):
             self.name, folder, cut=lab.power_cut, on=lab.power_on, is_off=lab.is_off
         )
 
-    def checks(self) -> Mapping[str, Callable[[], object]]:
-        """Return the checks of whether this machine can run the lab."""
-        return {
-            "lab: run as root": machine.require_root,
-            "lab: programs": machine.require_programs,
-            "lab: disk space": machine.require_disk_space,
-            "lab: free subnet": machine.require_free_subnet,
-        }
+    def checks(self) -> Iterator[Check]:
+        """Yield the checks of whether this machine can run the lab."""
+        yield Check("lab: run as root", machine.require_root)
+        yield Check("lab: programs", machine.require_programs)
+        yield Check("lab: disk space", machine.require_disk_space)
+        yield Check("lab: free subnet", machine.require_free_subnet)

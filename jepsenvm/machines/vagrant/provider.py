@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.machines.guarded_power import Power, guarded_power
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.machines.provider import MachineProvider
-from jepsenvm.machines.vagrant import machines
+from jepsenvm.machines.provider import Check, MachineProvider
+from jepsenvm.machines.vagrant import fitness, machines
 
 
 class VagrantProvider(MachineProvider):
@@ -48,3 +49,27 @@ class VagrantProvider(MachineProvider):
             on=partial(machines.on, Path(folder)),
             is_off=partial(machines.is_off, Path(folder)),
         )
+
+    def checks(self) -> Iterator[Check]:
+        """Yield the checks of whether this machine can run VMs, in a folder with a Vagrantfile."""
+        if not Path("Vagrantfile").exists():
+            return
+        yield Check("VMs: Vagrant", fitness.require_vagrant)
+        try:
+            fitness.require_vagrant()
+        except JepsenvmError:
+            return  # the other checks need Vagrant
+        yield Check("VMs: provider", fitness.require_provider)
+        yield Check("VMs: hardware virtualisation", fitness.require_virtualisation)
+        yield Check("VMs: box", fitness.require_box)
+        if self.exists():
+            here = Path.cwd()
+            yield Check(
+                "VMs: all of them run", partial(machines.require_running, here), required=True
+            )
+        else:
+            yield Check("VMs: memory", fitness.require_memory)
+
+    def exists(self) -> bool:
+        """Return whether Vagrant has created VMs here."""
+        return machines.are_vms_here()

@@ -12,7 +12,6 @@ from jepsenvm.cli import doctor
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import doctor as checks
 from jepsenvm.experiment.doctor import Finding, machine_findings
-from jepsenvm.machines import lab
 from jepsenvm.machines.vagrant import fitness, machines
 from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
 
@@ -26,11 +25,10 @@ def findings(monkeypatch: pytest.MonkeyPatch, inventories: Inventories) -> dict[
         found["host checks"] += 1
         yield from found["hosts"]
 
-    monkeypatch.setattr(doctor, "machine_findings", lambda **_: iter(found["machine"]))
+    monkeypatch.setattr(doctor, "machine_findings", lambda: iter(found["machine"]))
     monkeypatch.setattr(doctor, "host_findings", hosts)
     monkeypatch.setattr(doctor, "inventory_for", inventories)
-    monkeypatch.setattr(lab, "is_up", lambda: False)
-    monkeypatch.setattr(doctor, "are_vms_here", lambda: False)
+    monkeypatch.setattr(doctor, "PROVIDERS", ())
     return found
 
 
@@ -62,17 +60,19 @@ def test_an_inventory_that_cannot_be_read_is_refused(
     assert_one_line(jepsenvm("doctor", "-i", "hosts.yml"), 254, "hosts.yml names no hosts")
 
 
-def test_the_lab_is_optional(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
+def test_the_lab_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise UsageError("no root", remedy="use sudo")
 
-    lab_checks = {"lab: run as root": refuse, "lab: programs": lambda: None}
-    monkeypatch.setattr(checks, "LAB_CHECKS", lab_checks)
-    assert list(machine_findings(vms_exist=False)) == [
+    monkeypatch.setattr(checks, "PROVIDERS", (LabProvider(),))
+    for name in ("programs", "disk_space", "free_subnet"):
+        monkeypatch.setattr(machine, f"require_{name}", lambda: None)
+    monkeypatch.setattr(machine, "require_root", refuse)
+    assert list(machine_findings()) == [
         Finding("lab: run as root", "no root; use sudo", required=False),
         Finding("lab: programs", None, required=False),
+        Finding("lab: disk space", None, required=False),
+        Finding("lab: free subnet", None, required=False),
     ]
 
 
@@ -81,19 +81,35 @@ def test_a_folder_with_a_vagrantfile_is_checked_for_vms(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vms_exist: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "PROVIDERS", (VagrantProvider(),))
+    assert list(machine_findings()) == []
     Path("Vagrantfile").write_text("")
-    monkeypatch.setattr(checks, "LAB_CHECKS", {})
-    monkeypatch.setattr(checks, "VM_CHECKS", {"VMs: box": lambda: None})
-    monkeypatch.setattr(fitness, "require_vagrant", lambda: None)
-    monkeypatch.setattr(fitness, "require_memory", lambda: None)
+    for name in ("vagrant", "provider", "virtualisation", "box", "memory"):
+        monkeypatch.setattr(fitness, f"require_{name}", lambda: None)
     monkeypatch.setattr(machines, "require_running", lambda _folder: None)
-    last = Finding("VMs: all of them run")
-    if not vms_exist:
-        last = Finding("VMs: memory", required=False)
-    assert list(machine_findings(vms_exist=vms_exist)) == [
+    monkeypatch.setattr(machines, "are_vms_here", lambda: vms_exist)
+    last = Finding("VMs: all of them run") if vms_exist else Finding("VMs: memory", required=False)
+    assert list(machine_findings()) == [
         Finding("VMs: Vagrant", required=False),
+        Finding("VMs: provider", required=False),
+        Finding("VMs: hardware virtualisation", required=False),
         Finding("VMs: box", required=False),
         last,
+    ]
+
+
+def test_without_vagrant_nothing_else_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse() -> None:
+        raise UsageError("Vagrant is not installed")
+
+    monkeypatch.chdir(tmp_path)
+    Path("Vagrantfile").write_text("")
+    monkeypatch.setattr(checks, "PROVIDERS", (VagrantProvider(),))
+    monkeypatch.setattr(fitness, "require_vagrant", refuse)
+    assert list(machine_findings()) == [
+        Finding("VMs: Vagrant", "Vagrant is not installed", required=False)
     ]
 
 
