@@ -12,7 +12,10 @@ from jepsenvm.cli import doctor
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import doctor as checks
 from jepsenvm.experiment.doctor import Finding, machine_findings
+from jepsenvm.machines.lab import machine
+from jepsenvm.machines.lab.provider import LabProvider
 from jepsenvm.machines.vagrant import fitness, machines
+from jepsenvm.machines.vagrant.provider import VagrantProvider
 from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
 
 
