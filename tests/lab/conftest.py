@@ -1,4 +1,6 @@
-"""The lab tier: real hosts, a real five-node RabbitMQ cluster, real partitions. Where the lab cannot run, it fails."""
+"""The lab tier: real hosts, a real five-node RabbitMQ cluster, real partitions. Where the lab
+cannot run, it fails.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
 
 LAST = ["test_sources", "test_cloud"]
-"""The one leaves hosts bare, the other makes a lab of its own: before others, these would have to deploy again."""
+"""The one leaves hosts bare, the other makes a lab of its own: before others, these would have to
+deploy again.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +46,9 @@ def lab_inventory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(lab_inventory: Path) -> Inventory:
-    """The lab with RabbitMQ deployed. A short tick time lets partitions be noticed within short tests."""
+    """The lab with RabbitMQ deployed. A short tick time lets partitions be noticed within short
+    tests.
+    """
     inventory = load(lab_inventory, GROUP)
     made_whole(inventory)
     return inventory
@@ -63,7 +69,9 @@ def jepsenvm(
 
 
 def made_whole(cluster: Inventory) -> None:
-    """Deploy where nobody has yet, or where the test before has left a node that is stuck or otherwise set."""
+    """Deploy where nobody has yet, or where the test before has left a node that is stuck or
+    otherwise set.
+    """
     with Fleet(cluster.nodes) as fleet:
         state = preflight.cluster_state(fleet)
         mismatches = preflight.config_mismatches(state, Plan(net_ticktime=8))
@@ -83,7 +91,9 @@ def results(run: Path) -> dict[str, Any]:
 
 
 def cut(pairs: Sequence[tuple[str, str]], addresses: dict[str, str]) -> list[bool]:
-    """Return for each ordered pair whether a plain TCP connection to the port mapper stays without an answer."""
+    """Return for each ordered pair whether a plain TCP connection to the port mapper stays without
+    an answer.
+    """
     connect = 'timeout 2 bash -c "</dev/tcp/{}/4369" 2>/dev/null; echo $?'
 
     def silent(pair: tuple[str, str]) -> bool:

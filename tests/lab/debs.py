@@ -1,4 +1,6 @@
-"""What the tests of sources install from: an archive and an apt repository, made of the lab's own packages."""
+"""What the tests of sources install from: an archive and an apt repository, made of the lab's own
+packages.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def sha256(file: Path) -> str:
 
 
 def archive(deb: Path, folder: Path) -> Path:
-    """Return a generic-unix archive with the RabbitMQ of a package: what runs from it is a real one."""
+    """Return a generic-unix archive with the RabbitMQ of a package: what runs from it is a real
+    one.
+    """
     unpacked = folder / "unpacked"
     _run("dpkg-deb", "-x", deb, unpacked)
     (root,) = (unpacked / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*")

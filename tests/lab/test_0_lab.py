@@ -1,4 +1,6 @@
-"""The lab for real. Named to run before all other lab tests: it takes any lab down, and ends with none."""
+"""The lab for real. Named to run before all other lab tests: it takes any lab down, and ends with
+none.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from tests.lab.conftest import JEPSENVM, jepsenvm, made_whole, on, results
 
 @pytest.fixture(autouse=True)
 def healed(cluster: Inventory) -> Iterator[None]:
-    """Nothing is left in force for the tests that follow, whatever happened; and each begins with a whole cluster."""
+    """Nothing is left in force for the tests that follow, whatever happened; and each begins with a
+    whole cluster.
+    """
     made_whole(cluster)
     yield
     jepsenvm("heal", "-i", str(cluster.path), expect=0)

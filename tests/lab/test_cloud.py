@@ -1,6 +1,8 @@
-"""Hosts as somebody else provides them: a user with a sudo password, another SSH port, a jump host, private addresses.
+"""Hosts as somebody else provides them: a user with a sudo password, another SSH port, a jump host,
+private addresses.
 
-A lab of its own with three hosts; afterwards the lab is as before. n1 is the way to the others, and a node as well.
+A lab of its own with three hosts; afterwards the lab is as before. n1 is the way to the others, and
+a node as well.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ def given(node: str, command: str, stdin: str) -> None:
 
 
 def private_network() -> None:
-    """A second network between the hosts, to which this machine has no way, by an interface of another name."""
+    """A second network between the hosts, to which this machine has no way, by an interface of
+    another name.
+    """
     ip("-n", SWITCH, "link", "add", "br1", "type", "bridge", "mcast_snooping", "0")
     ip("-n", SWITCH, "link", "set", "br1", "up")
     for host in HOSTS:
@@ -100,7 +104,9 @@ def private_network() -> None:
 
 
 def admin(public: str) -> None:
-    """A user who may become root with a password, and an sshd that this machine reaches on one host only."""
+    """A user who may become root with a password, and an sshd that this machine reaches on one host
+    only.
+    """
     for host in HOSTS:
         on(host.name, f"useradd --create-home --shell /bin/bash {USER}")
         given(host.name, "sudo chpasswd", f"{USER}:{PASSWORD}\n")
@@ -265,7 +271,9 @@ def test_the_private_addresses_are_cut_and_ssh_through_a_node_is_not(cloud: list
 
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> Path:
-    """The same cluster as if somebody else had made it: no marker, another user, other names for the hosts."""
+    """The same cluster as if somebody else had made it: no marker, another user, other names for
+    the hosts.
+    """
     for host in HOSTS:
         on(host.name, "rm /etc/rabbitmq/.jepsenvm")
     given("n1", "sudo rabbitmqctl --quiet add_user tester", "s3cret\n")

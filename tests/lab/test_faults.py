@@ -1,4 +1,6 @@
-"""Every fault on the real cluster: it bites, is proven, is healed, and is seen healed; none outlives its controller."""
+"""Every fault on the real cluster: it bites, is proven, is healed, and is seen healed; none
+outlives its controller.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,9 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def stopped(cluster: Inventory, fleet: Fleet) -> None:
-    """RabbitMQ stopped: these are about the network, and a cluster that was cut would need to recover each time."""
+    """RabbitMQ stopped: these are about the network, and a cluster that was cut would need to
+    recover each time.
+    """
     fleet.each(lambda node: fleet.run(node, "systemctl stop rabbitmq-server", timeout=120))
 
 
@@ -265,7 +269,9 @@ def test_a_fault_that_cannot_be_injected_is_not_proven(
 def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
     stopped: None, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
 ) -> None:
-    """While the second stage is in force, every link of the first and of the third is cut by it too."""
+    """While the second stage is in force, every link of the first and of the third is cut by it
+    too.
+    """
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
     nemesis = Nemesis(fleet, known, journaled(journal), 60)
     nemesis.prepare()
@@ -394,7 +400,9 @@ time.sleep(600)
 
 
 def kill_a_controller(cluster: Inventory, faults: list[str], queue: str | None = None) -> None:
-    """SIGKILL a controller in the middle of several faults: every node must heal itself by its own timer."""
+    """SIGKILL a controller in the middle of several faults: every node must heal itself by its own
+    timer.
+    """
     order = {"inventory": str(cluster.path), "queue": queue, "faults": faults}
     controller = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -50,7 +50,9 @@ def test_its_cookie_is_its_own(host: Any) -> None:
 
 @pytest.mark.parametrize("port", [4369, 5672, 15672, 25672])
 def test_it_listens_to_the_other_hosts(host: Any, port: int) -> None:
-    """AMQP, management, and what the nodes reach each other by: on every address, not on the loopback's alone."""
+    """AMQP, management, and what the nodes reach each other by: on every address, not on the
+    loopback's alone.
+    """
     assert any(host.socket(f"{address}:{port}").is_listening for address in EVERYWHERE)
 
 

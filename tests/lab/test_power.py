@@ -1,4 +1,6 @@
-"""A VM whose power was cut by a controller that has gone comes back; Vagrant is played by a program of our own."""
+"""A VM whose power was cut by a controller that has gone comes back; Vagrant is played by a program
+of our own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The main job on a real cluster: partitions that are proven and healed, and verdicts that are true."""
+"""The main job on a real cluster: partitions that are proven and healed, and verdicts that are
+true.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def users_rule(cluster: Inventory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def whole(cluster: Inventory, users_rule: None) -> None:
-    """Every test begins with a whole cluster: the one before may have left a node that is stuck for good."""
+    """Every test begins with a whole cluster: the one before may have left a node that is stuck for
+    good.
+    """
     made_whole(cluster)
 
 
@@ -119,7 +123,9 @@ def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:
 
 
 def test_every_fault_of_several_is_proven(cluster: Inventory, tmp_path: Path) -> None:
-    """Short faults that spare the queue's leader: a new one would not be elected in time, and nothing acknowledged."""
+    """Short faults that spare the queue's leader: a new one would not be elected in time, and
+    nothing acknowledged.
+    """
     words = [
         "--quiet-before",
         "4",

@@ -1,7 +1,8 @@
-"""Where RabbitMQ comes from: each source on real hosts, from one to the other, over somebody else's, and off again.
+"""Where RabbitMQ comes from: each source on real hosts, from one to the other, over somebody
+else's, and off again.
 
-The hosts go from one source to the next, each test from where the one before has left them, and two end bare: so these
-tests come last.
+The hosts go from one source to the next, each test from where the one before has left them, and two
+end bare: so these tests come last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Every workload on the real cluster: nothing is found where nothing is wrong, and RabbitMQ's known failures are."""
+"""Every workload on the real cluster: nothing is found where nothing is wrong, and RabbitMQ's known
+failures are.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,9 @@ def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(
 def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(
     cluster: Inventory, tmp_path: Path
 ) -> None:
-    """RabbitMQ tries again after three minutes, which this does not wait for: what it keeps must not pass for lost."""
+    """RabbitMQ tries again after three minutes, which this does not wait for: what it keeps must
+    not pass for lost.
+    """
     words = [
         "--workload",
         "dead-letter",
@@ -136,7 +140,9 @@ def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(
 
 
 def test_a_lock_has_two_holders_when_one_is_cut_off(cluster: Inventory, tmp_path: Path) -> None:
-    """The 2014 post's finding: who holds the lock on the wrong side of a partition is not told that it was given on."""
+    """The 2014 post's finding: who holds the lock on the wrong side of a partition is not told that
+    it was given on.
+    """
     journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
     plan = Plan(workload="lock", op_timeout=5)
     secret = credentials(cluster)

@@ -1,4 +1,4 @@
-"""Local Linux hosts for when there are no VMs: systemd-nspawn in network namespaces, five by default."""
+"""The lab: local Linux hosts made with systemd-nspawn in network namespaces."""
 
 from jepsenvm.machines.lab.lab import (
     HostStatus,

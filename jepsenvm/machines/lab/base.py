@@ -1,4 +1,4 @@
-"""The base that all hosts of a suite share: a small Linux with RabbitMQ's packages downloaded, not installed."""
+"""The base image of a suite: a small Linux with RabbitMQ's packages downloaded, not installed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,33 @@ logger = logging.getLogger(__name__)
 
 RECIPE_VERSION = 1
 
-PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iptables,iproute2,sudo,ca-certificates,procps"
-
-# Ansible installs these itself, on each host, from the host's own apt cache
-DOWNLOADED = ("rabbitmq-server",)
-
-# Units that only cost time in a container, and timers that would fight Ansible for apt's lock
-MASKED = (
-    "apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer dpkg-db-backup.timer "
-    "e2scrub_all.timer e2scrub_reap.service fstrim.timer motd-news.timer getty.target console-getty.service "
-    "systemd-timesyncd.service systemd-networkd.service systemd-networkd.socket systemd-resolved.service"
+PACKAGES = (
+    "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iptables,iproute2,sudo,"
+    "ca-certificates,procps"
 )
 
-# Shell lines that mmdebstrap runs with $1 = the new root
+# Ansible installs these on each host from the host's apt cache.
+DOWNLOADED = ("rabbitmq-server",)
+
+# Units that only cost time in a container, and timers that would hold apt's lock.
+MASKED = (
+    "apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer "
+    "dpkg-db-backup.timer "
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer motd-news.timer getty.target "
+    "console-getty.service "
+    "systemd-timesyncd.service systemd-networkd.service systemd-networkd.socket "
+    "systemd-resolved.service"
+)
+
+# Shell lines that mmdebstrap runs. $1 is the new root.
 HOOKS = (
     f'chroot "$1" useradd --create-home --shell /bin/bash --uid {USER_ID} --user-group {USER}',
     f'echo "{USER} ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/{USER}"',
     f'chmod 0440 "$1/etc/sudoers.d/{USER}"',
     f'chroot "$1" systemctl mask {MASKED}',
-    # boot would lock everyone but root out until late, by which time sshd has long answered
+    # While a host boots, only root could log in, although sshd already answers.
     'ln -s /dev/null "$1/etc/tmpfiles.d/systemd-nologin.conf"',
-    # every host gets a key of its own
+    # Each host gets its own key.
     'rm -f "$1"/etc/ssh/ssh_host_*',
     r"""printf 'UseDNS no\nPasswordAuthentication no\nMaxStartups 200\nMaxSessions 100\n' """
     """> "$1/etc/ssh/sshd_config.d/jepsenvm.conf\"""",
@@ -65,13 +71,13 @@ UNTRUSTED = (
 
 
 def base_path(suite: str) -> Path:
-    """Where the base of that suite, made by this recipe, is or will be."""
+    """Return the folder of the base of a suite, built by this recipe."""
     recipe = json.dumps([RECIPE_VERSION, PACKAGES, HOOKS])
     return CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def ensure_base(suite: str) -> Path:
-    """The folder of that suite's base, built now if no earlier lab has built it."""
+    """Return the folder of a suite's base; build it first if it is missing."""
     base = base_path(suite)
     if not base.is_dir():
         _build(suite, base)
@@ -82,13 +88,13 @@ def ensure_base(suite: str) -> Path:
 
 
 def discard_half_built() -> None:
-    """Remove what a build that was killed left in the cache."""
+    """Remove what a killed build has left in the cache."""
     for half in CACHE.glob("building-*"):
         remove_tree(half)
 
 
 def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
-    """The command that builds a base, in namespaces that die with us together with its mounts and processes."""
+    """Return the command that builds a base, in namespaces that end with this process."""
     contained = [
         "setpriv",
         "--pdeathsig",
@@ -107,7 +113,7 @@ def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
         "--variant=minbase",
         f"--include={PACKAGES}",
     ]
-    # an old suite's Release file is past its date, and stays as true as its signature
+    # The Release file of an old suite has expired, but its signature is still valid.
     argv += ['--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=force-unsafe-io"]
     argv += [f"--customize-hook={hook}" for hook in HOOKS]
     argv += ["--skip=cleanup/apt/lists,cleanup/apt/cache", suite, str(root)]
@@ -125,7 +131,7 @@ def _build(suite: str, base: Path) -> None:
             status = _watch(argv, output.fileno(), f"building the {suite} base ...")
         if status != 0:
             raise build_error(suite, log.read_text(errors="replace"), log, status)
-        # mmdebstrap makes its folder for root alone, and a host's root must be open to its users
+        # mmdebstrap makes the folder readable by root only. A host's users must be able to read it.
         (half / "root").chmod(0o755)
         (half / "root").rename(base)
     finally:
@@ -153,13 +159,13 @@ def _watch(argv: list[str], output: int, what: str) -> int:
 
 
 def build_error(suite: str, output: str, log: Path, status: int) -> RunError | UsageError:
-    """What went wrong in a build, in one line, from its output."""
+    """Return in one line why a build failed, from its output."""
     if any(sign in output for sign in UNTRUSTED):
         return UsageError(
             f"this machine's keyring cannot verify the packages of {suite} (see {log})",
             remedy=f"install a newer {KEYRINGS[distribution_of(suite)]}, or choose an older suite",
         )
-    # mmdebstrap's own last error only says that apt failed; apt's first one says why
+    # mmdebstrap's last error only says that apt failed. apt's first error says why.
     errors = [line for line in output.splitlines() if line.startswith("E:")]
     reason = errors[0] if errors else last_line(output)
     return RunError(

@@ -1,7 +1,7 @@
-"""A cgroup of its own for each host: a unit where systemd runs this machine, else one that we make.
+"""A cgroup for each host: a systemd unit if systemd runs this machine, otherwise a new cgroup.
 
-In one cgroup the hosts' systemds would all manage the same tree: stopping RabbitMQ on one host would wait
-for, and in the end kill, RabbitMQ on every host.
+In a shared cgroup, the systemds of all hosts would manage the same tree. Stopping RabbitMQ on one
+host would wait for RabbitMQ on all hosts, and finally kill it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNIT_SETTINGS = {"Delegate": "yes", "KillMode": "mixed"}
 
 
 def enclosed(host: LabHost, argv: list[str]) -> list[str]:
-    """The command that runs argv in the host's cgroup and leaves it running behind, adopted by init."""
+    """Return the command that starts argv in the host's cgroup, detached from this process."""
     if Path("/run/systemd/system").is_dir():
         return as_unit(host, argv)
     folders = _folders(host)
@@ -26,7 +26,7 @@ def enclosed(host: LabHost, argv: list[str]) -> list[str]:
 
 
 def as_unit(host: LabHost, argv: list[str]) -> list[str]:
-    """The command that leaves argv running as a unit of this machine's systemd."""
+    """Return the command that starts argv as a unit of this machine's systemd."""
     settings = UNIT_SETTINGS | dict.fromkeys(
         ("StandardOutput", "StandardError"), f"append:{host.console}"
     )
@@ -37,7 +37,7 @@ def as_unit(host: LabHost, argv: list[str]) -> list[str]:
 
 
 def in_cgroups(folders: list[Path], argv: list[str]) -> list[str]:
-    """The command that leaves argv running in those cgroups."""
+    """Return the command that starts argv in cgroups."""
     enter = (
         'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
     )
@@ -45,7 +45,7 @@ def in_cgroups(folders: list[Path], argv: list[str]) -> list[str]:
 
 
 def remove(host: LabHost, patience: float = 15) -> None:
-    """Remove the host's unit or cgroups, once the kernel and systemd have noticed that its processes are gone."""
+    """Remove the host's unit or cgroups, once its processes are gone."""
     deadline = time.monotonic() + patience
     while left := _left(host):
         if time.monotonic() > deadline:
@@ -58,7 +58,7 @@ def remove(host: LabHost, patience: float = 15) -> None:
 
 
 def hierarchies(mountinfo: str) -> list[Path]:
-    """Where the hierarchies that systemd manages are mounted: cgroup2, and systemd's own of version 1."""
+    """Return the mount points of the hierarchies that systemd manages, in cgroup 2 and 1."""
     found = []
     for line in mountinfo.splitlines():
         mount, _, file_system = line.partition(" - ")
@@ -69,7 +69,7 @@ def hierarchies(mountinfo: str) -> list[Path]:
 
 
 def _left(host: LabHost) -> list[Path]:
-    # systemd unloads the unit, and its file with it, by itself
+    # systemd unloads the unit by itself.
     unit = Path("/run/systemd/transient", f"{host.machine}.service")
     return [place for place in [unit] if place.exists()] + [
         f for f in _folders(host) if not _removed(f)

@@ -1,4 +1,4 @@
-"""Run one program to its end on this machine."""
+"""Runs one program to its end on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jepsenvm.errors import CommandError
 
 
 def run(argv: Sequence[str], *, timeout: float = 60) -> str:
-    """Return what the program printed, or raise CommandFailed with its status and last line of stderr."""
+    """Return the output of a program; raise CommandError with its last line of stderr."""
     command = shlex.join(argv)
     try:
         done = subprocess.run(
@@ -29,6 +29,6 @@ def run(argv: Sequence[str], *, timeout: float = 60) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line of a program's output that says something."""
+    """Return the last line that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"

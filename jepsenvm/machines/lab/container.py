@@ -1,9 +1,10 @@
-"""One running host: a systemd-nspawn container that is started, found, and cut off like from its power.
+"""One running host: a systemd-nspawn container that is started, found, and killed like by a power
+cut.
 
-Nothing is remembered about a running container. The kernel knows: its supervisor is the systemd-nspawn
-process whose command line names our machine and our folder, and its inside is every process with the
-host's root directory or in its network namespace. So whatever a crash left is found the same way as what
-we started ourselves. The inside has to be ended too: it outlives a supervisor that gets SIGKILL.
+No state is stored about a running container. Its supervisor is the systemd-nspawn process with the
+host's name and folder on its command line. Its other processes have the host's root directory or
+network namespace. A container that a crash has left is therefore found in the same way as any
+other. Its processes must be killed too, because they outlive a supervisor that gets SIGKILL.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ BOOT_PATIENCE = 90.0
 
 
 def prepare(host: LabHost) -> None:
-    """Make a host's folders and the files that tell it who it is."""
+    """Create a host's folders, and the files with its name and addresses."""
     for folder in (host.upper / "etc", host.work, host.root):
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     host.folder.chmod(0o700)
-    # its own name must resolve before Ansible names all hosts: sudo asks for it
+    # Its own name must resolve before Ansible writes /etc/hosts, because sudo looks it up.
     (host.upper / "etc/hosts").write_text(
         f"127.0.0.1 localhost\n::1 localhost\n{host.address} {host.name}\n"
     )
@@ -43,7 +44,7 @@ def prepare(host: LabHost) -> None:
 
 
 def start(host: LabHost, base: Path) -> None:
-    """Power a host on, over the base and over what it wrote before; don't wait for it to boot."""
+    """Start a host on the base and its own overlay, without waiting for it to boot."""
     if not mounts_under(host.root):
         layers = f"lowerdir={base},upperdir={host.upper},workdir={host.work}"
         run(["mount", "-t", "overlay", "-o", layers, host.machine, str(host.root)])
@@ -63,7 +64,7 @@ def start(host: LabHost, base: Path) -> None:
 
 
 def nspawn_argv(host: LabHost) -> list[str]:
-    """The container's command line, by which it is found again."""
+    """Return the command line of the container. The container is found by it later."""
     return [
         "systemd-nspawn",
         "--boot",
@@ -77,20 +78,20 @@ def nspawn_argv(host: LabHost) -> list[str]:
         f"--machine={host.machine}",
         f"--hostname={host.name}",
         f"--network-namespace-path={NAMESPACES / host.machine}",
-        # what a Debian machine boots with; a broker with many clients needs it
+        # Debian's default for a booted machine. A broker with many clients needs it.
         "--rlimit=RLIMIT_NOFILE=1024:524288",
-        # iptables and tc inside need both
+        # iptables and tc need both.
         "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
     ]
 
 
 def supervisor(host: LabHost) -> int | None:
-    """The process id of a host's systemd-nspawn, or None when the host is off."""
+    """Return the process id of a host's systemd-nspawn; None if the host is off."""
     return next((pid for pid in _processes() if _is_supervisor(pid, host)), None)
 
 
 def cut(host: LabHost, patience: float = 15) -> None:
-    """End every process of a host at once, as if its power was cut; what it wrote stays."""
+    """Kill every process of a host at once, like a power cut. Its files stay."""
     root, network = _identity(host.root), _identity(NAMESPACES / host.machine)
 
     def belongs(pid: int) -> bool:
@@ -114,7 +115,7 @@ def cut(host: LabHost, patience: float = 15) -> None:
 
 
 def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
-    """Whether the host's sshd greets us."""
+    """Return whether the host's sshd answers."""
     try:
         with socket.create_connection((host.address, 22), timeout=timeout) as connection:
             connection.settimeout(timeout)
@@ -124,7 +125,7 @@ def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
 
 
 def wait_until_ready(hosts: list[LabHost], patience: float = BOOT_PATIENCE) -> None:
-    """Wait until every host's sshd answers; name the first that doesn't, with its last words."""
+    """Wait until every host's sshd answers; raise an error with the console of one that fails."""
     started = last_said = time.monotonic()
     waiting = list(hosts)
     while waiting := [host for host in waiting if not answers_ssh(host)]:
@@ -137,13 +138,14 @@ def wait_until_ready(hosts: list[LabHost], patience: float = BOOT_PATIENCE) -> N
         if now - last_said > 5:
             last_said = now
             logger.info(
-                f"waiting for {', '.join(h.name for h in waiting)} to boot ... {now - started:.0f} s"
+                f"waiting for {', '.join(h.name for h in waiting)} to boot ... "
+                f"{now - started:.0f} s"
             )
         time.sleep(0.1)
 
 
 def last_words(host: LabHost) -> str:
-    """The last line on a host's console."""
+    """Return the last line on a host's console."""
     return (
         last_line(host.console.read_text(errors="replace"))
         if host.console.exists()
@@ -181,7 +183,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _forget(host: LabHost, root: tuple[int, int] | None) -> None:
-    # what systemd-nspawn itself would have removed, had it ended by itself; the sockets' folder is newer versions'
+    # systemd-nspawn removes these when it ends by itself. Newer versions have the sockets' folder.
     traces = Path("/run/systemd/nspawn")
     if root:
         (traces / "locks" / f"inode-{root[0]}:{root[1]}").unlink(missing_ok=True)
@@ -190,7 +192,7 @@ def _forget(host: LabHost, root: tuple[int, int] | None) -> None:
 
 
 def _kill(pid: int, belongs: Callable[[int], bool]) -> None:
-    # the descriptor holds on to this very process, so that a number used again is never killed
+    # The descriptor refers to this very process, so a reused process id is never killed.
     try:
         process = os.pidfd_open(pid)
     except OSError:

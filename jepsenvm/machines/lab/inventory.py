@@ -1,4 +1,4 @@
-"""The lab's Ansible inventory, the one thing that the rest of jepsenvm reads about the lab."""
+"""The lab's Ansible inventory. The rest of jepsenvm knows the lab only through it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from jepsenvm.machines.lab.topology import INVENTORY, KEY, KNOWN_HOSTS, USER, La
 
 
 def render(hosts: list[LabHost], suite: str) -> str:
-    """The inventory's text."""
+    """Return the text of the inventory."""
     machines = {h.name: {"ansible_host": h.address, "cluster_address": h.address} for h in hosts}
     variables = {
         "ansible_user": USER,
         "ansible_ssh_private_key_file": str(KEY),
         "ansible_python_interpreter": "/usr/bin/python3",
         "jepsenvm_known_hosts": str(KNOWN_HOSTS),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={KNOWN_HOSTS} -o StrictHostKeyChecking=yes",
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={KNOWN_HOSTS} "
+        "-o StrictHostKeyChecking=yes",
         "jepsenvm_machines": "lab",
         "jepsenvm_suite": suite,
-        # RabbitMQ's packages wait in every host's apt cache: the lab has no way to the outside
+        # The hosts have RabbitMQ's packages in their apt cache. They cannot reach a package mirror.
         "rabbitmq_apt_update": False,
     }
     inventory = {"all": {"children": {"rabbitmq": {"hosts": machines, "vars": variables}}}}
@@ -26,6 +27,6 @@ def render(hosts: list[LabHost], suite: str) -> str:
 
 
 def write(hosts: list[LabHost], suite: str) -> None:
-    """Write the inventory, readable by root alone."""
+    """Write the inventory. Only root can read it."""
     INVENTORY.touch(mode=0o600)
     INVENTORY.write_text(render(hosts, suite))

@@ -1,4 +1,7 @@
-"""SSH keys: one for the lab's user, one for each host, so that known_hosts is true before a host first boots."""
+"""SSH keys: one for the lab's user and one per host.
+
+They are generated here, so that known_hosts is complete before a host boots for the first time.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ HOST_KEY = Path("etc/ssh/ssh_host_ed25519_key")
 
 
 def make_keys(hosts: list[LabHost]) -> None:
-    """Generate the lab's key and every host's, let the lab's key in on every host, and write known_hosts."""
+    """Generate all keys, authorise the lab's key on every host, and write known_hosts."""
     _generate(KEY, "jepsenvm lab")
     for host in hosts:
         key = host.upper / HOST_KEY
-        # these two lie over the base's own, so they carry the modes that the base's have
+        # These two replace folders of the base, so they need the base's modes.
         key.parent.mkdir(parents=True, mode=0o755)
         (host.upper / "etc").chmod(0o755)
         _generate(key, host.machine)
@@ -26,13 +29,13 @@ def make_keys(hosts: list[LabHost]) -> None:
 
 
 def known_hosts_line(host: LabHost, public_key: str) -> str:
-    """The line of known_hosts that vouches for a host by each of its addresses and names."""
+    """Return the line of known_hosts for a host, with all its addresses and names."""
     kind, material = public_key.split()[:2]
     return f"{host.address},{host.address6},{host.name} {kind} {material}\n"
 
 
 def ssh_argv(node: LabHost, command: list[str]) -> list[str]:
-    """The ssh command line that reaches a host of the lab, checking its host key and never asking."""
+    """Return the ssh command line for a host. It checks the host key and never prompts."""
     options = {
         "UserKnownHostsFile": str(KNOWN_HOSTS),
         "StrictHostKeyChecking": "yes",
@@ -41,7 +44,7 @@ def ssh_argv(node: LabHost, command: list[str]) -> list[str]:
         "ConnectTimeout": "10",
         "LogLevel": "ERROR",
     }
-    # -F none: the settings of whoever runs this must not change how the lab is reached
+    # -F none: the user's own configuration must not change the route to the lab.
     argv = ["ssh", "-F", "none", "-i", str(KEY)]
     for name, value in options.items():
         argv += ["-o", f"{name}={value}"]

@@ -1,4 +1,4 @@
-"""The lab as a whole: brought up, taken down, looked at, and its hosts' power cut and restored."""
+"""The lab as a whole: up, down, status, and the power of its hosts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class State:
-    """What a finished `up` made; as it is written last, a lab without it is one that an `up` never finished."""
+    """The result of a finished `up`. It is written last: a lab without it is incomplete."""
 
     suite: str
     nodes: int
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """How one host of the lab is."""
+    """The status of one host."""
 
     name: str
     address: str
@@ -58,7 +58,7 @@ class HostStatus:
 
 
 def up(nodes: int = 5, suite: str = "bookworm") -> Path:
-    """Bring the lab up, or complete it when it is up already; return its inventory's path."""
+    """Start the lab, or those of its hosts that are off; return the path of its inventory."""
     distribution_of(suite)
     if not 1 <= nodes <= MOST_HOSTS:
         raise UsageError(f"the lab cannot have {nodes} hosts", remedy=f"choose 1 to {MOST_HOSTS}")
@@ -74,7 +74,7 @@ def up(nodes: int = 5, suite: str = "bookworm") -> Path:
 
 
 def down() -> None:
-    """Remove all of the lab but the cached base, whatever state it is in."""
+    """Remove the lab, in any state. The cached base stays."""
     require_root()
     with one_at_a_time():
         if LAB.exists():
@@ -83,7 +83,7 @@ def down() -> None:
 
 
 def status() -> list[HostStatus]:
-    """How each host of the lab is; empty when the lab is down."""
+    """Return the status of each host; empty if the lab is down."""
     require_root()
     found = []
     for host in _hosts_of(_state()):
@@ -106,23 +106,25 @@ def is_off(node: str) -> bool:
 
 def size() -> tuple[int, str] | None:
     """Return the number of hosts and the suite of the lab; None if the lab is down."""
+    if LAB.exists():
+        require_root()  # only root can read the folder
     state = _state()
     return (state.nodes, state.suite) if state else None
 
 
 def is_up() -> bool:
-    """Whether the lab exists and every host of it runs."""
+    """Return whether the lab exists and all its hosts run."""
     found = status()
     return bool(found) and all(host.running for host in found)
 
 
 def inventory_path() -> Path:
-    """Where the inventory is while the lab is up."""
+    """Return the path of the inventory while the lab is up."""
     return INVENTORY
 
 
 def ssh_argv(node: str, command: list[str]) -> list[str]:
-    """The command line that runs a command on a host of the lab, or a shell when there is no command.
+    """Return the command line that runs a command on a host, or a shell without a command.
 
     As with ssh itself, the words are joined with blanks and read by the host's shell.
     """
@@ -130,7 +132,7 @@ def ssh_argv(node: str, command: list[str]) -> list[str]:
 
 
 def power_cut(node: str) -> None:
-    """End all of a host at once; what it wrote to its disk stays."""
+    """Kill all processes of a host at once. Its disk keeps what was written."""
     container.cut(_host(node))
 
 
@@ -165,12 +167,13 @@ def _create(nodes: int, suite: str) -> None:
 def _complete(state: State, nodes: int, suite: str) -> None:
     if (state.suite, state.nodes) != (suite, nodes):
         raise UsageError(
-            f"a lab of {state.nodes} hosts of {state.suite} is up, and you asked for {nodes} of {suite}",
+            f"a lab of {state.nodes} hosts of {state.suite} is up, "
+            f"and you asked for {nodes} of {suite}",
             remedy="take it down first with `jepsenvm lab down`",
         )
     members = hosts(nodes)
     if not network.is_whole(members):
-        # this machine was restarted, or somebody removed a part: no host can run without its network
+        # This machine was restarted, or a part was removed. No host runs without its network.
         for host in members:
             container.cut(host)
         network.remove()
@@ -192,7 +195,7 @@ def _discard() -> None:
     for host in every_possible_host():
         container.cut(host)
     remove_tree(LAB)
-    # whoever mounted a disk of their own there keeps it
+    # A disk that the user mounted there stays.
     if LAB.parent.exists() and not LAB.parent.is_mount() and not any(LAB.parent.iterdir()):
         LAB.parent.rmdir()
     network.remove()

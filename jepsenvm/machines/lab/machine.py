@@ -1,4 +1,4 @@
-"""Whether this machine can hold the lab, and the lock that lets one lab command at a time change it."""
+"""Checks of whether this machine can run the lab, and the lock of the lab's commands."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ LEAST_FREE_BYTES = 3 * 10**9
 
 
 def require_root() -> None:
-    """Refuse anyone but root: namespaces, mounts and the lab's key are root's."""
+    """Raise UsageError unless root: namespaces and mounts need it."""
     if os.geteuid() != 0:
         raise UsageError("the lab needs root", remedy="run the same command with sudo")
 
 
 def require_programs() -> None:
-    """Refuse a machine that lacks a program the lab is made with."""
+    """Raise UsageError if a program that the lab needs is missing."""
     missing = sorted(
         {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     )
@@ -53,7 +53,7 @@ def require_programs() -> None:
 
 
 def require_disk_space() -> None:
-    """Refuse a machine without the disk space for a lab."""
+    """Raise UsageError without enough disk space for a lab."""
     for folder in (CACHE, LAB):
         free = shutil.disk_usage(_nearest_existing(folder)).free
         if free < LEAST_FREE_BYTES:
@@ -64,7 +64,7 @@ def require_disk_space() -> None:
 
 
 def require_free_subnet() -> None:
-    """Refuse to hide another network of this machine behind the lab's."""
+    """Raise UsageError if this machine has another network with the lab's addresses."""
     addresses = json.loads(run(["ip", "-j", "-4", "address"]))
     routes = json.loads(run(["ip", "-j", "-4", "route"]))
     other = subnet_user(addresses, routes, SUBNET)
@@ -76,7 +76,7 @@ def require_free_subnet() -> None:
 
 
 def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) -> str | None:
-    """The interface, other than ours, with an address in the subnet or a route at least as specific."""
+    """Return another interface with an address in the subnet, or with a route to it."""
     for interface in addresses:
         for info in interface["addr_info"]:
             if interface["ifname"] != CONTROLLER and ip_address(info["local"]) in subnet:
@@ -92,7 +92,7 @@ def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) ->
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold the lab's lock, which is a flock on the cache folder since that outlives every lab."""
+    """Hold the lab's lock. It is a flock on the cache folder, which outlives every lab."""
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,7 +1,8 @@
-"""The lab's network: a bridge in a namespace of its own, one namespace a host, one veth to this machine.
+"""The lab's network: a bridge in its own namespace, a namespace per host, a veth to this machine.
 
-The bridge has its own namespace so that this machine's firewall (Docker sets FORWARD to DROP) and its
-bridge-nf settings never touch a packet of the lab. There is no route to the outside, on purpose.
+The bridge has its own namespace so that this machine's firewall (Docker sets FORWARD to DROP) and
+its bridge-nf settings never touch a packet of the lab. There is no route to the outside, on
+purpose.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jepsenvm.machines.lab.topology import (
 
 
 def is_whole(hosts: list[LabHost]) -> bool:
-    """Whether every namespace and the way in exist, as they don't after this machine restarted."""
+    """Return whether all namespaces and the link to this machine exist. A reboot removes them."""
     namespaces = all(
         os.path.ismount(NAMESPACES / name) for name in (SWITCH, *(h.machine for h in hosts))
     )
@@ -31,7 +32,7 @@ def is_whole(hosts: list[LabHost]) -> bool:
 
 
 def create(hosts: list[LabHost]) -> None:
-    """Make the switch, plug this machine in, and plug every host's namespace in."""
+    """Create the bridge and connect this machine and every host's namespace to it."""
     _ip("netns", "add", SWITCH)
     _ip("-n", SWITCH, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
     _ip("-n", SWITCH, "link", "set", "br0", "up")
@@ -61,8 +62,8 @@ def create(hosts: list[LabHost]) -> None:
 
 
 def remove() -> None:
-    """Remove every namespace and interface that any lab of ours may have made."""
-    # a deleted namespace drops its interfaces later, in the background: this end goes at once
+    """Remove every namespace and interface that a lab may have created."""
+    # The kernel removes the interfaces of a deleted namespace later. Remove this end at once.
     if _is_plugged_in():
         _ip("link", "delete", CONTROLLER)
     for name in (SWITCH, *(h.machine for h in every_possible_host())):
@@ -77,7 +78,7 @@ def _is_plugged_in() -> bool:
 def _address(inside: list[str], interface: str, address: str, address6: str) -> None:
     _ip(*inside, "address", "add", f"{address}/{SUBNET.prefixlen}", "dev", interface)
     if _ipv6_is_on():
-        # nodad: nobody else can have this address, and waiting for proof would delay the first packet
+        # nodad: no other host can have this address, and detection would delay the first packet.
         _ip(
             *inside,
             "-6",

@@ -35,7 +35,7 @@ class LabProvider(MachineProvider):
         return lab.up(*size) if size else lab.up()
 
     def require_running(self, inventory: Inventory) -> None:  # noqa: ARG002 - there is one lab
-        """Raise UsageError if the lab is down or a host of it is off."""
+        """Raise UsageError if a host of the lab is off."""
         off = lab.hosts_off()
         if off:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""The Linux suites that lab hosts can be made of, and the mirror their packages come from."""
+"""The suites that lab hosts can run, and the mirror of their packages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGET_FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"
 
 @dataclass(frozen=True)
 class Source:
-    """One package source that this machine's apt uses; the origin is empty until apt has fetched its index."""
+    """A package source of this machine's apt. The origin is empty until apt has its index."""
 
     uri: str
     release: str
@@ -32,14 +32,14 @@ class Source:
 
 
 def distribution_of(suite: str) -> str:
-    """The distribution that a suite belongs to, or UsageError with the suites that are known."""
+    """Return the distribution of a suite; raise UsageError with the known suites."""
     if suite not in SUITES:
         raise UsageError(f"unknown suite {suite!r}", remedy=f"use one of {', '.join(SUITES)}")
     return SUITES[suite]
 
 
 def mirror_for(suite: str) -> str | None:
-    """The mirror to build that suite from; None leaves the choice to mmdebstrap."""
+    """Return the mirror for building a suite; None leaves the choice to mmdebstrap."""
     try:
         machine = platform.freedesktop_os_release()
         targets = run(
@@ -53,13 +53,13 @@ def mirror_for(suite: str) -> str | None:
 
 
 def parse_sources(targets: str) -> list[Source]:
-    """Read the lines that `apt-get indextargets` prints with our format."""
+    """Return the sources in the output of `apt-get indextargets`."""
     rows = [line.strip().split("|") for line in targets.splitlines()]
     return [Source(row[0].rstrip("/"), *row[1:]) for row in rows if len(row) == 4]
 
 
 def choose_mirror(sources: list[Source], codename: str) -> str | None:
-    """This machine's mirror of its own distribution, told apart from third parties' sources of the same name.
+    """Return this machine's mirror of its own distribution, not one of a third party.
 
     Third parties name their suites after the distribution's too, but only the distribution itself
     publishes `<codename>-updates` next to it, and its index says its origin.

@@ -1,4 +1,4 @@
-"""Where everything in the lab is: addresses, names and folders, all worked out from a host's number."""
+"""Addresses, names and folders of the lab, all derived from a host's number."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MOST_HOSTS = 9
 
 @dataclass(frozen=True)
 class LabHost:
-    """One host of the lab; its number decides everything else about it."""
+    """One host of the lab. Its number determines everything else."""
 
     number: int
 
     @property
     def name(self) -> str:
-        """What Ansible and RabbitMQ call it."""
+        """Its name for Ansible and RabbitMQ."""
         return f"n{self.number}"
 
     @property
     def machine(self) -> str:
-        """The name of its container, its network namespace and, where systemd runs this machine, its unit."""
+        """The name of its container, its network namespace and its systemd unit."""
         return f"jepsenvm-{self.name}"
 
     @property
@@ -49,47 +49,47 @@ class LabHost:
 
     @property
     def address6(self) -> str:
-        """Its IPv6 address, which reads like the IPv4 one: ...::11 for 10.205.77.11."""
+        """Its IPv6 address, with the last part of the IPv4 address: ...::11 for 10.205.77.11."""
         return f"{SUBNET6.network_address}{10 + self.number}"
 
     @property
     def folder(self) -> Path:
-        """Everything of this host on disk."""
+        """The folder with all files of this host."""
         return LAB / self.name
 
     @property
     def upper(self) -> Path:
-        """What this host has written over the base."""
+        """The overlay with the files that differ from the base."""
         return self.folder / "upper"
 
     @property
     def work(self) -> Path:
-        """Overlayfs's own scratch folder."""
+        """The work folder of overlayfs."""
         return self.folder / "work"
 
     @property
     def root(self) -> Path:
-        """The host's root file system, as mounted."""
+        """The mount point of its root file system."""
         return self.folder / "merged"
 
     @property
     def console(self) -> Path:
-        """What the host printed while it booted."""
+        """The output of its console."""
         return self.folder / "console.log"
 
 
 def hosts(count: int) -> list[LabHost]:
-    """Hosts n1 to n<count>."""
+    """Return the hosts n1 to n<count>."""
     return [LabHost(number) for number in range(1, count + 1)]
 
 
 def every_possible_host() -> list[LabHost]:
-    """All hosts that any lab of ours may have left on this machine."""
+    """Return all hosts that a lab can have on this machine."""
     return hosts(MOST_HOSTS)
 
 
 def host_named(name: str, among: list[LabHost]) -> LabHost:
-    """The host of that name, or UsageError with the names that there are."""
+    """Return the host with a name; raise UsageError with the existing names."""
     for host in among:
         if host.name == name:
             return host

@@ -1,1 +1,1 @@
-"""Scripts that are sent to the nodes and run there by the python3 that Ansible needs as well: standard library only."""
+"""Programs that run on the hosts. They are sent as source and use only the standard library."""

@@ -1,6 +1,7 @@
-"""Say which kinds of fault this node can make; each is tried on things of its own, which are then removed.
+"""Report which kinds of fault this host can inject.
 
-Prints {ability: bool} and, to tell who shares a kernel, "boot-id" and "booted": the wall clock's instant of booting.
+Each is tried on objects of its own, which are removed afterwards. Prints {capability: bool} and, to
+recognise hosts that share a kernel, "boot-id" and "booted": the time of booting on the wall clock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CHAIN = "JEPSENVMPROBE"
 
 
 def main() -> None:
-    """Try everything, and print what works."""
+    """Try everything and print what works."""
     print(
         json.dumps(
             {
@@ -44,7 +45,7 @@ def works(*command: str) -> bool:
 
 
 def statistic() -> bool:
-    """Return whether packets can be dropped at random; no packet comes by the chain in which it is tried."""
+    """Return whether packets can be dropped at random. No packet passes the chain of the trial."""
     works("iptables", "-w", "-N", CHAIN)
     able = works(
         *f"iptables -w -A {CHAIN} -m statistic --mode random --probability 0.5 -j DROP".split()
@@ -56,7 +57,7 @@ def statistic() -> bool:
 
 def queueing() -> dict[str, bool]:
     """Return which queueing disciplines work, tried on a link that leads nowhere."""
-    works("ip", "link", "del", LINK)  # that of a probe that was cut short
+    works("ip", "link", "del", LINK)  # left by a trial that was killed
     if not works("ip", "link", "add", LINK, "type", "veth", "peer", "name", FAR_END):
         return {"netem": False, "shaping": False}
     try:
@@ -66,7 +67,8 @@ def queueing() -> dict[str, bool]:
             "qdisc add dev {} root handle 7e57: htb",
             "class add dev {} parent 7e57: classid 7e57:1 htb rate 100gbit quantum 60000",
             "qdisc add dev {} parent 7e57:1 tbf rate 1000kbit burst 16kb latency 200ms",
-            "filter add dev {} parent 7e57: protocol ip prio 1 u32 match ip dst 192.0.2.1/32 flowid 7e57:1",
+            "filter add dev {} parent 7e57: protocol ip prio 1 u32 "
+            "match ip dst 192.0.2.1/32 flowid 7e57:1",
         )
         return {
             "netem": netem,
@@ -77,7 +79,7 @@ def queueing() -> dict[str, bool]:
 
 
 def socket_kill() -> bool:
-    """Return whether ss can close a connection, tried on one of our own."""
+    """Return whether ss can close a connection, tried on a connection of this process."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
@@ -89,7 +91,7 @@ def socket_kill() -> bool:
 
 
 def ends(client: socket.socket) -> bool:
-    """Return whether a connection was closed under its owner."""
+    """Return whether a connection was closed by another process."""
     client.settimeout(0.5)
     try:
         client.recv(1)
@@ -101,7 +103,7 @@ def ends(client: socket.socket) -> bool:
 
 
 def booted() -> float:
-    """Return the instant of booting, as good as two clocks can be read one after the other."""
+    """Return the time of booting, as exactly as two clocks can be read one after the other."""
     readings: list[Any] = []
     for _ in range(20):
         before = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -112,7 +114,7 @@ def booted() -> float:
 
 
 def read(path: str) -> str:
-    """Return a file's text; none where there is no such file."""
+    """Return a file's text; an empty text without such a file."""
     try:
         return Path(path).read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""Read this node's wall clock again and again for a second.
+"""Read this host's wall clock repeatedly for a second.
 
-Prints {"ahead": [seconds ahead of the monotonic clock], "clock": instant}; the last of these readings is that of
-"clock", the wall clock just before the answer goes out.
+Prints {"ahead": [seconds ahead of the monotonic clock], "clock": instant}; the last of these
+readings is that of "clock", the wall clock just before the answer goes out.
 """
 
 from __future__ import annotations

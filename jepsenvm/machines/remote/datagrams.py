@@ -1,10 +1,11 @@
-"""Exchange numbered UDP datagrams with all peers, and count what comes: how many, how often, in which order, how fast.
+"""Exchange numbered UDP datagrams with all peers, and measure what arrives.
 
-Standard input: {"at": instant of this node's clock (see ``wall``) at which all start, "run": number, "peers": {name:
-address}, "self": name, "port": port, "count": datagrams to each, "every-ms": pace, "size": bytes, "linger-s": seconds}.
-Standard output: {"sent": count, "behind-ms": how late it started, "heard": {peer: {"count": different ones, "copies":
-of a number that had come, "late": those overtaken, "bytes": of all, "seconds": from first to last}}, "echo": {peer:
-{"count", "median-ms", "max-ms"}}}.
+Standard input: {"at": the instant of the reference clock at which all hosts start, "run": number,
+"peers": {name: address}, "self": name, "port": port, "count": datagrams to each peer, "every-ms":
+pace, "size": bytes, "linger-s": seconds}. Standard output: {"sent": count, "behind-ms": how late it
+started, "heard": {peer: {"count": different datagrams, "copies": repeated ones, "late": ones that
+were overtaken, "bytes": total, "seconds": from first to last}}, "echo": {peer: {"count",
+"median-ms", "max-ms"}}}.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from typing import Any
 
 from jepsenvm.machines.remote.reference_clock import wall
 
-# What it is, whose run, kind (0 sent, 1 echoed), the sender's index of the peer, number, sender's monotonic clock.
+# Magic, run, kind (0 sent, 1 echoed), the sender's index of the peer, number, monotonic clock.
 HEADER = struct.Struct("!4sIBHId")
 MAGIC = b"jvmd"
 ECHOED = 64
 BUFFER = 8 * 1024 * 1024
 SETTLED_S = 0.3
-AT_ONCE = 64  # so many are read before it is seen whether it is time to send
+AT_ONCE = 64  # datagrams that are read before the time to send is checked
 
 
 class Heard:
-    """What came from one peer."""
+    """The datagrams from one peer."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Begin with no datagram."""
         self.numbers: set[int] = set()
         self.copies = self.late = self.bytes = 0
         self.highest = -1
@@ -54,7 +55,7 @@ class Heard:
         self.highest = max(self.highest, number)
 
     def told(self) -> dict[str, Any]:
-        """Return it as figures."""
+        """Return the figures."""
         return {
             "count": len(self.numbers),
             "copies": self.copies,
@@ -68,7 +69,7 @@ class Exchange:
     """One exchange of datagrams with all peers."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        """Open a socket for each family of addresses in use."""
+        """Open a socket for each address family in use."""
         self.order = order
         self.peers: list[str] = list(order["peers"])
         self.heard = {peer: Heard() for peer in self.peers}
@@ -80,7 +81,7 @@ class Exchange:
             self.selector.register(sock, selectors.EVENT_READ)
 
     def run(self) -> dict[str, Any]:
-        """Send at the pace, listen and echo all the while, and return the figures."""
+        """Send at the pace, receive and echo meanwhile, and return the figures."""
         pace, count = self.order["every-ms"] / 1000, self.order["count"]
         wait = self.order["at"] - wall()
         start = time.monotonic() + max(0.0, wait)
@@ -99,7 +100,7 @@ class Exchange:
         }
 
     def complete(self) -> bool:
-        """Return whether all that can come has come."""
+        """Return whether every datagram and every echo has arrived."""
         counts = [len(heard.numbers) for heard in self.heard.values()] + [
             len(trips) for trips in self.trips
         ]
@@ -121,19 +122,19 @@ class Exchange:
                 self.receive(key.fileobj)  # type: ignore[arg-type]  # ours are sockets
 
     def receive(self, sock: socket.socket) -> None:
-        """Receive what has come, up to a limit."""
+        """Receive what has arrived, up to a limit."""
         for _ in range(AT_ONCE):
             try:
                 data, sender = sock.recvfrom(65536)
             except BlockingIOError:
                 return
             except OSError:
-                continue  # an earlier datagram's rejection is told here; its silence counts already
+                continue  # the rejection of an earlier datagram; its missing echo counts already
             if len(data) > HEADER.size:
                 self.take(sock, data, sender)
 
     def take(self, sock: socket.socket, data: bytes, sender: Any) -> None:
-        """Count a datagram of this run and echo it, or take the time of an echo."""
+        """Count a datagram of this run and echo it, or measure an echo."""
         now = time.monotonic()
         magic, run, kind, index, number, sent = HEADER.unpack_from(data)
         if magic != MAGIC or run != self.order["run"]:
@@ -161,7 +162,10 @@ def family(address: str) -> int:
 
 
 def listen(which: int, port: int) -> socket.socket:
-    """Return a socket bound to the port, with room for all that a slowed link holds up: it must not stop the others."""
+    """Return a socket bound to the port.
+
+    Its buffers hold what a slowed link delays, so that sending to one peer never blocks the others.
+    """
     sock = socket.socket(which, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if which == socket.AF_INET6:
@@ -180,7 +184,7 @@ def listen(which: int, port: int) -> socket.socket:
 
 
 def send(sock: socket.socket, data: bytes, to: Any) -> None:
-    """Send a datagram; one that this node itself may not send counts as lost, as any other."""
+    """Send a datagram. If this host refuses to send it, it counts as lost."""
     with contextlib.suppress(OSError):
         sock.sendto(data, to)
 

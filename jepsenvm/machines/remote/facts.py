@@ -1,4 +1,4 @@
-"""Tell what the faults must know of this node: its addresses, its clock, and what it can run. Prints JSON."""
+"""Print this host's addresses, its reference clock and the programs that it lacks, as JSON."""
 
 import json
 import shutil

@@ -1,8 +1,13 @@
-"""Start the processes of a fault, and let all of them act at one instant of this node's clock (see ``wall``).
+"""Start the processes of a fault, and let all of them act at one instant of the reference clock.
 
-Standard input: {"at": instant, "actions": [{"argv": [...], "stdin": text}], "note": {...} or null, "id": text,
-"forget": bool, "timeout": seconds}. Standard output: {"began": instant, "fired": instant, "said": [lines of all]}.
-The note is kept in a file from just before the firing, and removed when a firing that forgets it has succeeded.
+The processes are started early and wait for their standard input. At the instant only the change
+itself is left to do. Starting programs on five busy hosts would take much longer, and differently
+long.
+
+Standard input: {"at": instant, "actions": [{"argv": [...], "stdin": text}], "note": {...} or null,
+"id": text, "forget": bool, "timeout": seconds}. Standard output: {"began": instant, "fired":
+instant, "said": [lines of all]}. The note is kept in a file from just before the firing. A firing
+that forgets it removes it.
 """
 
 from __future__ import annotations
@@ -24,26 +29,28 @@ from typing import IO, Any
 from jepsenvm.machines.remote.reference_clock import wall
 
 NOTES = Path("/run/jepsenvm/faults")
-SPIN_S = 0.0005  # sleeping ends a little late; the last bit is spent awake, and no longer: hosts may share processors
+# Sleeping ends a little late, so the last moment is spent awake. It is short, because hosts may
+# share processors.
+SPIN_S = 0.0005
 LAST_LOOK_S = (
-    0.05  # so long before the instant it is seen whether all are ready, and the note is written
+    0.05  # seconds before the instant at which the processes are checked and the note is written
 )
 PIPE = 65536
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which fcntl names since 3.10 only
 
 
 class ActionError(Exception):
-    """A command did not do its work."""
+    """An action failed."""
 
 
 class Started:
     """A process that waits for its standard input."""
 
     def __init__(self, action: dict[str, Any]) -> None:
-        """Start it, in a group of its own so that all of it can be killed."""
+        """Start it in a process group of its own, so that all of it can be killed."""
         self.name = Path(action["argv"][0]).name
         self.given = action["stdin"].encode()
-        # Files, not pipes: nobody reads along, and a full pipe would stop it.
+        # Files, not pipes: nobody reads while it runs, and a full pipe would block it.
         self.out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the process
         self.err: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -61,34 +68,37 @@ class Started:
             fcntl.fcntl(self.process.stdin.fileno(), SET_PIPE_SIZE, len(self.given))  # type: ignore[union-attr]
 
     def hurry(self) -> None:
-        """Let it run before whatever keeps this machine busy; what it starts in its turn runs as usual."""
+        """Give it real-time scheduling, so that it runs before a busy broker.
+
+        Its child processes get normal scheduling.
+        """
         with contextlib.suppress(
             OSError
-        ):  # it has ended already, or where root may not do even that, is less exact
+        ):  # it has ended already, or the container does not allow it
             os.sched_setscheduler(
                 self.process.pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1)
             )
 
     def give(self) -> None:
-        """Give it its standard input; this cannot block, as all of it fits into the pipe."""
+        """Write its standard input. This cannot block, because all of it fits into the pipe."""
         try:
             self.process.stdin.write(self.given)  # type: ignore[union-attr]  # it was started with a pipe
             self.process.stdin.close()  # type: ignore[union-attr]
         except BrokenPipeError:
-            pass  # it ended without reading; how it ended tells whether that is a failure
+            pass  # it ended without reading; its exit status shows whether that is a failure
 
     def kill(self) -> None:
-        """Kill what is left of it."""
+        """Kill the process group, if the process still runs."""
         if self.process.returncode is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def lines(self, stream: IO[bytes]) -> list[str]:
-        """Return what it wrote to one of its files."""
+        """Return the lines that it wrote to one of its files."""
         stream.seek(0)
         return stream.read().decode(errors="replace").splitlines()
 
     def check(self) -> None:
-        """Raise ActionError when it ended badly."""
+        """Raise ActionError if it failed."""
         if self.process.returncode:
             said = [line.strip() for line in self.lines(self.err) if line.strip()]
             raise ActionError(
@@ -100,7 +110,7 @@ Ended = queue.Queue  # of (Started, instant)
 
 
 def main() -> None:
-    """Do as ordered; say why not on standard error, with exit status 1."""
+    """Follow the order; report an error on standard error with exit status 1."""
     order = json.load(sys.stdin)
     started: list[Started] = []
     try:
@@ -115,8 +125,8 @@ def main() -> None:
 
 
 def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
-    """Wait for the instant, let all processes act, and wait for them."""
-    # What acts may move the wall clock: all is timed by the monotonic one.
+    """Wait for the instant, let all processes act, and wait for their ends."""
+    # The actions may move the wall clock, so the monotonic clock measures the time.
     ahead = wall() - time.monotonic()
     at = order["at"] - ahead
     for one in started:
@@ -127,7 +137,7 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
         threading.Thread(target=watch, args=(one, ended), daemon=True).start()
     sleep_until(at - LAST_LOOK_S)
     for one in started:
-        one.check()  # nothing acts when one of them could not get ready
+        one.check()  # nothing acts if one of them could not prepare itself
     note = NOTES / f"{order['id']}.json"
     if order.get("note") is not None:
         keep(note, order["note"])
@@ -145,22 +155,25 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
 
 
 def hurry() -> None:
-    """Run before a busy broker, in all threads that are still to be started: all nodes are to act at once."""
+    """Give this process and its later threads real-time scheduling: all hosts must act at once."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    except OSError:  # some containers may not
+    except OSError:  # some containers do not allow it
         with contextlib.suppress(OSError):
             os.nice(-20)
 
 
 def watch(one: Started, ended: Ended[tuple[Started, float]]) -> None:
-    """Tell when a process ended, without the delays of polling for it."""
+    """Report the end of a process without the delay of polling."""
     one.process.wait()
     ended.put((one, time.monotonic()))
 
 
 def wait(started: list[Started], ended: Ended[tuple[Started, float]], timeout: float) -> float:
-    """Return when the last process ended; raise ActionError for the first that fails, or when time is over."""
+    """Return the time at which the last process ended.
+
+    Raise ActionError for the first that fails, or after the timeout.
+    """
     deadline = time.monotonic() + timeout
     last = 0.0
     for _ in started:
@@ -175,12 +188,12 @@ def wait(started: list[Started], ended: Ended[tuple[Started, float]], timeout: f
 
 
 def sleep_until(instant: float) -> None:
-    """Sleep until an instant of the monotonic clock; not at all when it has passed."""
+    """Sleep until an instant of the monotonic clock."""
     time.sleep(max(0.0, instant - time.monotonic()))
 
 
 def keep(note: Path, content: Any) -> None:
-    """Write the note, whole or not at all, for root's eyes only."""
+    """Write the note atomically, readable by root only."""
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = note.with_suffix(".new")
     draft.write_text(json.dumps(content))

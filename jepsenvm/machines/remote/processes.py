@@ -1,7 +1,8 @@
-"""Tell how RabbitMQ stands in this node's process table and sockets. Prints JSON.
+"""Print RabbitMQ's process and sockets as JSON.
 
-{"runtime": {"pid", "state": letter of /proc/PID/stat, "started": clock ticks since boot} or null, "amqp": whether
-anybody listens there, "sessions": the far ends of the established AMQP connections}.
+{"runtime": {"pid", "state": letter of /proc/PID/stat, "started": clock ticks since boot} or null,
+"amqp": whether a process listens on the AMQP port, "sessions": the peers of established AMQP
+connections}.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEAD = "ZX"
 
 
 def main() -> None:
-    """Print what is there."""
+    """Print the answer."""
     sockets = [
         one
         for table in ("tcp", "tcp6")
@@ -36,14 +37,17 @@ def main() -> None:
 
 
 def runtime() -> dict[str, Any] | None:
-    """Return the Erlang runtime of the service; where no cgroup names the service, one that runs as its user."""
+    """Return the Erlang runtime of the service.
+
+    If no cgroup names the service, return a runtime of RabbitMQ's user.
+    """
     living = [
         folder
         for folder in Path("/proc").glob("[0-9]*")
         if read(folder / "comm").strip() == "beam.smp" and standing(read(folder / "stat"))
     ]
     ours = [folder for folder in living if "rabbitmq-server" in read(folder / "cgroup")]
-    # rabbitmqctl is a runtime as well, and may run as the same user: it runs a script.
+    # rabbitmqctl is an Erlang runtime too, and may run as the same user. It runs an escript.
     found = ours or [
         one
         for one in living
@@ -54,10 +58,10 @@ def runtime() -> dict[str, Any] | None:
 
 
 def standing(stat: str) -> dict[str, Any] | None:
-    """Return pid, state and start of a living process from its /proc/PID/stat."""
+    """Return pid, state and start time of a live process from its /proc/PID/stat."""
     if ")" not in stat:
         return None
-    # The name between the parentheses may hold anything, parentheses too.
+    # The name in parentheses may contain any character, also parentheses.
     fields = stat[stat.rindex(")") + 2 :].split()
     if fields[0] in DEAD:
         return None
@@ -73,7 +77,7 @@ def is_rabbit(folder: Path) -> bool:
 
 
 def read(path: Path) -> str:
-    """Return a file's text; none when it went away meanwhile."""
+    """Return a file's text; an empty text if its process has ended."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -81,7 +85,7 @@ def read(path: Path) -> str:
 
 
 def parsed(table: str) -> Iterator[tuple[int, str, str]]:
-    """Yield local port, far end and state of each socket in a table of /proc/net."""
+    """Yield local port, peer and state of each socket in a table of /proc/net."""
     for line in table.splitlines()[1:]:
         _, near, far, state, *_ = line.split()
         address, port = far.split(":")
@@ -89,7 +93,7 @@ def parsed(table: str) -> Iterator[tuple[int, str, str]]:
 
 
 def readable(address: str) -> str:
-    """Return an address of /proc/net, words in the machine's own order, as people write it."""
+    """Return an address of /proc/net, whose words have this machine's byte order, as text."""
     words = [struct.pack("=I", int(address[i : i + 8], 16)) for i in range(0, len(address), 8)]
     packed = b"".join(words)
     if len(packed) == 16 and packed.startswith(b"\0" * 10 + b"\xff\xff"):

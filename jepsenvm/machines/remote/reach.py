@@ -1,7 +1,10 @@
-"""Say which peers this node can exchange packets with: one TCP connection to each address and port, all at once.
+"""Report the peers with which this host can exchange packets.
 
-Standard input: {"peers": {name: [address, ...]}, "ports": [...], "timeout": seconds}. Standard output: {name: bool}.
-A refused connection means that packets flow; only silence, or a network that says so, means that they do not.
+It opens one TCP connection to each address and port, all at once.
+
+Standard input: {"peers": {name: [address, ...]}, "ports": [...], "timeout": seconds}. Standard
+output: {name: bool}. A refused connection shows that packets pass. Silence, or an unreachable
+network, shows that they do not.
 """
 
 import errno
@@ -13,7 +16,7 @@ import time
 
 
 def main() -> None:
-    """Probe, and print the row of this node."""
+    """Probe, and print this host's row of the matrix."""
     order = json.load(sys.stdin)
     selector = selectors.DefaultSelector()
     reached = {name: False for name in order["peers"]}  # noqa: C420 - reads on python3 of any age

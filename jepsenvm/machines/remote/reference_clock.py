@@ -1,4 +1,8 @@
-"""The time that all nodes agree on, which goes on when a fault of ours moves this node's clock."""
+"""The reference clock: the wall clock as it would be without a clock fault.
+
+Faults fire at instants of this clock. With the wall clock itself, a clock fault would move the
+instants of all other faults on this host.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from pathlib import Path
 
 MOVED = Path(
     "/run/jepsenvm/clock"
-)  # what the wall clock was ahead of the monotonic one, while a fault moves it
+)  # the offset of the wall clock from the monotonic clock; it exists during a clock fault
 
 
 def wall() -> float:
-    """Return what the wall clock would show if no fault of ours had moved it."""
+    """Return the time that the wall clock would show without a clock fault."""
     try:
         return float(MOVED.read_text()) + time.monotonic()
     except (OSError, ValueError):

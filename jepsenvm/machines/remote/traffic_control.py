@@ -1,10 +1,13 @@
-"""Make this node's outgoing packets what all faults in force ask for, whatever they were before.
+"""Shape this host's outgoing packets as all faults in force require.
 
-Called with the id of a fault; standard input: {"peers": [addresses], "delay-ms", "jitter-ms", "duplicate-percent",
-"reorder-percent", "corrupt-percent", "rate-kbit"} to add or replace that fault, nothing or null to remove it. What the
-faults ask for is kept in files; from these each device's tree is rebuilt: htb with a class for each peer, in it netem
-or tbf. Packets to anybody else pass by all of it. As a second argument the order can be known ahead; then it comes into
-force when the standard input ends. Prints what is in force: {device: {address: words of tc}}.
+The argument is the id of a fault. Standard input: {"peers": [addresses], "delay-ms", "jitter-ms",
+"duplicate-percent", "reorder-percent", "corrupt-percent", "rate-kbit"} adds or replaces that fault;
+nothing or null removes it. If the order is given as a second argument, it takes effect when the
+standard input ends.
+
+Each fault's order is kept in a file. The tree of each device is rebuilt from all files: htb with a
+class per peer, and netem or tbf in the class. So faults of several processes compose. Packets to
+other hosts are not affected. Prints what is in force: {device: {address: words of tc}}.
 """
 
 from __future__ import annotations
@@ -23,28 +26,28 @@ from typing import Any
 HERE = Path("/run/jepsenvm")
 FAULTS = HERE / "packets"
 HANDLE = "7e57:"
-# Those that a kernel puts on a device of its own accord; any other is somebody's work, and stays.
+# Disciplines that a kernel attaches by itself. Any other was set by a user and is never replaced.
 ORDINARY = ("noqueue", "pfifo_fast", "fq_codel", "mq", "fq", "pfifo")
 SUMS = ("delay-ms", "jitter-ms")
 PERCENTS = ("duplicate-percent", "reorder-percent", "corrupt-percent")
 RATE = "rate-kbit"
 
 Asked = dict[str, Any]
-Wanted = dict[str, dict[str, Asked]]  # device -> address -> what all faults together ask for
+Wanted = dict[str, dict[str, Asked]]  # device -> address -> the parameters of all faults together
 
 
 class TrafficControlError(Exception):
-    """It cannot be done here."""
+    """The shaping is not possible here."""
 
 
 def main() -> None:
-    """Do as ordered; say why not on standard error, with exit status 1 and without the fault."""
+    """Follow the order. On an error, remove the fault and report it with exit status 1."""
     fault, order = sys.argv[1], given(sys.argv[2:])
     if not re.fullmatch(r"[A-Za-z0-9-]+", fault):
         sys.exit(f"error: {fault!r} is no fault's id")
     FAULTS.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = FAULTS / f"{fault}.json"
-    # Several faults may come at the same instant; the lock's file stands where healing removes nothing.
+    # Several faults may come at the same instant. Healing does not remove the lock's file.
     with (HERE / "packets.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if order is None:
@@ -64,25 +67,25 @@ def main() -> None:
 
 
 def given(words: Sequence[str]) -> Asked | None:
-    """Return the order, as soon as the standard input has ended."""
+    """Return the order when the standard input has ended."""
     if words:
         order = json.loads(words[0])
         wanted(
             [*kept_faults(), *([order] if order else [])]
-        )  # the ways are looked up and remembered before it counts
+        )  # look the routes up before the instant
         sys.stdin.read()
     else:
         order = json.loads(sys.stdin.read().strip() or "null")
-    return order  # type: ignore[no-any-return]  # it is what we were sent
+    return order  # type: ignore[no-any-return]  # the order is JSON
 
 
 def kept_faults() -> list[Asked]:
-    """Return what the faults in force ask for."""
+    """Return the orders of the faults in force."""
     return [json.loads(file.read_text()) for file in sorted(FAULTS.glob("*.json"))]
 
 
 def back_to_the_others() -> None:
-    """Rebuild without the fault that was refused; that it was refused is what is told."""
+    """Rebuild without a refused fault. Its error is the one that counts."""
     try:
         apply()
     except (TrafficControlError, OSError, subprocess.SubprocessError) as problem:
@@ -90,7 +93,7 @@ def back_to_the_others() -> None:
 
 
 def apply() -> dict[str, dict[str, str]]:
-    """Make every device as the files say; return what is in force."""
+    """Shape every device as the files require; return what is in force."""
     want = wanted(kept_faults())
     roots = {entry["dev"]: entry for entry in tc_json("qdisc", "show") if entry.get("root")}
     ours = {device for device, root in roots.items() if root["handle"] == HANDLE}
@@ -106,14 +109,14 @@ def apply() -> dict[str, dict[str, str]]:
 
 
 def refuse_aimless(order: Asked | None) -> None:
-    """Raise TrafficControlError for a fault that would touch no packet."""
+    """Raise TrafficControlError for a fault that would affect no packet."""
     if order is not None and not wanted([order]):
         raise TrafficControlError(f"no way leads to {' '.join(order['peers'])}")
 
 
 def refuse_foreign(device: str, root: dict[str, Any] | None) -> None:
-    """Raise TrafficControlError when somebody else has shaped a device."""
-    # Whatever a kernel attaches by itself has no handle; that may be another kind by net.core.default_qdisc.
+    """Raise TrafficControlError if a user has shaped a device."""
+    # What a kernel attaches by itself has no handle. net.core.default_qdisc sets its kind.
     if root and root["kind"] not in ORDINARY and root["handle"] not in (HANDLE, "0:"):
         raise TrafficControlError(
             f"{device} has a {root['kind']} queueing discipline of somebody else; remove it first"
@@ -121,7 +124,7 @@ def refuse_foreign(device: str, root: dict[str, Any] | None) -> None:
 
 
 def wanted(faults: Sequence[Asked]) -> Wanted:
-    """Return what faults together ask for, by the device that leads to each address."""
+    """Return the parameters of all faults together by device and address."""
     found: Wanted = {}
     for address, asked in merge(faults).items():
         device = device_to(address)
@@ -132,9 +135,9 @@ def wanted(faults: Sequence[Asked]) -> Wanted:
 
 @functools.lru_cache(maxsize=None)  # noqa: UP033 - by this name it is older
 def device_to(address: str) -> str | None:
-    """Return the device on the way to an address; none for this node's own, and where no way leads."""
+    """Return the device of the route to an address; None for a local address or without a route."""
     if ipaddress.ip_address(address).is_link_local:
-        return None  # such an address names no device, and no broker talks over it
+        return None  # a link-local address names no device, and no broker uses one
     done = subprocess.run(
         ["ip", "-json", "route", "get", address], capture_output=True, text=True, check=False
     )
@@ -143,7 +146,7 @@ def device_to(address: str) -> str | None:
 
 
 def merge(faults: Sequence[Asked]) -> dict[str, Asked]:
-    """Return what faults together ask for, address by address."""
+    """Return the parameters of all faults together by address."""
     by_address: dict[str, list[Asked]] = {}
     for fault in faults:
         for address in fault["peers"]:
@@ -152,7 +155,7 @@ def merge(faults: Sequence[Asked]) -> dict[str, Asked]:
 
 
 def together(faults: Sequence[Asked]) -> Asked:
-    """Return one set of parameters: delays add up, chances combine, the least rate holds."""
+    """Return one set of parameters: delays add up, chances combine, the lowest rate counts."""
     merged: Asked = {}
     for name in SUMS:
         total = sum(float(fault.get(name) or 0) for fault in faults)
@@ -169,7 +172,7 @@ def together(faults: Sequence[Asked]) -> Asked:
 
 
 def leaf(asked: Asked) -> list[str]:
-    """Return the queueing discipline for one peer, in tc's words."""
+    """Return the queueing discipline for one peer as words of tc."""
     rate = ["rate", f"{asked[RATE]:.10g}kbit"] if RATE in asked else []
     if rate and len(asked) == 1:
         return ["tbf", *rate, "burst", "16kb", "latency", "200ms"]
@@ -177,7 +180,7 @@ def leaf(asked: Asked) -> list[str]:
 
 
 def delay(asked: Asked) -> list[str]:
-    """Return netem's delay; to reorder packets is to let some of them overtake others that are delayed."""
+    """Return netem's delay. Reordering needs one: some packets overtake the delayed ones."""
     base, jitter = asked.get("delay-ms", 0.0), asked.get("jitter-ms", 0.0)
     if "reorder-percent" in asked and not base:
         base = 10.0
@@ -189,7 +192,7 @@ def delay(asked: Asked) -> list[str]:
 
 
 def chances(asked: Asked) -> list[str]:
-    """Return netem's chances."""
+    """Return netem's percentages."""
     return [
         word
         for name in PERCENTS
@@ -199,7 +202,9 @@ def chances(asked: Asked) -> list[str]:
 
 
 def render(device: str, peers: dict[str, Asked], *, ours: bool) -> list[str]:
-    """Return the lines for one ``tc -batch`` that rebuild a device's tree, or remove it when nothing is asked for."""
+    """Return the lines for ``tc -batch`` that rebuild a device's tree; without peers they remove
+    it.
+    """
     lines = [f"qdisc del dev {device} root"] if ours else []
     if peers:
         lines.append(f"qdisc replace dev {device} root handle {HANDLE} htb")
@@ -211,19 +216,20 @@ def render(device: str, peers: dict[str, Asked], *, ours: bool) -> list[str]:
         lines += [
             f"class add dev {device} parent {HANDLE} classid {link} htb rate 100gbit quantum 60000",
             f"qdisc add dev {device} parent {link} {' '.join(leaf(peers[address]))}",
-            f"filter add dev {device} parent {HANDLE} protocol {protocol} u32 match {match} flowid {link}",
+            f"filter add dev {device} parent {HANDLE} protocol {protocol} u32 match {match} "
+            f"flowid {link}",
         ]
     return lines
 
 
 def tc_json(*words: str) -> list[dict[str, Any]]:
-    """Return what tc shows."""
+    """Return the JSON output of tc."""
     shown: list[dict[str, Any]] = json.loads(run(["tc", "-json", *words]) or "[]")
     return shown
 
 
 def run(command: list[str], given: str = "") -> str:
-    """Return what a command printed; raise TrafficControlError with the line that says why it failed."""
+    """Return the output of a command; raise TrafficControlError with the reason of a failure."""
     done = subprocess.run(
         command, input=given, capture_output=True, text=True, timeout=30, check=False
     )

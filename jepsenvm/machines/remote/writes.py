@@ -1,6 +1,6 @@
-"""Time a synced write to the disk of RabbitMQ's database, from within its service's cgroup. Prints seconds.
+"""Measure a synced write to the disk of RabbitMQ's database; print the seconds.
 
-The limits of a slow disk hold for that cgroup alone, so this process moves there first, and ends in it.
+The limits of a slow disk apply to the service's cgroup only, so this process moves into it first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ SIZE = 4 * 1024 * 1024
 
 
 def main() -> None:
-    """Print how long the write took."""
+    """Print the duration of the write."""
     procs = [Path(root) / SERVICE / "cgroup.procs" for root in ROOTS]
-    # A service that is down has none.
+    # A stopped service has no cgroup.
     next(path for path in procs if path.exists()).write_text(str(os.getpid()))
     data = os.urandom(SIZE)
     with tempfile.TemporaryFile(dir=FOLDER) as file:

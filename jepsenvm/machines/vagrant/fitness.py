@@ -1,4 +1,4 @@
-"""What this machine lacks for the VMs of the Vagrantfile in the current folder, each with its remedy."""
+"""Checks of whether this machine can run the VMs of the current folder's Vagrantfile."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ CHOSEN: Final = Path("vagrant.yml")
 LEAST_VERSION: Final = (2, 3)
 ASK_S: Final = 120.0
 EMULATED_VM_MIB: Final = 1200
-"""What QEMU's software emulation takes for itself beside a VM's memory."""
+"""The memory that QEMU's emulation needs in addition to a VM's memory."""
 
 
 def require_vagrant() -> None:
-    """Raise UsageError unless Vagrant is here, and not too old."""
+    """Raise UsageError if Vagrant is missing or too old."""
     found = re.search(r"(\d+)\.(\d+)\.\d+", vagrant(Path.cwd(), "--version", timeout=ASK_S))
     if found and tuple(map(int, found.groups())) < LEAST_VERSION:
         raise UsageError(f"Vagrant {found[0]} is too old", remedy="install Vagrant 2.3 or newer")
 
 
 def require_provider() -> None:
-    """Raise UsageError unless Vagrant can make VMs here and the Vagrantfile is as its provider wants it."""
+    """Raise UsageError unless Vagrant has a provider that accepts the Vagrantfile."""
     plugins = vagrant(Path.cwd(), "plugin", "list", timeout=ASK_S)
     known = ("vagrant-libvirt", "vagrant-qemu", "vagrant-vmware-desktop", "vagrant-parallels")
     if not (shutil.which("VBoxManage") or any(name in plugins for name in known)):
@@ -47,16 +47,17 @@ def require_provider() -> None:
 
 
 def require_virtualisation() -> None:
-    """Raise UsageError where VMs would be emulated in software, which is many times slower."""
+    """Raise UsageError if VMs would be emulated in software, which is many times slower."""
     if _emulated(read_chosen()):
         raise UsageError(
-            "this machine virtualises nothing in hardware: libvirt emulates, and VirtualBox may refuse",
-            remedy="switch it on in the firmware or the hypervisor, or be patient (the Vagrantfile is)",
+            "this machine has no hardware virtualisation: libvirt emulates, "
+            "and VirtualBox may refuse",
+            remedy="enable it in the firmware or the hypervisor, or accept slow VMs",
         )
 
 
 def require_box() -> None:
-    """Raise UsageError unless the box has been downloaded already."""
+    """Raise UsageError unless the box is downloaded."""
     box = str(read_chosen()["box"])
     names = re.findall(
         r"^(\S+) +\(", vagrant(Path.cwd(), "box", "list", timeout=ASK_S), re.MULTILINE
@@ -69,7 +70,7 @@ def require_box() -> None:
 
 
 def require_memory() -> None:
-    """Raise UsageError unless the VMs' memory is free now."""
+    """Raise UsageError unless there is free memory for the VMs."""
     chosen = read_chosen()
     emulated = _emulated(chosen)
     wanted = int(chosen["nodes"]) * (int(chosen["memory"]) + (EMULATED_VM_MIB if emulated else 0))
@@ -89,7 +90,7 @@ def _emulated(chosen: Mapping[str, Any]) -> bool:
 
 
 def is_emulated(chosen: Mapping[str, Any], cpuinfo: str) -> bool:
-    """Return whether libvirt's VMs will be emulated; the Vagrantfile decides in the same way."""
+    """Return whether libvirt emulates the VMs. The Vagrantfile uses the same rule."""
     driver = chosen.get("libvirt_driver")
     return (
         driver == "qemu"
@@ -99,13 +100,13 @@ def is_emulated(chosen: Mapping[str, Any], cpuinfo: str) -> bool:
 
 
 def read_chosen() -> Mapping[str, Any]:
-    """Return the settings of the VMs: the defaults, those of vagrant.yml, and those of the environment."""
+    """Return the settings of the VMs: the defaults, vagrant.yml and the environment."""
     files = [file.read_text(encoding="utf-8") for file in (DEFAULTS, CHOSEN) if file.exists()]
     return merged(files, os.environ)
 
 
 def merged(files: list[str], environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the settings of these files, the later ones over the earlier, and those of an environment over them."""
+    """Return the settings of files. Later files and the environment take precedence."""
     chosen: dict[str, Any] = {}
     for text in files:
         chosen.update(yaml.safe_load(text) or {})

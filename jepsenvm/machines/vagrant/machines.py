@@ -1,4 +1,4 @@
-"""VMs by Vagrant's own word: which there are, whether they run, and switching them off and on."""
+"""Vagrant's VMs: their states, and their power."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from typing import Final
 from jepsenvm.errors import RunError, UsageError
 
 INVENTORY: Final = Path("inventory/vagrant.yml")
-"""Below the folder of the Vagrantfile, which writes it."""
+"""The inventory that the Vagrantfile writes, relative to the folder of the Vagrantfile."""
 
 FOLDER: Final = "jepsenvm_vagrant_dir"
-"""The inventory's variable that says where the Vagrantfile is."""
+"""The inventory variable with the folder of the Vagrantfile."""
 
 RUNNING: Final = "running"
 GONE: Final = "not_created"
 
 POWER_CUT: Final = "JEPSENVM_POWER_CUT"
-"""Has the Vagrantfile leave a VM no time to shut down: vagrant-libvirt asks it to even when it is forced to halt."""
+"""The variable that makes a forced halt a power cut.
+
+Otherwise vagrant-libvirt asks the guest to shut down even when the halt is forced.
+"""
 
 STATUS_S: Final = 120.0
 CUT_S: Final = 180.0
 UP_S: Final = 1800.0
-"""Vagrant has its own, shorter deadline for a VM to boot (boot_timeout); this is for Vagrant itself."""
+"""The timeout for Vagrant itself. It has a shorter one for a VM to boot (boot_timeout)."""
 
 
 def are_vms_here() -> bool:
@@ -35,7 +38,7 @@ def are_vms_here() -> bool:
 
 
 def states(folder: Path, *names: str) -> dict[str, str]:
-    """Return the state of all (or these) VMs, such as ``running``, ``not_created`` or ``shutoff``.
+    """Return the states of all VMs or of some: ``running``, ``not_created``, ``shutoff`` ...
 
     Raises UsageError where Vagrant cannot say, with its reason.
     """
@@ -55,27 +58,28 @@ def states(folder: Path, *names: str) -> dict[str, str]:
 
 
 def parsed(machine_readable: str) -> dict[str, str]:
-    """Return the states in what ``vagrant status --machine-readable`` printed."""
+    """Return the states in the output of ``vagrant status --machine-readable``."""
     rows = (line.split(",") for line in machine_readable.splitlines())
     return {row[1]: row[3] for row in rows if len(row) > 3 and row[2] == "state"}
 
 
 def require_running(folder: Path) -> None:
-    """Raise UsageError, with what brings them up, unless all VMs of the Vagrantfile there run."""
+    """Raise UsageError, with the command that starts them, unless all VMs of a folder run."""
     problem = trouble(states(folder))
     if problem:
         raise UsageError(f"{problem[0]} (VMs of {folder})", remedy=problem[1])
 
 
 def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return what keeps these VMs from being a cluster and what to do about it; None when all run."""
+    """Return why these VMs are no cluster, and the remedy; None if all run."""
     gone = [name for name, state in found.items() if state == GONE]
     off = [name for name, state in found.items() if state not in {RUNNING, GONE}]
     if gone and len(gone) == len(found):
         return "no VM has been created", "run `vagrant up`"
     if gone:
         rest = "`vagrant destroy -f` for the rest"
-        told = f"{' '.join(gone)} {'is' if len(gone) == 1 else 'are'} not created, and {_rest(found)} there"
+        verb = "is" if len(gone) == 1 else "are"
+        told = f"{' '.join(gone)} {verb} not created, and {_rest(found)} there"
         return told, f"run `vagrant up && vagrant provision`, or {rest}"
     if off:
         told = ", ".join(f"{name} is {found[name].replace('_', ' ')}" for name in off)
@@ -84,24 +88,27 @@ def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def cut(folder: Path, name: str) -> None:
-    """Switch a VM off without warning; what it had written to its disk stays."""
+    """Switch a VM off without warning."""
     vagrant(folder, "halt", "--force", name, timeout=CUT_S, chosen={POWER_CUT: "1"})
 
 
 def on(folder: Path, name: str) -> None:
-    """Boot a VM that is off, and wait until it answers over SSH."""
+    """Boot a VM, and wait until it answers over SSH."""
     vagrant(folder, "up", "--no-provision", name, timeout=UP_S)
 
 
 def is_off(folder: Path, name: str) -> bool:
-    """Return whether a VM is there and does not run."""
+    """Return whether a VM exists and does not run."""
     return states(folder, name).get(name, GONE) not in {RUNNING, GONE}
 
 
 def vagrant(
     folder: Path, *words: str, timeout: float, chosen: Mapping[str, str] | None = None
 ) -> str:
-    """Run Vagrant in a folder within so many seconds; return what it printed. Raises UsageError without it, or RunError."""
+    """Run Vagrant in a folder; return its output. ``timeout`` is in seconds.
+
+    Raise UsageError if Vagrant is missing, RunError if it fails.
+    """
     program = shutil.which("vagrant")
     if program is None:
         raise UsageError(

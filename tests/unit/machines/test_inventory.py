@@ -152,7 +152,9 @@ VAULTED = "a$b\"c'd !{{x}}"
 
 @pytest.fixture
 def vaulted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of INI and YAML files with group_vars, host_vars, templates and a vault-encrypted password."""
+    """A folder of INI and YAML files with group_vars, host_vars, templates and a vault-encrypted
+    password.
+    """
     (tmp_path / "vault-password").write_text("open sesame\n")
     monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(tmp_path / "vault-password"))
     folder = tmp_path / "inventory"

@@ -1,4 +1,6 @@
-"""The lab's pure parts: addresses, names, command lines, the inventory, the choice of a mirror, and refusals."""
+"""The lab's pure parts: addresses, names, command lines, the inventory, the choice of a mirror, and
+refusals.
+"""
 
 from __future__ import annotations
 

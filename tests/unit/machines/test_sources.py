@@ -1,4 +1,6 @@
-"""What the role rabbitmq makes of what it finds on a host and of what is wanted: its variables, by Ansible."""
+"""What the role rabbitmq makes of what it finds on a host and of what is wanted: its variables, by
+Ansible.
+"""
 
 from __future__ import annotations
 

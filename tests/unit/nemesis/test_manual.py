@@ -1,4 +1,6 @@
-"""What is done by hand reaches the history of the run that is going on, whole lines only, each once."""
+"""What is done by hand reaches the history of the run that is going on, whole lines only, each
+once.
+"""
 
 from __future__ import annotations
 
