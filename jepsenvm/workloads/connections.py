@@ -47,7 +47,7 @@ async def connect_with_retries(
                     opened = await connect(address, transactions=transactions)
             except (SessionLost, TimeoutError) as problem:
                 if not failed:
-                    logger.info(f"{name}: no connection: {problem or 'no answer in time'}")
+                    logger.info(f"{name}: no connection: {str(problem) or 'no answer in time'}")
                     failed = True
                 raise
             logger.info(f"{name}: connected" + (" again" if failed else ""))

@@ -89,7 +89,9 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
         ):
             ready = await opened.ready(queue)
     except (SessionLost, TimeoutError) as problem:
-        return QueueStatus(1, f"nothing through {first.node}: {problem or 'no answer in time'}")
+        return QueueStatus(
+            1, f"nothing through {first.node}: {str(problem) or 'no answer in time'}"
+        )
     if ready is None and listed.messages == 0:
         return QueueStatus(1, "the queue in list_queues, but not over AMQP")
     return QueueStatus(ready, f"ready {ready}") if ready else listed
@@ -108,7 +110,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                 consuming.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
                 context.log_once(
-                    f"drain: not through {address.node}: {problem or 'no answer in time'}"
+                    f"drain: not through {address.node}: {str(problem) or 'no answer in time'}"
                 )
         readers = [reader for reader, _ in consuming]
         await _until_idle(readers, IDLE_S * context.addresses[0].patience)
@@ -120,7 +122,8 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
                 logger.info(
-                    f"drain: connection to {address.node} lost: {problem or 'no answer in time'}"
+                    f"drain: connection to {address.node} lost: "
+                    f"{str(problem) or 'no answer in time'}"
                 )
     return sum(reader.received for reader in readers)
 

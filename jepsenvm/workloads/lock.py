@@ -234,7 +234,7 @@ async def _messages_at_rest(
                 if messages or not status.messages:
                     return messages, status
         except (SessionLost, TimeoutError) as problem:
-            text = f"nothing through {first.node}: {problem or 'no answer in time'}"
+            text = f"nothing through {first.node}: {str(problem) or 'no answer in time'}"
             status = QueueStatus(1, text)
         if status.text != logged:
             logged = status.text

@@ -116,7 +116,9 @@ async def _read_through_any_node(context: Context) -> int:
                     offset, received = offset_of(delivery) + 1, received + 1
             break
         except (SessionLost, TimeoutError) as problem:
-            context.log_once(f"drain: not through {address.node}: {problem or 'no answer in time'}")
+            context.log_once(
+                f"drain: not through {address.node}: {str(problem) or 'no answer in time'}"
+            )
             await asyncio.sleep(RETRY_DELAY_S)
     return received
 
@@ -142,7 +144,7 @@ async def _end_confirmed(context: Context, address: Address, process: int) -> bo
             return await publish_one(context, opened, process, END) == "ok"
     except (SessionLost, TimeoutError) as problem:
         context.log_once(
-            f"drain: no last record through {address.node}: {problem or 'no answer in time'}"
+            f"drain: no last record through {address.node}: {str(problem) or 'no answer in time'}"
         )
         return False
 
