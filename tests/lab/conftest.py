@@ -31,13 +31,13 @@ deploy again.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules that come last in their places."""
+    """Move the modules in LAST to the end."""
     items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
 
 
 @pytest.fixture(scope="session")
 def lab_inventory() -> Iterator[Path]:
-    """A lab of five that is up; taken down afterwards if these tests brought it up."""
+    """Bring up a lab of five hosts; take it down afterwards unless it was already up."""
     was_up = lab.is_up()
     yield lab.up()
     if not was_up:
@@ -57,7 +57,7 @@ def cluster(lab_inventory: Path) -> Inventory:
 def jepsenvm(
     *words: str, expect: int | None = None, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
+    """Run the jepsenvm command; assert its exit status if `expect` is set."""
     done = subprocess.run(
         [JEPSENVM, *words], capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -80,7 +80,7 @@ def made_whole(cluster: Inventory) -> None:
 
 
 def on(node: str, command: str, *, check: bool = True) -> str:
-    """Run a command on a node as root, by a way that is not the product's."""
+    """Run a command on a node as root, without the SSH client that the tests examine."""
     argv = lab.ssh_argv(node, ["sudo", "sh", "-c", f"'{command}'"])
     return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=60).stdout
 

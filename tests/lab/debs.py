@@ -36,7 +36,7 @@ def archive(deb: Path, folder: Path) -> Path:
 
 
 def newer(deb: Path, folder: Path) -> Path:
-    """Return a package that calls itself newer and is otherwise the same."""
+    """Build a copy of a package that differs only in its version, NEWER."""
     unpacked = folder / "newer"
     _run("dpkg-deb", "-R", deb, unpacked)
     control = unpacked / "DEBIAN/control"
@@ -50,7 +50,7 @@ def newer(deb: Path, folder: Path) -> Path:
 
 
 def repository(debs: Sequence[Path], folder: Path, suite: str, home: Path) -> None:
-    """Make a signed apt repository of these packages, as Team RabbitMQ's call themselves."""
+    """Create a signed apt repository of these packages with the Origin of Team RabbitMQ."""
     binary = folder / "dists" / suite / "main/binary-amd64"
     (folder / "pool").mkdir(parents=True)
     binary.mkdir(parents=True)
@@ -58,7 +58,8 @@ def repository(debs: Sequence[Path], folder: Path, suite: str, home: Path) -> No
     packages.write_text("\n".join(_entry(deb, folder) for deb in debs))
     release = folder / "dists" / suite / "Release"
     release.write_text(
-        f"Origin: RabbitMQ\nLabel: test\nSuite: {suite}\nCodename: {suite}\nComponents: main\nArchitectures: amd64\n"
+        f"Origin: RabbitMQ\nLabel: test\nSuite: {suite}\nCodename: {suite}\n"
+        f"Components: main\nArchitectures: amd64\n"
         f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n"
         f" {sha256(packages)} {packages.stat().st_size} {packages.relative_to(release.parent)}\n"
     )
@@ -66,7 +67,7 @@ def repository(debs: Sequence[Path], folder: Path, suite: str, home: Path) -> No
 
 
 def signing_key(home: Path, file: Path) -> None:
-    """Make a key to sign with, and write its public half to a file."""
+    """Create a signing key and write its public key to a file."""
     home.mkdir(mode=0o700)
     _gpg(home, "--quick-generate-key", "packages@example.org", "default", "sign", "never")
     _gpg(home, "--armor", "--export", "--output", file)

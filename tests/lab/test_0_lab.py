@@ -21,7 +21,7 @@ from jepsenvm.machines.lab import base
 NODES = 3
 
 UP = f"from jepsenvm.machines import lab; lab.up({NODES})"
-# another recipe than the cached base's, so that there is something to build
+# An additional hook makes the cached base unusable, so `up` builds a new one.
 UP_WITH_BUILD = f"from jepsenvm.machines.lab import base; base.HOOKS += ('true',); {UP}"
 
 
@@ -41,24 +41,24 @@ def on(node: str, command: str) -> str:
 
 
 def leftovers() -> list[str]:
-    """Everything of a lab that is on this machine, except the cached base."""
-    found = [f"namespace {p}" for p in Path("/run/netns").glob("jepsenvm*")]
-    found += [
+    """List everything that a lab left on this machine, except the cached base."""
+    remains = [f"namespace {p}" for p in Path("/run/netns").glob("jepsenvm*")]
+    remains += [
         f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("jepsenvm")
     ]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    found += [
+    remains += [
         f"mount {line}" for line in mounts if "jepsenvm" in line and "/var/cache/" not in line
     ]
-    found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/jepsenvm-*/")]
-    found += [f"trace {p}" for p in Path("/run/systemd/nspawn").glob("*/jepsenvm-*")]
-    found += [f"half-built {p}" for p in Path("/var/cache/jepsenvm").glob("building-*")]
-    found += [f"file {p}" for p in [Path("/var/lib/jepsenvm")] if p.exists()]
-    return found + [f"process {line}" for line in processes()]
+    remains += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/jepsenvm-*/")]
+    remains += [f"trace {p}" for p in Path("/run/systemd/nspawn").glob("*/jepsenvm-*")]
+    remains += [f"half-built {p}" for p in Path("/var/cache/jepsenvm").glob("building-*")]
+    remains += [f"file {p}" for p in [Path("/var/lib/jepsenvm")] if p.exists()]
+    return remains + [f"process {line}" for line in processes()]
 
 
 def processes() -> list[str]:
-    found = []
+    running = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -69,8 +69,8 @@ def processes() -> list[str]:
         if not dead and (
             "jepsenvm-n" in command or "jepsenvm-n" in cgroup or "mmdebstrap" in command
         ):
-            found.append(f"{entry.name} {command} {cgroup}")
-    return found
+            running.append(f"{entry.name} {command} {cgroup}")
+    return running
 
 
 def test_every_host_runs_and_answers(inventory: Path) -> None:
@@ -116,7 +116,8 @@ def test_timers_and_signals_work_in_a_host() -> None:
     on("n1", "timeout 10 sh -c 'until test -e /run/healed; do sleep 0.1; done'")
     on(
         "n1",
-        "sleep 60 & kill -STOP $!; sleep 0.1; grep -q '(stopped)' /proc/$!/status; s=$?; kill -KILL $!; exit $s",
+        "sleep 60 & kill -STOP $!; sleep 0.1; grep -q '(stopped)' /proc/$!/status; s=$?; "
+        "kill -KILL $!; exit $s",
     )
 
 

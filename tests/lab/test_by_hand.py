@@ -1,4 +1,4 @@
-"""Faults by hand, as with blockade: from a second terminal, with a run going on or without."""
+"""`jepsenvm fault start`, `fault status` and `heal`, with and without a run in progress."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def healed(cluster: Inventory) -> Iterator[None]:
 
 def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory, tmp_path: Path) -> None:
     where = ["-i", str(cluster.path)]
-    told = jepsenvm(
+    output = jepsenvm(
         "fault", "start", "rate", "n2", "--set", "rate-kbit=800", *where, expect=0
     ).stdout
-    assert "proven" in told
+    assert "proven" in output
     status = jepsenvm("fault", "status", *where, expect=0).stdout
     refused = jepsenvm(
         "run", "--net-ticktime", "8", "--no-deploy", "--store", str(tmp_path), *where, expect=254
@@ -42,12 +42,12 @@ def test_a_fault_by_hand_is_seen_and_healed_by_hand(cluster: Inventory, tmp_path
 
 def test_a_fault_for_a_time_heals_itself_and_leaves_nothing(cluster: Inventory) -> None:
     where = ["-i", str(cluster.path)]
-    # So short that no broker takes another for down: the cluster need not recover from it.
-    told = jepsenvm(
+    # Shorter than net_ticktime, so no node considers another down and nothing has to recover.
+    output = jepsenvm(
         "fault", "start", "partition", "n1,n2", "n3,n4,n5", "--for", "1s", *where, expect=0
     ).stdout
-    assert "12 of 20 links cut, 8 open" in told
-    assert "seen healed" in told
+    assert "12 of 20 links cut, 8 open" in output
+    assert "seen healed" in output
     assert all(not on(node.name, "iptables -w -S | grep JEPSENVM; true") for node in cluster.nodes)
     assert all(
         not on(node.name, "systemctl list-units --plain --no-legend jepsenvm-*")
@@ -57,7 +57,7 @@ def test_a_fault_for_a_time_heals_itself_and_leaves_nothing(cluster: Inventory) 
 
 def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
     where = ["-i", str(cluster.path)]
-    for words, says in (
+    for words, message in (
         (["loss", "n9"], "unknown nodes n9"),
         (["loss", "n1", "--percent", "150"], "percent must be more than 0 and at most 100"),
         (["earthquake"], "unknown nemesis 'earthquake'"),
@@ -65,7 +65,7 @@ def test_nonsense_is_refused_in_a_line(cluster: Inventory) -> None:
         (["kill", "n1", "--for", "soon"], "--for soon: must be seconds"),
     ):
         done = jepsenvm("fault", "start", *words, *where, expect=254)
-        assert says in done.stderr
+        assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
 
@@ -86,8 +86,8 @@ def test_a_run_has_what_is_done_by_hand_in_its_history(cluster: Inventory, tmp_p
     assert run.stdout
     assert any("declared" in line for line in run.stdout)
     jepsenvm("fault", "start", "pause", "n3", "--for", "4s", "-i", str(cluster.path), expect=0)
-    told = run.stdout.read()
-    assert run.wait(timeout=300) == 0, told
+    output = run.stdout.read()
+    assert run.wait(timeout=300) == 0, output
     (window,) = results((tmp_path / "latest").resolve())["checkers"]["faults"]["windows"]
     assert window["fault"]["name"] == "pause"
     assert window["proven"]

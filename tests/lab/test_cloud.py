@@ -1,8 +1,7 @@
-"""Hosts as somebody else provides them: a user with a sudo password, another SSH port, a jump host,
-private addresses.
+"""Run on hosts with a sudo password, another SSH port, a jump host and private addresses.
 
-A lab of its own with three hosts; afterwards the lab is as before. n1 is the way to the others, and
-a node as well.
+These tests replace the lab by one with three hosts, and restore the previous lab afterwards.
+n1 is both a node and the jump host to the other nodes.
 """
 
 from __future__ import annotations
@@ -40,10 +39,8 @@ SHORT = [
     "--seed",
     "1",
 ]
-SHORT += [
-    "--set",
-    "recovery-deadline=30",
-]  # 3.10.8 leaves a node stuck after pause_minority now and then
+# RabbitMQ 3.10.8 sometimes leaves a node stuck after pause_minority.
+SHORT += ["--set", "recovery-deadline=30"]
 SET = ["--net-ticktime", "6", "--partition-handling", "pause_minority"]
 
 SSH_CONFIG = """
@@ -62,7 +59,8 @@ Host *
 
 PLAIN = """
 ansible_port: {port}
-ansible_ssh_common_args: -F {{{{ inventory_dir }}}}/../ssh_config -o StrictHostKeyChecking=accept-new
+ansible_ssh_common_args: >-
+  -F {{{{ inventory_dir }}}}/../ssh_config -o StrictHostKeyChecking=accept-new
 rabbitmq_apt_update: false
 ansible_become_password: "{{{{ sudo_password }}}}"
 """
@@ -123,9 +121,9 @@ def admin(public: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The inventory's folder, with everything that belongs to it beside it."""
+    """Write the inventory folder; its key, SSH configuration and vault password lie beside it."""
     before = (
-        [host.name for host in HOSTS] if not lab.status() else [one.name for one in lab.status()]
+        [host.name for host in HOSTS] if not lab.status() else [host.name for host in lab.status()]
     )
     was_up = lab.is_up()
     lab.down()
@@ -163,11 +161,12 @@ def write_inventory(top: Path) -> Path:
     ]
     (inventory / "hosts.ini").write_text("[rabbitmq]\n" + "\n".join(lines) + "\n")
     (inventory / "group_vars/rabbitmq/plain.yml").write_text(PLAIN.format(port=PORT))
-    # The same way in another spelling.
+    # The same route as the ProxyJump of ssh_config, written as a ProxyCommand.
     (inventory / "host_vars/n3.yml").write_text(
         f"""ansible_ssh_common_args: >-
   -o ProxyCommand="ssh -F {top}/ssh_config -W %h:%p gate" -o ProxyJump=none -o User={USER}
-  -o IdentityFile={top}/key -o UserKnownHostsFile={top}/known_hosts -o StrictHostKeyChecking=accept-new
+  -o IdentityFile={top}/key -o UserKnownHostsFile={top}/known_hosts
+  -o StrictHostKeyChecking=accept-new
 """
     )
     encrypted = subprocess.run(
@@ -189,7 +188,7 @@ def write_inventory(top: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def cloud(folder: Path) -> list[str]:
-    """What names the hosts on the command line."""
+    """Return the options that select the inventory and its vault password."""
     return ["-i", str(folder), "--vault-password-file", str(folder.parent / "vault")]
 
 
@@ -212,7 +211,7 @@ def test_an_unknown_host_key_is_refused_until_it_is_accepted_on_purpose(
 
 def test_every_host_is_reached_through_the_gate_and_root_by_its_password(loaded: Inventory) -> None:
     with Fleet(loaded.nodes) as fleet:
-        for _ in range(2):  # sudo may remember, and not ask again
+        for _ in range(2):  # sudo may cache the password and not ask again
             assert {
                 node: fleet.run(node, "id -u; cat", stdin="given").stdout for node in fleet.nodes
             } == {
@@ -251,11 +250,11 @@ def test_a_run_deploys_there_and_gives_its_verdict(cloud: list[str], tmp_path: P
         "--store",
         str(tmp_path),
     ]
-    told = jepsenvm(*words, expect=0).stdout
-    assert "4 of 6 links cut, 2 open" in told
-    found = results((tmp_path / "latest").resolve())
-    assert found["verdict"] == "valid"
-    assert found["checkers"]["faults"]["windows"][0]["proven"]
+    output = jepsenvm(*words, expect=0).stdout
+    assert "4 of 6 links cut, 2 open" in output
+    verdict = results((tmp_path / "latest").resolve())
+    assert verdict["verdict"] == "valid"
+    assert verdict["checkers"]["faults"]["windows"][0]["proven"]
     assert f"{PRIVATE['n2']} n2" in on("n1", "cat /etc/hosts")
 
 
@@ -282,7 +281,10 @@ def theirs(folder: Path) -> Path:
     (other / "group_vars").mkdir(parents=True)
     (other / "hosts.ini").write_text(text.replace("\nn", "\neast"))
     plain = PLAIN.format(port=PORT).replace("{{ inventory_dir }}/..", str(folder.parent))
-    more = "jepsenvm_existing: true\nallowed_faults: [partition, restart]\njepsenvm_broker_user: tester\n"
+    more = (
+        "jepsenvm_existing: true\nallowed_faults: [partition, restart]\n"
+        "jepsenvm_broker_user: tester\n"
+    )
     (other / "group_vars/rabbitmq.yml").write_text(plain + more)
     (other / "group_vars/all.yml").write_text(
         (folder / "group_vars/rabbitmq/secret.yml").read_text()
@@ -303,11 +305,11 @@ def test_a_cluster_of_others_is_tested_and_left_as_it_was(
     refused = jepsenvm(*run, "--nemesis", "kill", expect=254).stderr
     assert f"{theirs}: allowed_faults does not allow kill; add kill to that list" in refused
     assert "jepsenvm_existing is set" in jepsenvm("deploy", *where, expect=254).stderr
-    told = jepsenvm(*run, "--nemesis", "partition-random-node", expect=0).stdout
-    assert "virtual host jepsenvm: made" in told
-    assert "virtual host jepsenvm: deleted" in told
+    output = jepsenvm(*run, "--nemesis", "partition-random-node", expect=0).stdout
+    assert "virtual host jepsenvm: made" in output
+    assert "virtual host jepsenvm: deleted" in output
     plan = (tmp_path / "latest" / "plan.yml").read_text()
-    assert "net-ticktime: 6" in plan, "what is in force there, and not the default"
+    assert "net-ticktime: 6" in plan, "the plan has the cluster's value, not the default"
     assert "partition-handling: pause_minority" in plan
     assert definitions() == before
     assert "JEPSENVM" not in on("n1", "iptables -w -S; ip6tables -w -S")
@@ -317,7 +319,7 @@ def test_a_cluster_of_others_is_tested_and_left_as_it_was(
 
 
 def definitions() -> list[str]:
-    """What the cluster has by way of users, virtual hosts, permissions, policies and queues."""
+    """List the users, virtual hosts, permissions, policies and queues of the cluster."""
     kinds = ("users", "vhosts", "permissions", "policies", "queues")
     return [
         line

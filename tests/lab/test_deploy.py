@@ -1,4 +1,4 @@
-"""The playbooks against real hosts: what a deployment leaves there, and what makes it refuse."""
+"""Run the playbooks on real hosts: the state after a deployment, and the errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def partition_handling(node: str) -> str:
 
 
 def started(node: str) -> str:
-    """Another answer after every start of the broker."""
+    """Return the main PID of the broker, which changes with every start."""
     return on(node, "systemctl show --property=MainPID rabbitmq-server")
 
 
@@ -70,7 +70,7 @@ def deployed(lab_inventory: Path, log: Path) -> Inventory:
 
 @pytest.fixture
 def nosudo(deployed: Inventory) -> Iterator[str]:
-    """A user who can log in to the first node and do nothing else there."""
+    """Create a user on the first node that can log in but cannot use sudo."""
     node, name = deployed.nodes[0].name, "nosudo"
     on(node, f"sudo useradd --create-home --password '*' {name}")
     on(node, f"sudo cp -r ~/.ssh /home/{name}/ && sudo chown -R {name} /home/{name}/.ssh")
@@ -79,7 +79,7 @@ def nosudo(deployed: Inventory) -> Iterator[str]:
 
 
 def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventory:
-    """The same hosts, with other variables for the first of them."""
+    """Load the same hosts with changed variables for the first host."""
     content = yaml.safe_load(inventory.path.read_text())
     group = content["all"]["children"]["rabbitmq"]
     group["hosts"][inventory.nodes[0].name].update(changes)
@@ -132,14 +132,18 @@ def test_secrets_are_for_their_owners_only(deployed: Inventory) -> None:
 def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
     hidden = [file.read_text().strip() for file in deployed.secrets_dir.iterdir()]
     assert not [secret for secret in hidden if secret in log.read_text()]
-    # The patterns come by standard input: as arguments, sudo would write them to the journal itself.
-    search = "sudo grep --recursive --files-with-matches --fixed-strings --file=- --exclude=erl_crash.dump"
+    # grep reads the patterns from standard input because sudo logs its arguments to the journal.
+    search = (
+        "sudo grep --recursive --files-with-matches --fixed-strings --file=-"
+        " --exclude=erl_crash.dump"
+    )
     for node in deployed.nodes:
-        found = on(
+        files = on(
             node.name, f"{search} /etc /run /var/log || true", "\n".join(hidden)
         ).splitlines()
-        assert found == ["/etc/rabbitmq/definitions.json"]
-        # 3.10.8 crashes now and then as nodes start together (feature flags); Erlang's dump of its memory is its own.
+        assert files == ["/etc/rabbitmq/definitions.json"]
+        # RabbitMQ 3.10.8 sometimes crashes while nodes start together (feature flags). Erlang then
+        # dumps its memory, which contains the secrets; other users must not be able to read it.
         assert not on(node.name, "sudo find /var/log/rabbitmq -name erl_crash.dump -perm /o=rwx")
         arguments = on(node.name, "sudo ps axww -o args")
         assert not [secret for secret in hidden if secret in arguments]
@@ -156,7 +160,7 @@ def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) 
 
 
 def test_a_deployment_that_was_cut_short_is_made_good(deployed: Inventory) -> None:
-    """The file is as it should be, but the broker is older and has not read it."""
+    """The configuration file is newer than the broker process, which has not read it."""
     first = deployed.nodes[0].name
     since = started(first)
     on(first, "sudo touch /etc/rabbitmq/rabbitmq.conf")
@@ -239,7 +243,7 @@ def test_a_node_that_is_stuck_is_restarted(deployed: Inventory) -> None:
 
 
 def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -> None:
-    """A disk alarm that comes back with every start."""
+    """A disk alarm returns after every restart."""
     last = deployed.nodes[-1].name
     too_much = "[{rabbit, [{disk_free_limit, 999999999999999}]}]."
     on(last, "sudo tee /etc/rabbitmq/advanced.config", too_much)

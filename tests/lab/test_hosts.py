@@ -1,4 +1,4 @@
-"""What a deployment leaves on each host, seen from the host: packages, service, files, ports."""
+"""The state of each host after a deployment: packages, service, files and ports."""
 
 from __future__ import annotations
 
