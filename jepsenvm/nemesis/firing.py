@@ -52,16 +52,23 @@ class Firing:
         healed. Return the time at which each had acted, on this machine's clock.
         """
         actions = {node: fault.inject(str(number), node, self.hosts) for node in self.facts}
-        instant = self._instant(at)
+        instant = self._prepare(actions, at)
         note = {"number": number, "fault": fault.as_data(), "since": instant, "before": before}
         return self._fire(number, actions, instant, note=note)
 
     def heal(self, number: int, fault: Fault, at: float | None) -> dict[str, float]:
         """Heal a fault at an instant; each node then removes its note."""
         actions = {node: fault.heal(str(number), node, self.hosts) for node in self.facts}
-        return self._fire(number, actions, self._instant(at), note=None)
+        return self._fire(number, actions, self._prepare(actions, at), note=None)
 
-    def _instant(self, at: float | None) -> float:
+    def _prepare(self, actions: Mapping[str, Sequence[Action]], at: float | None) -> float:
+        """Prepare the affected nodes; return the instant at which they fire."""
+        hosts = self.hosts
+        self.fleet.script_each(
+            {node: heal_all.prepare(hosts[node]) for node, todo in actions.items() if todo}
+        )
+        # Only now, because preparing takes time over SSH. A node that gets its order after the
+        # instant fires late, and the nodes no longer act together.
         return max(at or 0.0, self.clock.time() + self.lead)
 
     def _fire(
@@ -73,8 +80,6 @@ class Firing:
         note: Mapping[str, Any] | None,
     ) -> dict[str, float]:
         affected = {node: todo for node, todo in actions.items() if todo}
-        hosts = self.hosts
-        self.fleet.script_each({node: heal_all.prepare(hosts[node]) for node in affected})
         orders = {
             node: {
                 "at": instant + self.facts[node].clock_offset,

@@ -49,6 +49,8 @@ class PowerSwitch:
 
     def restore_all(self, nodes: Collection[str]) -> list[str]:
         """Switch nodes on one after the other; return the problems. One never stops the others."""
+        if self.power is None:
+            return []  # no power was cut
         problems = []
         for node in nodes:
             try:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, START
+from jepsenvm.machines.ssh import Output
 from jepsenvm.nemesis import heal_all, heal_timer, probes
 from jepsenvm.nemesis.engine import HIDDEN, Nemesis, heal_everything
 from jepsenvm.nemesis.evidence import EvidenceCollector, Probe
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.partition import Partition
+from jepsenvm.nemesis.firing import LEAD_S
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.nemesis.request import FaultRequest
 from tests.unit.fakes import (
@@ -118,6 +120,32 @@ def test_a_node_keeps_a_note_of_a_fault_until_it_is_healed(run: Run) -> None:
 def test_without_an_instant_a_fault_fires_as_soon_as_it_is_staged(run: Run) -> None:
     run.nemesis.inject(3, FAULT)
     assert {order["at"] for _, _, order in run.fleet.orders} == {1001.0}
+
+
+@pytest.mark.parametrize("at", [None, 1010.0])
+def test_slow_preparation_leaves_the_nodes_their_lead(
+    run: Run, monkeypatch: pytest.MonkeyPatch, at: float | None
+) -> None:
+    """Each node gets its order a full lead ahead of the instant, or the nodes fire apart."""
+    leads: list[float] = []
+    prepare, order_node = run.fleet.script_each, run.fleet.python
+
+    def slow_prepare(scripts: Mapping[str, str], timeout: float = 30) -> dict[str, Output]:
+        run.clock.sleep(1.5)
+        return prepare(scripts, timeout)
+
+    def timed_order(
+        node: str, program: str, order: Mapping[str, Any] | None = None, timeout: float = 30
+    ) -> Any:
+        leads.append((order or {})["at"] - run.clock.time())
+        return order_node(node, program, order, timeout)
+
+    monkeypatch.setattr(run.fleet, "script_each", slow_prepare)
+    monkeypatch.setattr(run.fleet, "python", timed_order)
+    run.nemesis.inject(1, FAULT, at)
+    run.nemesis.heal(1)
+    assert leads
+    assert min(leads) == pytest.approx(LEAD_S)
 
 
 def test_an_unproven_fault_is_recorded_with_its_reasons(caplog: pytest.LogCaptureFixture) -> None:
