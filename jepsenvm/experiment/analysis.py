@@ -20,12 +20,11 @@ from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.readers import open_history
-from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
-from jepsenvm.plan.reading import read, resolve
 from jepsenvm.report.presentation import Presentation
 from jepsenvm.workloads.registry import WORKLOADS
 from jepsenvm.workloads.workload import Workload
@@ -146,15 +145,6 @@ def _lines(directory: Path) -> Iterator[str]:
     for path in sorted(directory.glob("*.log")):
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
-
-
-def read_plan(path: Path) -> Plan:
-    """Return the plan in a file; raise UsageError with every problem of the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{path}: {problem.strerror}") from None
-    return resolve(read(text, str(path)), str(path), WORKLOADS, NEMESES)
 
 
 def _register_headline(figures: Mapping[str, Any]) -> str:

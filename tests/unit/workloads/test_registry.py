@@ -9,7 +9,8 @@ import pytest
 
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, read_plan, run_checkers
+from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, run_checkers
+from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.preflight import require_supported_version
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
