@@ -15,7 +15,7 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import PartitionHandling, Plan
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.credentials import Credentials
 from jepsenvm.rabbitmq.names import GROUP
@@ -122,7 +122,7 @@ async def _log_in(inventory: Inventory, credentials: Credentials) -> None:
         except (SessionLost, TimeoutError) as error:
             raise UsageError(
                 f"{credentials.user} cannot log in to virtual host {address.vhost} at "
-                f"{address.host}:{address.port}: {str(error) or 'no answer in time'}",
+                f"{address.host}:{address.port}: {failure_text(error)}",
                 node=node.name,
                 remedy="check jepsenvm_broker_user, jepsenvm_broker_password, amqp_address and "
                 f"amqp_port, and the permissions of that user in {address.vhost}",

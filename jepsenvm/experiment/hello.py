@@ -11,7 +11,7 @@ from jepsenvm.errors import shorten
 from jepsenvm.experiment.existing_cluster import create_virtual_host, remove_virtual_host
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost, connect
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost, connect, failure_text
 from jepsenvm.rabbitmq.credentials import credentials
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ async def _greet_all(addresses: Sequence[Address], deadline: float) -> list[str]
             async with asyncio.timeout(deadline):
                 await _greet(address, other)
         except (SessionLost, TimeoutError) as error:
-            reason = str(error) or f"no answer within {deadline:g} s"
+            reason = failure_text(error, f"no answer within {deadline:g} s")
             logger.info(f"{address.node}: FAILED: {reason}")
             failed.append(address.node)
         else:

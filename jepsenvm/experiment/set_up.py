@@ -13,7 +13,7 @@ from jepsenvm.errors import JepsenvmError, RunError, UsageError
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.workload import Workload
@@ -57,9 +57,7 @@ async def set_up_queues(
     try:
         await retrying(attempt)
     except (SessionLost, TimeoutError) as error:
-        raise RunError(
-            f"the queue could not be set up: {str(error) or 'no answer in time'}"
-        ) from None
+        raise RunError(f"the queue could not be set up: {failure_text(error)}") from None
 
 
 def may_pass(error: BaseException) -> bool:
@@ -84,5 +82,5 @@ async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], contex
 
 
 def _problem(state: tenacity.RetryCallState) -> str:
-    error = state.outcome and state.outcome.exception()
-    return str(error or "") or "no answer in time"
+    error = state.outcome.exception() if state.outcome else None
+    return failure_text(error or TimeoutError())

@@ -359,6 +359,14 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
     return session
 
 
+def failure_text(problem: BaseException, timed_out: str = "no answer in time") -> str:
+    """Return why an operation failed, in one line; ``timed_out`` if it is a timeout without text.
+
+    For a SessionLost or TimeoutError. A TimeoutError of asyncio has no text of its own.
+    """
+    return str(problem) or timed_out
+
+
 def reason_text(reason: Any) -> str:
     """Return pika's reason in one line."""
     code, text = getattr(reason, "reply_code", None), getattr(reason, "reply_text", None)

@@ -10,7 +10,7 @@ from itertools import count
 
 import tenacity
 
-from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect
+from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect, failure_text
 from jepsenvm.workloads.context import Context
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def connect_with_retries(
                     opened = await connect(address, transactions=transactions)
             except (SessionLost, TimeoutError) as problem:
                 if not failed:
-                    logger.info(f"{name}: no connection: {str(problem) or 'no answer in time'}")
+                    logger.info(f"{name}: no connection: {failure_text(problem)}")
                     failed = True
                 raise
             logger.info(f"{name}: connected" + (" again" if failed else ""))

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import close
 from jepsenvm.workloads.connections import connect_with_retries, wait
 from jepsenvm.workloads.context import Context
@@ -128,7 +128,7 @@ async def reconnecting(
             if session.lost is None:
                 await close(session)
         except (SessionLost, TimeoutError) as problem:
-            session.abandon(str(problem) or "no answer in time")
+            session.abandon(failure_text(problem))
         yield session
 
 

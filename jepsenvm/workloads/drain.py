@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-from jepsenvm.rabbitmq.amqp import SessionLost
+from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.consumers import ACKNOWLEDGE_INTERVAL_S, Reader
 from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
@@ -89,9 +89,7 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
         ):
             ready = await opened.ready(queue)
     except (SessionLost, TimeoutError) as problem:
-        return QueueStatus(
-            1, f"nothing through {first.node}: {str(problem) or 'no answer in time'}"
-        )
+        return QueueStatus(1, f"nothing through {first.node}: {failure_text(problem)}")
     if ready is None and listed.messages == 0:
         return QueueStatus(1, "the queue in list_queues, but not over AMQP")
     return QueueStatus(ready, f"ready {ready}") if ready else listed
@@ -109,9 +107,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 consuming.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
-                context.log_once(
-                    f"drain: not through {address.node}: {str(problem) or 'no answer in time'}"
-                )
+                context.log_once(f"drain: not through {address.node}: {failure_text(problem)}")
         readers = [reader for reader, _ in consuming]
         await _until_idle(readers, IDLE_S * context.addresses[0].patience)
         for reader, tag in consuming:
@@ -121,10 +117,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                     await reader.session.cancel(tag)
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
-                logger.info(
-                    f"drain: connection to {address.node} lost: "
-                    f"{str(problem) or 'no answer in time'}"
-                )
+                logger.info(f"drain: connection to {address.node} lost: {failure_text(problem)}")
     return sum(reader.received for reader in readers)
 
 

@@ -27,7 +27,14 @@ from jepsenvm.plan.durations import SecondsRangeOrZero, bounds
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, Session, SessionLost
+from jepsenvm.rabbitmq.amqp import (
+    Address,
+    Delivery,
+    Outcome,
+    Session,
+    SessionLost,
+    failure_text,
+)
 from jepsenvm.rabbitmq.connections import close, session
 from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
 from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus
@@ -206,7 +213,7 @@ def _record_doubt(
     context: Context, opened: Session, process: int, f: str, problem: Exception, counts: OpCounts
 ) -> None:
     """Complete an op as ``info``, and abandon its session, which requeues a message that it has."""
-    error = str(problem) or f"no answer within {context.plan.op_timeout:g} s"
+    error = failure_text(problem, f"no answer within {context.plan.op_timeout:g} s")
     context.journal.append("info", f, process=process, node=opened.address.node, error=error)
     opened.abandon(error)
     counts.unknown += 1
@@ -234,7 +241,7 @@ async def _messages_at_rest(
                 if messages or not status.messages:
                     return messages, status
         except (SessionLost, TimeoutError) as problem:
-            text = f"nothing through {first.node}: {str(problem) or 'no answer in time'}"
+            text = f"nothing through {first.node}: {failure_text(problem)}"
             status = QueueStatus(1, text)
         if status.text != logged:
             logged = status.text

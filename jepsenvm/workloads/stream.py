@@ -16,7 +16,7 @@ from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.consumers import UNREADABLE, record_delivery, value_of
 from jepsenvm.workloads.context import Context, GetQueueStatus
@@ -116,9 +116,7 @@ async def _read_through_any_node(context: Context) -> int:
                     offset, received = offset_of(delivery) + 1, received + 1
             break
         except (SessionLost, TimeoutError) as problem:
-            context.log_once(
-                f"drain: not through {address.node}: {str(problem) or 'no answer in time'}"
-            )
+            context.log_once(f"drain: not through {address.node}: {failure_text(problem)}")
             await asyncio.sleep(RETRY_DELAY_S)
     return received
 
@@ -143,9 +141,7 @@ async def _end_confirmed(context: Context, address: Address, process: int) -> bo
         async with session(address, address.connect_timeout) as opened:
             return await publish_one(context, opened, process, END) == "ok"
     except (SessionLost, TimeoutError) as problem:
-        context.log_once(
-            f"drain: no last record through {address.node}: {str(problem) or 'no answer in time'}"
-        )
+        context.log_once(f"drain: no last record through {address.node}: {failure_text(problem)}")
         return False
 
 
@@ -171,7 +167,7 @@ async def _read(context: Context, address: Address, process: int) -> int:
                 records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
     except (SessionLost, TimeoutError) as problem:
-        error = str(problem) or f"the end was not read within {deadline:g} s"
+        error = failure_text(problem, f"the end was not read within {deadline:g} s")
         journal.append("info", "end", process=process, node=node, error=error)
         logger.info(f"drain: {node}: {error}")
     return records
