@@ -9,10 +9,9 @@ from typing import Final
 
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.names import LOG_DIR
 
 logger = logging.getLogger(__name__)
-
-LOGS: Final = "/var/log/rabbitmq"
 
 MAX_BYTES: Final = 20_000_000
 """The last bytes of a log file that are collected, at most."""
@@ -21,7 +20,7 @@ MAX_BYTES: Final = 20_000_000
 def log_sizes(fleet: Fleet) -> Mapping[str, Mapping[str, int]]:
     """Return the size of each log file of each node, in bytes; nothing for a node that fails."""
     listings = fleet.each_or_error(
-        lambda node: fleet.run(node, f"cd {LOGS} && stat -c '%s %n' -- *.log").stdout
+        lambda node: fleet.run(node, f"cd {LOG_DIR} && stat -c '%s %n' -- *.log").stdout
     )
     return {node: _sizes(text) if isinstance(text, str) else {} for node, text in listings.items()}
 
@@ -37,7 +36,7 @@ def collect(fleet: Fleet, store: Store, before: Mapping[str, Mapping[str, int]])
         folder = store.node(node)
         for name in after[node]:
             start = before.get(node, {}).get(name, 0) + 1
-            script = f"tail -c +{start} -- {shlex.quote(f'{LOGS}/{name}')} | tail -c {MAX_BYTES}"
+            script = f"tail -c +{start} -- {shlex.quote(f'{LOG_DIR}/{name}')} | tail -c {MAX_BYTES}"
             text = fleet.run(node, script, timeout=120).stdout
             (folder / name).write_text(text, encoding="utf-8")
 

@@ -103,7 +103,7 @@ def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> Non
         raise UsageError(
             f"the network is broken before any fault: {shorten(', '.join(cut), 200)}",
             remedy="run `jepsenvm heal`, and check firewalls between the nodes "
-            "(ports 4369 and 25672)",
+            f"(ports {' and '.join(map(str, CLUSTER_PORTS))})",
         )
 
 

@@ -16,15 +16,14 @@ from typing import Final
 
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.nemesis.faults.restart import Restart
 from jepsenvm.rabbitmq import ctl as broker
 
 logger = logging.getLogger(__name__)
-
-RESTART: Final = "restart"
-"""The fault that an inventory must allow before recovery restarts a node of an existing cluster."""
 
 POLL_S: Final = 1.0
 
@@ -104,7 +103,7 @@ class Recovery:
             "restarted": sorted(restarted),
             "troubles": {node: problem.text for node, problem in problems.items()},
         }
-        self.journal.append("info", "recover", process=NEMESIS, data=data)
+        self.journal.append("info", RECOVER, process=NEMESIS, data=data)
         if problems:
             logger.info(f"NOT recovered: {_text(problems)}")
         else:
@@ -198,7 +197,7 @@ def may_restart(inventory: Inventory) -> bool:
 
     Nodes of an existing cluster are restarted only if ``allowed_faults`` lists ``restart``.
     """
-    return not inventory.existing or RESTART in (inventory.allowed_faults or ())
+    return not inventory.existing or Restart.kind in (inventory.allowed_faults or ())
 
 
 def to_restart(

@@ -15,6 +15,10 @@ from jepsenvm.errors import UsageError, shorten
 
 TIMEOUT_S: Final = 60
 
+VAULT_REMEDY: Final = (
+    "give the vault's password: --vault-password-file, or ANSIBLE_VAULT_PASSWORD_FILE"
+)
+
 READ_BY_JEPSENVM: Final = re.compile(
     r"ansible_(host|port|user|private_key_file|python_interpreter|ssh_\w+|become_\w+|sudo_\w+)"
     r"|cluster_address|amqp_\w+|allowed_faults|jepsenvm_\w+"
@@ -111,8 +115,7 @@ def _unresolvable(path: Path, host: str, names: Collection[str], message: str) -
         return UsageError(
             f"{path}: its encrypted values cannot be read: {reason}",
             node=host,
-            remedy="give the vault's password: --vault-password-file, "
-            "or ANSIBLE_VAULT_PASSWORD_FILE",
+            remedy=VAULT_REMEDY,
         )
     return UsageError(
         f"{path}: {' or '.join(names)} cannot be resolved: {reason}",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shorten, shown
-from jepsenvm.machines.ansible_vars import program, resolve_variables
+from jepsenvm.machines.ansible_vars import VAULT_REMEDY, program, resolve_variables
 
 TIMEOUT_S: Final = 60
 
@@ -90,7 +90,7 @@ def _not_an_inventory(path: Path, stderr: str) -> UsageError:
     reason = _reason(path, stderr)
     remedy = "correct the file"
     if "vault" in reason or "ecrypt" in reason:
-        remedy = "give the vault's password: --vault-password-file, or ANSIBLE_VAULT_PASSWORD_FILE"
+        remedy = VAULT_REMEDY
     return UsageError(f"{path} is not an inventory: {reason}", remedy=remedy)
 
 

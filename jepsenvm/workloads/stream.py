@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from itertools import count, cycle
 from typing import Any, Final
 
-from jepsenvm.checkers.stream import stream
+from jepsenvm.checkers.stream import KINDS, stream
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -54,16 +54,9 @@ class StreamWorkload(Workload[WorkloadOptions]):
 
     def headline(self, figures: Figures) -> str:
         """Return the number of records, and of each anomaly."""
-        kinds = (
-            "lost",
-            "divergent",
-            "nonmonotonic",
-            "out-of-order",
-            "unexpected",
-            "duplicated",
-            "recovered",
+        counts = ", ".join(
+            f"{kind} {figures[f'{kind}-count']:,}" for kind in KINDS if kind != "undecided"
         )
-        counts = ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
         return (
             f"acknowledged {figures['acknowledged-count']:,}, {figures['record-count']:,} records, "
             f"{counts}"

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from jepsenvm.checkers.availability import DEFAULT_IGNORED
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -41,7 +42,7 @@ class Workload(ABC, Generic[Options]):
     acknowledgements: Sequence[str] = ("enqueue",)
     """Ops by which the broker gives a guarantee when they are ok: to keep a message, to grant a
     lock. A fault counts only if such ops were ok while it was in force."""
-    not_availability: Sequence[str] = ("drain", "recover", "dequeue")
+    not_availability: Sequence[str] = DEFAULT_IGNORED
     """Ops that do not show whether a node serves the load: they follow the load, or the broker
     sends them without a request."""
     plots: Mapping[str, str] = {"enqueue": "confirmed", "dequeue": "delivered"}
