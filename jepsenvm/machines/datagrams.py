@@ -53,7 +53,4 @@ def datagrams(
         }
         return fleet.python(node, "datagrams", order, timeout=timeout)
 
-    answers = fleet.each_or_error(exchange, list(facts))
-    return {
-        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
-    }
+    return fleet.each_or_none(exchange, list(facts))

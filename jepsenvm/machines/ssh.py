@@ -153,6 +153,16 @@ class Fleet:
 
         return self.each(guarded, nodes)
 
+    def each_or_none(
+        self, task: Callable[[str], T], nodes: Sequence[str] | None = None
+    ) -> dict[str, T | None]:
+        """Run a task for all nodes, or for some, at once; None for a node where it failed."""
+        answers = self.each_or_error(task, nodes)
+        return {
+            node: None if isinstance(answer, Exception) else answer
+            for node, answer in answers.items()
+        }
+
     def script_each(self, scripts: Mapping[str, str], timeout: float = 30) -> dict[str, Output]:
         """Run each node's script on it, all at once."""
         return self.each(lambda node: self.run(node, scripts[node], timeout=timeout), list(scripts))

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.machines.datagrams import datagrams
@@ -28,8 +28,6 @@ ASK_S: Final = 15.0
 
 VIEW_S: Final = 10.0
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -39,14 +37,6 @@ class Cluster:
     facts: Mapping[str, Facts]
     queue: str | None
     """The queue whose leader and replicas are of interest."""
-
-    def ask_each(self, task: Callable[[str], T]) -> dict[str, T | None]:
-        """Run a task for all nodes at once; None for a node where it failed."""
-        answers = self.fleet.each_or_error(task)
-        return {
-            node: None if isinstance(answer, Exception) else answer
-            for node, answer in answers.items()
-        }
 
 
 def probe(
@@ -60,7 +50,7 @@ def probe(
 def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     """Return the nodes that each node sees running and partitioned, and the queue's leader."""
     cluster = Cluster(fleet, {}, queue)
-    views = cluster.ask_each(lambda node: ctl.view(fleet, node, timeout=VIEW_S))
+    views = fleet.each_or_none(lambda node: ctl.view(fleet, node, timeout=VIEW_S))
     answering = [node for node, view in views.items() if view]
     replicas = _replicas(cluster, answering, VIEW_S)
     return {
@@ -104,12 +94,16 @@ def _burst(cluster: Cluster) -> Any:
 
 def _processes(cluster: Cluster) -> Any:
     """RabbitMQ's processes and AMQP connections on each node."""
-    return cluster.ask_each(lambda node: cluster.fleet.python(node, "processes", timeout=ASK_S))
+    return cluster.fleet.each_or_none(
+        lambda node: cluster.fleet.python(node, "processes", timeout=ASK_S)
+    )
 
 
 def _writes(cluster: Cluster) -> Any:
     """The time of a synced write on each node."""
-    return cluster.ask_each(lambda node: cluster.fleet.python(node, "writes", timeout=ASK_S))
+    return cluster.fleet.each_or_none(
+        lambda node: cluster.fleet.python(node, "writes", timeout=ASK_S)
+    )
 
 
 def _clocks(cluster: Cluster) -> Any:
@@ -127,7 +121,7 @@ def _clocks(cluster: Cluster) -> Any:
         last = answer["ahead"][-1]
         return [round(last_offset + ahead - last, 4) for ahead in answer["ahead"]]
 
-    return cluster.ask_each(readings)
+    return cluster.fleet.each_or_none(readings)
 
 
 def _clients(cluster: Cluster) -> Any:
@@ -169,7 +163,7 @@ def _ssh_answers(host: str, port: int, timeout: float) -> bool:
 def _alarms(cluster: Cluster) -> Any:
     """The resource alarms that each node reports."""
     fleet = cluster.fleet
-    return cluster.ask_each(lambda node: ctl.view(fleet, node, timeout=ASK_S).alarm_texts())
+    return fleet.each_or_none(lambda node: ctl.view(fleet, node, timeout=ASK_S).alarm_texts())
 
 
 def _members(cluster: Cluster) -> Any:
@@ -179,7 +173,7 @@ def _members(cluster: Cluster) -> Any:
         view = ctl.view(cluster.fleet, node, timeout=ASK_S)
         return {"running": sorted(view.running), "members": sorted(view.members)}
 
-    return cluster.ask_each(members)
+    return cluster.fleet.each_or_none(members)
 
 
 def _queue(cluster: Cluster) -> Any:
