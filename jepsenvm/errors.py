@@ -54,6 +54,11 @@ class UnreachableError(RunError):
     """A node did not answer over SSH within the deadline."""
 
 
+def message_of(error: Exception) -> str:
+    """Return an error's text without its node, command and remedy."""
+    return error.message if isinstance(error, JepsenvmError) else str(error)
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """Return a value as one line of at most ``limit`` characters, for an error message.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
-from jepsenvm.errors import CommandError, JepsenvmError, UsageError, shorten
+from jepsenvm.errors import CommandError, UsageError, message_of, shorten
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
@@ -112,20 +113,18 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
     faults = list(faults)
     if not faults:
         return
-    capabilities = host_capabilities(fleet)
+    has_power = power_of(inventory) is not None
+    capabilities = {
+        node: {**of_host, "power": has_power} for node, of_host in host_capabilities(fleet).items()
+    }
     for fault in faults:
-        for need in fault.requirements():
-            for node in sorted({*fault.nodes, *fault.grudge}):
-                if need == "power":
-                    available = power_of(inventory) is not None
-                else:
-                    available = capabilities[node].get(need, False)
-                if not available:
-                    raise UsageError(
-                        f"{fault.name} is not possible here: no {need}",
-                        node=node,
-                        remedy=CAPABILITIES[need],
-                    )
+        for need, node in product(fault.requirements(), sorted({*fault.nodes, *fault.grudge})):
+            if not capabilities[node].get(need, False):
+                raise UsageError(
+                    f"{fault.name} is not possible here: no {need}",
+                    node=node,
+                    remedy=CAPABILITIES[need],
+                )
 
 
 def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
@@ -215,7 +214,7 @@ def require_supported_version(plan: Plan, running: str) -> None:
 
 def _view_problems(views: Mapping[str, broker.View | Exception]) -> list[str]:
     problems = [
-        f"{node}: RabbitMQ is not up ({_message(answer)})"
+        f"{node}: RabbitMQ is not up ({message_of(answer)})"
         for node, answer in views.items()
         if isinstance(answer, Exception)
     ]
@@ -223,7 +222,3 @@ def _view_problems(views: Mapping[str, broker.View | Exception]) -> list[str]:
         if isinstance(view, broker.View):
             problems += [f"{node}: {problem}" for problem in view.troubles(sorted(views))]
     return problems
-
-
-def _message(error: Exception) -> str:
-    return error.message if isinstance(error, JepsenvmError) else str(error)

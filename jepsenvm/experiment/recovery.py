@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from jepsenvm.errors import JepsenvmError
+from jepsenvm.errors import JepsenvmError, message_of
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.op import NEMESIS
@@ -151,7 +151,7 @@ class Recovery:
 
     def _view_problem(self, node: str, view: broker.View | Exception) -> NodeProblem | None:
         if isinstance(view, Exception):
-            return NodeProblem(view.message if isinstance(view, JepsenvmError) else str(view))
+            return NodeProblem(message_of(view))
         problems = view.troubles(list(self.fleet.nodes))
         if not problems:
             return None
