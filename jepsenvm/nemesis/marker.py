@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jepsenvm.machines.action import STATE_DIR, Action, shell
@@ -32,9 +32,9 @@ class Marker:
         """Return the shell script that writes the marker."""
         return f"mkdir -p {STATE_DIR}\nprintf %s '{content}' > {self.path}"
 
-    def heal(self, nodes: Collection[str], node: str) -> Sequence[Action]:
-        """Return the actions of one node that undo the fault; none unless in ``nodes``."""
-        return [shell(self._if_set(""))] if node in nodes else []
+    def heal(self) -> Sequence[Action]:
+        """Return the actions that undo the fault."""
+        return [shell(self._if_set(""))]
 
     @property
     def sweep(self) -> str:

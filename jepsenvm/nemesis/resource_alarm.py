@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault
+from jepsenvm.nemesis.fault import Evidence
+from jepsenvm.nemesis.node_fault import NodeFault
 
 
-class ResourceAlarm(Fault):
+class ResourceAlarm(NodeFault):
     """Raise a resource alarm. The alarms that the brokers report are the evidence."""
 
     resource: ClassVar[str]

@@ -10,7 +10,8 @@ from typing import Final
 from jepsenvm.machines.action import Action
 from jepsenvm.nemesis import iptables
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import AMQP_PORT
 
@@ -21,7 +22,7 @@ _PORT_STATES: Final[Mapping[str, str]] = {"drop": "silent", "reject": "refused"}
 """The state of the AMQP port, as the controller sees it, for each way to cut clients off."""
 
 
-class ClientsCut(Fault):
+class ClientsCut(NodeFault):
     """Drop or reject every packet to the AMQP port. Only clients use that port."""
 
     kind = "clients"
@@ -43,18 +44,16 @@ class ClientsCut(Fault):
             ),
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Drop or reject packets to the AMQP port."""
-        if node not in self.nodes:
-            return []
         versions = sorted({ip_address(address).version for address in hosts[node].addresses})
         return iptables.put(
             fault_id, [f"-p tcp --dport {AMQP_PORT} -j {_TARGETS[self._way]}"], versions
         )
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove the fault's chain."""
-        return [iptables.remove(fault_id)] if node in self.nodes else []
+        return [iptables.remove(fault_id)]
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe that connects to the AMQP ports."""

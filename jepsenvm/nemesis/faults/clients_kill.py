@@ -8,12 +8,13 @@ from functools import partial
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import AMQP_PORT
 
 
-class ClientsKill(Fault):
+class ClientsKill(NodeFault):
     """Kill the established AMQP connections of clients."""
 
     kind = "clients-kill"
@@ -31,10 +32,8 @@ class ClientsKill(Fault):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Kill every established connection to the AMQP port."""
-        if node not in self.nodes:
-            return []
         return [shell(f"ss --kill state established '( sport = :{AMQP_PORT} )'")]
 
     def probes(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from typing import Final
 
 from jepsenvm.machines.action import STATE_DIR, Action, shell
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 
 _MOVED: Final = f"{STATE_DIR}/clock"
@@ -41,7 +42,7 @@ if [ -e {_STOPPED} ]; then
 fi"""
 
 
-class Clock(Fault):
+class Clock(NodeFault):
     """Move the wall clock by `seconds`: once (way `bump`), or back and forth (way `strobe`)."""
 
     kind = "clock"
@@ -78,10 +79,8 @@ fi"""
         )
         return cls.on_victims(replace(request, settings={"seconds": seconds}), way="bump")
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Stop the time services and save the clock, then move it."""
-        if node not in self.nodes:
-            return []
         move = "time.clock_settime(time.CLOCK_REALTIME, time.time() + {})"
         if self.settings["way"] == "bump":
             return [shell(f"python3 -c 'import time; {move.format(self._seconds)}'", ahead=_SAVE)]
@@ -94,9 +93,9 @@ fi"""
         run = f"systemd-run --quiet --collect --unit={_UNIT} python3 -c '{loop}'"
         return [shell(run, ahead=_SAVE)]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Restore the clock and start the time services."""
-        return [shell(f"if [ -e {_MOVED} ]; then\n{_RESTORE}\nfi")] if node in self.nodes else []
+        return [shell(f"if [ -e {_MOVED} ]; then\n{_RESTORE}\nfi")]
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe that reads the clocks."""

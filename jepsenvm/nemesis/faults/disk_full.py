@@ -49,14 +49,12 @@ class DiskFull(ResourceAlarm):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Raise the limit, then allocate a quarter of the free space, at most 4 GB.
 
         The limit is a quarter of that file below the free space. The rest of the file is a reserve,
         because RabbitMQ may free space during the fault: one write-ahead log takes half a gigabyte.
         """
-        if node not in self.nodes:
-            return []
         prepare = f"""{_LIMIT_RAISED.set()}
 free=$(df --output=avail --block-size=1 {DATA_DIR} | tail -n 1)
 fill=$((free / 4))
@@ -64,6 +62,6 @@ fill=$((free / 4))
 timeout 30 rabbitmqctl --quiet set_disk_free_limit $((free - fill / 4))"""
         return [shell(f"fallocate --length $fill {_BALLAST}", ahead=prepare)]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove the file and restore the limit."""
-        return _LIMIT_RAISED.heal(self.nodes, node)
+        return _LIMIT_RAISED.heal()

@@ -7,8 +7,9 @@ from typing import Final
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import DATA_DIR, SERVICE
 
@@ -19,7 +20,7 @@ _LIMITED: Final = Marker(
 )
 
 
-class DiskSlow(Fault):
+class DiskSlow(NodeFault):
     """Limit RabbitMQ's writes to `write-kbyte-s`."""
 
     kind = "disk-slow"
@@ -37,17 +38,15 @@ class DiskSlow(Fault):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Limit the service's writes to the disk that holds its data."""
-        if node not in self.nodes:
-            return []
         limit = f"IOWriteBandwidthMax='{DATA_DIR} {float(self.settings['write-kbyte-s']):.0f}K'"
         command = f"systemctl set-property --runtime {SERVICE} {limit}"
         return [shell(command, ahead=_LIMITED.set())]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove the limit."""
-        return _LIMITED.heal(self.nodes, node)
+        return _LIMITED.heal()
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe that times a synced write."""

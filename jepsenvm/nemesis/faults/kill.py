@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.process_fault import ProcessFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import SERVICE
 
@@ -22,11 +23,10 @@ systemctl reset-failed {SERVICE} 2>/dev/null || true
 systemctl start --no-block {SERVICE}"""
 
 
-class Kill(Fault):
+class Kill(ProcessFault):
     """Kill every process of RabbitMQ's service."""
 
     kind = "kill"
-    disturbs_broker = True
     sweep = f"""if [ -e {_DROP_IN} ]; then
 {_START}
 echo "started {SERVICE}, which was killed"
@@ -47,10 +47,8 @@ fi"""
             ),
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Disable the automatic restart, then kill every process of the service."""
-        if node not in self.nodes:
-            return []
         prepare = (
             f"mkdir -p {_DROP_IN_DIR}\n"
             f"printf '[Service]\\nRestart=no\\n' > {_DROP_IN}\n"
@@ -58,13 +56,9 @@ fi"""
         )
         return [shell(f"systemctl kill --signal=SIGKILL {SERVICE}", ahead=prepare)]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Enable the automatic restart and start the service."""
-        return [shell(f"if [ -e {_DROP_IN} ]; then\n{_START}\nfi")] if node in self.nodes else []
-
-    def probes(self) -> tuple[str, ...]:
-        """Return the probe of the process table."""
-        return process_evidence.PROBES
+        return [shell(f"if [ -e {_DROP_IN} ]; then\n{_START}\nfi")]
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
@@ -83,7 +77,3 @@ fi"""
         for node in self.nodes:
             if not process_evidence.runtime(after, node):
                 yield f"RabbitMQ does not run on {node}"
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether every node is killed."""
-        return self.affects_all(all_nodes)

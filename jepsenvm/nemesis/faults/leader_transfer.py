@@ -9,11 +9,12 @@ from typing import Self
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
 
 
-class LeaderTransfer(Fault):
+class LeaderTransfer(NodeFault):
     """Transfer the leadership of the run's queue."""
 
     kind = "leader-transfer"
@@ -31,13 +32,11 @@ class LeaderTransfer(Fault):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Transfer the leadership from the leader to the node of the setting `heir`.
 
         The heir has a replica. The setting `queue` names the queue.
         """
-        if node not in self.nodes:
-            return []
         heir = hosts[str(self.settings["heir"])].broker
         name = f'<<"{hosts[node].vhost}">>, queue, <<"{self.settings["queue"]}">>'
         expression = (

@@ -58,7 +58,7 @@ class Leave(Fault):
 
     def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Start the node, without its database if it is refused, and add its replicas."""
-        return _LEFT.heal(self.nodes, node)
+        return _LEFT.heal() if node in self.nodes else []
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe of each node's view of the cluster."""

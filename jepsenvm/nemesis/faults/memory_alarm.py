@@ -41,13 +41,11 @@ class MemoryAlarm(ResourceAlarm):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Lower the watermark."""
-        if node not in self.nodes:
-            return []
         lower = "timeout 30 rabbitmqctl --quiet set_vm_memory_high_watermark 0.00001"
         return [shell(lower, ahead=_WATERMARK_LOWERED.set())]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Restore the watermark."""
-        return _WATERMARK_LOWERED.heal(self.nodes, node)
+        return _WATERMARK_LOWERED.heal()

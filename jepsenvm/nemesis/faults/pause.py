@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.process_fault import ProcessFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import SERVICE
 
@@ -23,11 +24,10 @@ _STOPPED_STATE: Final = "T"
 """The state of a stopped process in `/proc/PID/stat`."""
 
 
-class Pause(Fault):
+class Pause(ProcessFault):
     """Stop every process of RabbitMQ's service with SIGSTOP."""
 
     kind = "pause"
-    disturbs_broker = True
     sweep = _PAUSED.sweep
 
     @classmethod
@@ -42,19 +42,13 @@ class Pause(Fault):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Send SIGSTOP to every process of the service."""
-        if node not in self.nodes:
-            return []
         return [shell(f"systemctl kill --signal=SIGSTOP {SERVICE}", ahead=_PAUSED.set())]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Send SIGCONT to every process of the service."""
-        return _PAUSED.heal(self.nodes, node)
-
-    def probes(self) -> tuple[str, ...]:
-        """Return the probe of the process table."""
-        return process_evidence.PROBES
+        return _PAUSED.heal()
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
@@ -78,7 +72,3 @@ class Pause(Fault):
                 yield f"RabbitMQ does not run on {node}, or its process table could not be read"
             elif runtime["state"] == _STOPPED_STATE:
                 yield f"RabbitMQ on {node} is still stopped"
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether every node is paused."""
-        return self.affects_all(all_nodes)

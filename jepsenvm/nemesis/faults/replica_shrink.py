@@ -8,8 +8,9 @@ from typing import Final, Self
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 
 _SHRUNK: Final = Marker(
@@ -20,7 +21,7 @@ _SHRUNK: Final = Marker(
 """The marker holds the Erlang node name."""
 
 
-class ReplicaShrink(Fault):
+class ReplicaShrink(NodeFault):
     """Remove every replica of a quorum queue from nodes."""
 
     kind = "replica-shrink"
@@ -48,17 +49,15 @@ class ReplicaShrink(Fault):
             return cls.on_victims(request)
         return cls.on_role(request, "replica", "a node with a replica at that moment")
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove every replica from the node."""
-        if node not in self.nodes:
-            return []
         broker = hosts[node].broker
         shrink = f"timeout 60 rabbitmq-queues --quiet shrink {broker}"
         return [shell(shrink, ahead=_SHRUNK.set(broker))]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Add the replicas again."""
-        return _SHRUNK.heal(self.nodes, node)
+        return _SHRUNK.heal()
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe of the queue's leader and replicas."""

@@ -8,8 +8,9 @@ from typing import Final
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.grudge import shuffled
+from jepsenvm.nemesis.process_fault import ProcessFault
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 from jepsenvm.rabbitmq.names import SERVICE
 
@@ -20,11 +21,10 @@ In the rest of the turn it comes back, before the next node restarts.
 """
 
 
-class Restart(Fault):
+class Restart(ProcessFault):
     """Restart RabbitMQ's service."""
 
     kind = "restart"
-    disturbs_broker = True
     lasting = False
     settles_s = 20.0
     heals_s = 120.0
@@ -54,13 +54,9 @@ class Restart(Fault):
             for turn, node in enumerate(shuffled(request.nodes, request.random))
         )
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Start the restart of the service, without waiting for its end."""
-        return [shell(f"systemctl restart --no-block {SERVICE}")] if node in self.nodes else []
-
-    def probes(self) -> tuple[str, ...]:
-        """Return the probe of the process table."""
-        return process_evidence.PROBES
+        return [shell(f"systemctl restart --no-block {SERVICE}")]
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.marker import Marker
+from jepsenvm.nemesis.process_fault import ProcessFault
 from jepsenvm.nemesis.request import NemesisSpec
 
 _STOPPED: Final = Marker(
@@ -19,11 +20,10 @@ _STOPPED: Final = Marker(
 )
 
 
-class StopApp(Fault):
+class StopApp(ProcessFault):
     """Stop the RabbitMQ application, but not the runtime."""
 
     kind = "stop-app"
-    disturbs_broker = True
     settles_s = 10.0
     heals_s = 120.0
     sweep = _STOPPED.sweep
@@ -40,19 +40,13 @@ class StopApp(Fault):
             )
         }
 
-    def inject(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Stop the application."""
-        if node not in self.nodes:
-            return []
         return [shell("timeout 60 rabbitmqctl --quiet stop_app", ahead=_STOPPED.set())]
 
-    def heal(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
+    def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Start the application."""
-        return _STOPPED.heal(self.nodes, node)
-
-    def probes(self) -> tuple[str, ...]:
-        """Return the probe of the process table."""
-        return process_evidence.PROBES
+        return _STOPPED.heal()
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
@@ -70,7 +64,3 @@ class StopApp(Fault):
     ) -> Iterator[str]:
         """Yield each node that does not listen for AMQP again."""
         yield from process_evidence.not_listening(self.nodes, after)
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether every node is stopped."""
-        return self.affects_all(all_nodes)

@@ -1,0 +1,22 @@
+"""The base class of faults of RabbitMQ's processes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jepsenvm.nemesis import process_evidence
+from jepsenvm.nemesis.node_fault import NodeFault
+
+
+class ProcessFault(NodeFault):
+    """Stop, freeze or restart RabbitMQ. The process table is the evidence."""
+
+    disturbs_broker = True
+
+    def probes(self) -> tuple[str, ...]:
+        """Return the probe of the process table."""
+        return process_evidence.PROBES
+
+    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
+        """Return whether RabbitMQ is stopped on every node until the fault is healed."""
+        return self.lasting and self.affects_all(all_nodes)
