@@ -10,7 +10,8 @@ from jepsenvm.checkers.client_calls import Call, client_calls
 from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, graded
-from jepsenvm.checkers.wording import counted, shortened
+from jepsenvm.checkers.wording import counted
+from jepsenvm.errors import shown
 from jepsenvm.history.table import History, Ints
 
 Elements = dict[tuple[str, str], Any]
@@ -31,7 +32,7 @@ def grow_set(history: History) -> Result:
     if last_read is None:
         return _unread("no read of the set was ok")
     if not isinstance(last_read.answered, list | tuple | set | frozenset):
-        return _unread(f"the last read is not a collection: {shortened(last_read.answered)}")
+        return _unread(f"the last read is not a collection: {shown(last_read.answered)}")
     attempted = _elements(history, history.values("invoke", "add"))
     acknowledged = _elements(history, history.values("ok", "add"))
     acknowledged_before = _elements(history, _acknowledged_before(history, last_read))

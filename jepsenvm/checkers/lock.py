@@ -11,7 +11,7 @@ from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds
 from jepsenvm.checkers.lock_holds import Hold, Overlaps, lock_holds, overlaps
 from jepsenvm.checkers.mutual_exclusion import mutual_exclusion
 from jepsenvm.checkers.verdict import Result, Verdict, worst
-from jepsenvm.checkers.wording import shortened
+from jepsenvm.errors import shown
 from jepsenvm.history.table import History
 
 
@@ -65,7 +65,7 @@ def _remaining_tokens(history: History, *, fenced: bool) -> Result:
         reason = "the tokens left in the queue could not be counted"
         return Result(Verdict.UNKNOWN, (reason,), not_counted)
     if isinstance(count, bool) or not isinstance(count, int):
-        reason = f"the number of tokens left is not an integer: {shortened(count)}"
+        reason = f"the number of tokens left is not an integer: {shown(count)}"
         return Result(Verdict.UNKNOWN, (reason,), not_counted)
     figures = {"tokens": count, "token-lost": count < 1, "token-doubled": count > 1}
     if count < 1:

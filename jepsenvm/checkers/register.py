@@ -13,7 +13,8 @@ from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization
 from jepsenvm.checkers.sequential_model import ILLEGAL, Model
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, worst
-from jepsenvm.checkers.wording import counted, listed, shortened
+from jepsenvm.checkers.wording import counted, listed
+from jepsenvm.errors import shown
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import History
 
@@ -139,7 +140,7 @@ def _malformed_cas(by_key: Mapping[str, Sequence[Call]]) -> str | None:
     for calls in by_key.values():
         for call in calls:
             if call.f == "cas" and not _is_pair(_argument(call)):
-                value = shortened(_argument(call))
+                value = shown(_argument(call))
                 return f"the value of a cas must be [old new], found {value} of {call.who}"
     return None
 
@@ -169,7 +170,7 @@ def _unwritten_reason(unwritten: Sequence[Call]) -> str:
     reads = counted(len(unwritten), "read")
     return (
         f"{reads} returned a value that no process had written; the first: {first.who} read "
-        f"{shortened(first.answered)} {first.span}"
+        f"{shown(first.answered)} {first.span}"
     )
 
 

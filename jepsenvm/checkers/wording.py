@@ -1,14 +1,10 @@
-"""Wording that the reasons of results share: counts with a noun, lists of names, times, values."""
+"""Wording that the reasons of results share: counts with a noun, lists of names and times."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
 
 from jepsenvm.history.units import SECOND
-
-VALUE_CHARACTERS: Final = 60
-"""A reason shows at most this many characters of a value."""
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
@@ -30,9 +26,3 @@ def listed(names: Iterable[str]) -> str:
 def seconds(time: int) -> str:
     """Return a time in nanoseconds for people, such as ``12.345 s``."""
     return f"{time / SECOND:.3f} s"
-
-
-def shortened(value: Any) -> str:
-    """Return the ``repr`` of a value, cut after VALUE_CHARACTERS."""
-    text = repr(value)
-    return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."

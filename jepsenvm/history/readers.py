@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shown
 from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.table import History, from_ops, open_arrow
@@ -21,9 +21,6 @@ EDN_IN_JSON: Final = "jepsenvm/edn"
 
 The key's value is the EDN text of that value.
 """
-
-SHOWN_CHARACTERS: Final = 60
-"""An error message shows at most this many characters of an invalid value."""
 
 
 def open_history(path: Path) -> History:
@@ -130,10 +127,10 @@ def _without_colon(key: Any) -> str:
 def _op(entry: Any) -> Op:
     """Return one entry as an op. Only its type and f are required."""
     if not isinstance(entry, dict):
-        raise UsageError(f"an op is a map, found {_shown(entry)}")
+        raise UsageError(f"an op is a map, found {shown(entry)}")
     type_ = _name(entry.get("type"))
     if type_ not in TYPES:
-        raise UsageError(f"the key 'type' must be one of {', '.join(TYPES)}, found {_shown(type_)}")
+        raise UsageError(f"the key 'type' must be one of {', '.join(TYPES)}, found {shown(type_)}")
     if entry.get("f") is None:
         raise UsageError("the key 'f' is missing", remedy="give each op its :f, such as :enqueue")
     process, time, offset = entry.get("process"), entry.get("time"), entry.get("offset")
@@ -149,11 +146,6 @@ def _op(entry: Any) -> Op:
         data=entry.get("data"),
         offset=_int64(offset, "offset") if isinstance(offset, int) else None,
     )
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _int64(number: float, key: str) -> int:

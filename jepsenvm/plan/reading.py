@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.plan.durations import FORM_TAGS
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.options import WorkloadOptions, WorkloadRules
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.schedule_item import ScheduleItem
-
-SHOWN_CHARACTERS: Final = 60
-"""Longest part of a value that an error message repeats."""
 
 
 class _PlanLoader(yaml.SafeLoader):
@@ -30,7 +27,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
         key = str(loader.construct_object(key_node))
         if key in mapping:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{shortened(key)}' is given twice", key_node.start_mark
+                None, None, f"the key '{shorten(key)}' is given twice", key_node.start_mark
             )
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
@@ -65,7 +62,7 @@ def _yaml_problem(problem: yaml.YAMLError) -> str:
         mark = problem.problem_mark
         what = problem.problem or "error"
         return f"line {mark.line + 1}, column {mark.column + 1}: {what}"
-    return shortened(str(problem))
+    return shorten(str(problem))
 
 
 def resolve(
@@ -124,16 +121,10 @@ def _keys(model: type[BaseModel]) -> set[str]:
     return {entry.key for entry in keys_of(model)}
 
 
-def shortened(value: object) -> str:
-    """Return a value as text, cut to the length that an error message can repeat."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
-
-
 def _unknown_key(key: str, known: Collection[str]) -> str:
     similar = get_close_matches(key, known, n=1)
     remedy = f"did you mean '{similar[0]}'?" if similar else "see docs/plan.md for the keys"
-    return f"unknown key '{shortened(key)}' ({remedy})"
+    return f"unknown key '{shorten(key)}' ({remedy})"
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
@@ -143,7 +134,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 def _sentence(error: Any) -> str:
     """Return one problem that pydantic found, with the key as the plan file spells it."""
     parts = [
-        f"item {part + 1}" if isinstance(part, int) else shortened(part)
+        f"item {part + 1}" if isinstance(part, int) else shorten(part)
         for part in error["loc"]
         if part not in FORM_TAGS
     ]
@@ -156,4 +147,4 @@ def _sentence(error: Any) -> str:
     text = str(error["msg"]).removeprefix("Value error, ")
     if not key:
         return text
-    return f"{key}: {text} (found {shortened(repr(error['input']))})"
+    return f"{key}: {text} (found {shown(error['input'])})"
