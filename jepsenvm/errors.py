@@ -71,3 +71,12 @@ def shorten(value: object, limit: int = 60) -> str:
 def shown(value: object) -> str:
     """Return the ``repr`` of a value, shortened for an error message."""
     return shorten(repr(value))
+
+
+def last_line(text: str, default: str = "") -> str:
+    """Return the last line that is not blank, where most programs print why they failed.
+
+    ``default`` if there is none.
+    """
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else default

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from jepsenvm.errors import JepsenvmError, RunError, UsageError
+from jepsenvm.errors import JepsenvmError, RunError, UsageError, last_line
 from jepsenvm.machines.inventory import natural
 
 logger = logging.getLogger(__name__)
@@ -195,14 +195,8 @@ def message(result: Mapping[str, Any]) -> str:
     if not text or text.startswith(("non-zero return code", "MODULE FAILURE")):
         outputs = (result.get(key) for key in ("stderr", "module_stderr", "module_stdout"))
         text = str(next(filter(None, outputs), text))
-    return _last_line(text) or "failed without a reason"
-
-
-def _last_line(text: str) -> str:
-    """Return the last line: ssh and apt put the reason there."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    line = lines[-1] if lines else ""
-    return re.sub(rf"^({'|'.join(PREAMBLES)})+", "", line)
+    reason = re.sub(rf"^({'|'.join(PREAMBLES)})+", "", last_line(text))
+    return reason or "failed without a reason"
 
 
 def _remedy(text: str) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jepsenvm.errors import UsageError, shorten
+from jepsenvm.errors import UsageError, last_line, shorten
 
 TIMEOUT_S: Final = 60
 
@@ -95,8 +95,8 @@ def _ask_ansible(
     for host in hosts:
         message = results.get(host, {}).get("msg")
         if not isinstance(message, dict):
-            last_line = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-            raise _unresolvable(path, host, names, str(message or last_line))
+            reason = message or last_line(done.stderr, "no answer")
+            raise _unresolvable(path, host, names, str(reason))
         values[host] = message
     return values
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jepsenvm.errors import UsageError, shorten, shown
+from jepsenvm.errors import UsageError, last_line, shorten, shown
 from jepsenvm.machines.ansible_vars import VAULT_REMEDY, program, resolve_variables
 
 TIMEOUT_S: Final = 60
@@ -104,6 +104,6 @@ def _reason(path: Path, stderr: str) -> str:
         plugin = "auto"
     complaint = re.search(rf"with '{plugin}' plugin: (.*)", stderr)
     line = re.search(rf"Origin: {re.escape(str(path))}:(\d+)", stderr)
-    last_line = (stderr.strip().splitlines() or ["ansible-inventory failed"])[-1]
-    reason = shorten((complaint[1] if complaint else last_line).rstrip("."), limit=300)
+    text = complaint[1] if complaint else last_line(stderr, "ansible-inventory failed")
+    reason = shorten(text.rstrip("."), limit=300)
     return reason + (f" (line {line[1]})" if line else "")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, last_line
 from jepsenvm.machines.inventory_node import Node
 
 TIMEOUT_S: Final = 10
@@ -55,9 +55,8 @@ def ssh_route(node: Node) -> SshRoute:
         check=False,
     )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UsageError(
-            f"ssh refuses its arguments: {reason}",
+            f"ssh refuses its arguments: {last_line(done.stderr, 'no reason given')}",
             node=node.name,
             remedy="correct ansible_ssh_common_args, ansible_ssh_extra_args or ~/.ssh/config",
         )
@@ -155,5 +154,4 @@ class Tunnel:
     def last_error(self) -> str:
         """Return the last line of the command's standard error."""
         self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        return last_line(self._stderr.read().decode(errors="replace"))

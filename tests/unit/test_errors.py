@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jepsenvm.errors import CommandError, JepsenvmError, RunError, UsageError, shorten
+from jepsenvm.errors import CommandError, JepsenvmError, RunError, UsageError, last_line, shorten
 
 
 def test_an_error_is_one_line_with_its_node_command_and_remedy() -> None:
@@ -35,3 +35,10 @@ def test_a_value_is_shortened_to_one_line(value: object, text: str) -> None:
 
 def test_a_limit_can_be_given() -> None:
     assert shorten("abcdefgh", 6) == "abc..."
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a\n b \n\n", "b"), ("a\r\n", "a"), ("  \n", "nothing"), ("", "nothing")]
+)
+def test_the_last_line_is_the_last_that_is_not_blank(text: str, line: str) -> None:
+    assert last_line(text, "nothing") == line

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
+from jepsenvm import errors
 from jepsenvm.errors import CommandError
 
 
@@ -30,5 +31,4 @@ def run(argv: Sequence[str], *, timeout: float = 60) -> str:
 
 def last_line(text: str) -> str:
     """Return the last line that is not empty."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return errors.last_line(text, "it said nothing")
