@@ -58,6 +58,12 @@ def whole(cluster: Inventory, users_rule: None) -> None:
     made_whole(cluster)
 
 
+ONE_LONG_FAULT = [
+    *("--quiet-before", "1", "--fault-duration", "50", "--time-limit", "60"),
+    *("--net-ticktime", "8"),
+]
+
+
 def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:
     done = jepsenvm("run", "--store", str(store), *words, expect=expect)
     return (store / "latest").resolve(), done.stdout
@@ -73,7 +79,7 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def faulty() -> list[str]:
-    """Return the nodes on which there is a chain of ours."""
+    """Return the nodes that have a chain of jepsenvm."""
     return [node for node in NODES if "JEPSENVM" in on(node, "iptables -w -S; ip6tables -w -S")]
 
 
@@ -232,18 +238,10 @@ def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(
 
 
 def test_sigterm_heals_and_still_gives_a_verdict(cluster: Inventory, tmp_path: Path) -> None:
-    words = [
-        "--quiet-before",
-        "1",
-        "--fault-duration",
-        "50",
-        "--time-limit",
-        "60",
-        "--net-ticktime",
-        "8",
-    ]
     controller = subprocess.Popen(
-        [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True
+        [JEPSENVM, "run", "--store", str(tmp_path), *ONE_LONG_FAULT],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert controller.stdout
     assert any("in force" in line for line in controller.stdout)
@@ -314,19 +312,9 @@ def test_a_full_disk_is_refused(cluster: Inventory, tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_midway_ends_the_run_healed(
     cluster: Inventory, tmp_path: Path
 ) -> None:
-    words = [
-        "--quiet-before",
-        "1",
-        "--fault-duration",
-        "50",
-        "--time-limit",
-        "60",
-        "--net-ticktime",
-        "8",
-    ]
     with disk(tmp_path / "small", 230) as small:
         controller = subprocess.Popen(
-            [JEPSENVM, "run", "--store", str(small), *words],
+            [JEPSENVM, "run", "--store", str(small), *ONE_LONG_FAULT],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -95,7 +95,7 @@ def refused(*words: str) -> str:
 
 
 def left(node: str) -> str:
-    """What there is of ours on a host."""
+    """Return what jepsenvm has left on a host."""
     looks = (
         f"ls -d {OURS} 2>/dev/null",
         'dpkg -l "erlang*" rabbitmq-server 2>/dev/null | grep ^ii',

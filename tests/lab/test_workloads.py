@@ -99,22 +99,17 @@ def test_what_is_given_back_too_often_is_dropped(cluster: Inventory, tmp_path: P
     assert all(value % 100 == 0 for value in found["dropped"]), "only what was always given back"
 
 
+REFUSED = [
+    *("--workload", "dead-letter", "--set", "dead-letter-target=refusing"),
+    *("--rate", "200", "--time-limit", "6"),
+]
+
+
 def test_dead_letters_at_most_once_are_lost_where_the_target_refuses_them(
     cluster: Inventory, tmp_path: Path
 ) -> None:
-    words = [
-        "--workload",
-        "dead-letter",
-        "--rate",
-        "200",
-        "--time-limit",
-        "6",
-        "--set",
-        "dead-letter-target=refusing",
-    ]
-    found = run(tmp_path, *words, "--set", "dead-letter-strategy=at-most-once", expect=1)[
-        "dead-letter"
-    ]
+    words = [*REFUSED, "--set", "dead-letter-strategy=at-most-once"]
+    found = run(tmp_path, *words, expect=1)["dead-letter"]
     assert found["lost-count"] > 0
 
 
@@ -124,17 +119,7 @@ def test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them(
     """RabbitMQ tries again after three minutes, which this does not wait for: what it keeps must
     not pass for lost.
     """
-    words = [
-        "--workload",
-        "dead-letter",
-        "--rate",
-        "200",
-        "--time-limit",
-        "6",
-        "--set",
-        "dead-letter-target=refusing",
-    ]
-    found = run(tmp_path, *words, "--set", "drain-deadline=15", expect=2)["dead-letter"]
+    found = run(tmp_path, *REFUSED, "--set", "drain-deadline=15", expect=2)["dead-letter"]
     assert found["lost-count"] == 0
     assert found["undecided-count"] > 0
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from jepsenvm.machines.lab.base import CONTAINED
 from jepsenvm.machines.lab.suites import mirror_for
 from jepsenvm.machines.lab.topology import CACHE
 
@@ -118,17 +119,7 @@ def _build(scratch: Path, box: Path) -> None:
     root, disk = scratch / "root", scratch / "disk.raw"
     mirror = mirror_for(SUITE)
     _run(
-        *(
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ),
+        *CONTAINED,
         *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}"),
         *("--dpkgopt=force-unsafe-io", *(f"--customize-hook={hook}" for hook in hooks())),
         *(

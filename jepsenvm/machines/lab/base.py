@@ -55,6 +55,12 @@ HOOKS = (
     + " ".join(DOWNLOADED),
 )
 
+CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""Runs a command in namespaces that end with this process."""
+
 PATIENCE = 15 * 60
 
 KEYRINGS = {"debian": "debian-archive-keyring", "ubuntu": "ubuntu-keyring"}
@@ -95,19 +101,8 @@ def discard_half_built() -> None:
 
 def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
     """Return the command that builds a base, in namespaces that end with this process."""
-    contained = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-    ]
     argv = [
-        *contained,
-        "--mount-proc",
+        *CONTAINED,
         "mmdebstrap",
         "--mode=root",
         "--variant=minbase",

@@ -123,6 +123,12 @@ def summary(ops: list[Op]) -> list[tuple[str, str, object]]:
     return [(op.type, op.f, op.value) for op in ops]
 
 
+async def one_unacknowledged(_: str) -> QueueStatus:
+    """Report a message that some client holds."""
+    await asyncio.sleep(0)  # lets the deadline pass
+    return QueueStatus(1, "ready 0, unacknowledged 1", 1)
+
+
 def test_a_queue_is_drained_until_it_is_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,13 +146,11 @@ def test_a_drain_is_in_doubt_if_the_broker_still_has_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = FakeBroker(1)
-
-    async def status(_: str) -> QueueStatus:
-        await asyncio.sleep(0)  # lets the deadline pass
-        return QueueStatus(1, "ready 0, unacknowledged 1", 1)
-
     ops = drained(
-        tmp_path, monkeypatch, broker, lambda context: queue.WORKLOAD.drain(context, status)
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: queue.WORKLOAD.drain(context, one_unacknowledged),
     )
     assert summary(ops)[-1] == ("info", "drain", None)
     assert ops[-1].error == "not empty after 0.2 s"
@@ -211,16 +215,11 @@ def test_a_lock_is_counted_only_when_no_client_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = FakeBroker(1)
-
-    async def status(_: str) -> QueueStatus:
-        await asyncio.sleep(0)  # lets the deadline pass
-        return QueueStatus(1, "ready 0, unacknowledged 1", 1)
-
     ops = drained(
         tmp_path,
         monkeypatch,
         broker,
-        lambda context: lock.WORKLOAD.drain(context, status),
+        lambda context: lock.WORKLOAD.drain(context, one_unacknowledged),
         workload="lock",
     )
     assert summary(ops) == [("invoke", "tokens", None), ("info", "tokens", None)]
