@@ -2,6 +2,6 @@
 
 from hypothesis import settings
 
-# A shared machine is slow now and then, and how long an example takes is no property of ours.
+# A shared machine is sometimes slow, so the duration of an example proves nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

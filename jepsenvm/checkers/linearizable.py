@@ -181,7 +181,7 @@ class _Search:
             self._try_itself(-minus_at, state, ahead, spent)
 
     def _reach(self, at: int, state: Hashable, ahead: int, spent: int) -> None:
-        """Add a configuration to the queue, unless one that is as good was reached before."""
+        """Add a configuration to the queue, unless one with a subset of ``spent`` was reached."""
         if at == len(self._schedule.returns):
             self._solved = True
             return
@@ -237,8 +237,8 @@ class _Search:
     def _unspent(self, at: int, spent: int) -> Iterator[int]:
         """Yield calls in doubt that can take effect before a return, one for each operation.
 
-        Calls of the same operation are interchangeable. The one that was invoked first is taken,
-        because it is allowed wherever a later one is.
+        Calls of the same operation are interchangeable. Of these, the call that was invoked first
+        is yielded: it may take effect at every moment at which a later call may.
         """
         row = self._schedule.returns[at].row
         for group in self._schedule.alike:

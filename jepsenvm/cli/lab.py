@@ -13,23 +13,23 @@ from jepsenvm.machines import lab
 
 @click.group("lab")
 def group() -> None:
-    """Five Linux hosts on this machine, for when there are no VMs."""
+    """Manage Linux hosts on this machine, which need no hypervisor."""
 
 
 @group.command()
-@click.option("--nodes", default=5, show_default=True, help="How many hosts, 1 to 9.")
+@click.option("--nodes", default=5, show_default=True, help="Number of hosts, 1 to 9.")
 @click.option(
-    "--suite", default="bookworm", show_default=True, help="The Debian or Ubuntu suite they run."
+    "--suite", default="bookworm", show_default=True, help="Debian or Ubuntu suite of the hosts."
 )
 def up(nodes: int, suite: str) -> None:
-    """Bring the lab up, or start the hosts of it that are off."""
+    """Create the lab, or start those of its hosts that are off."""
     inventory = lab.up(nodes, suite)
     click.echo(f"inventory: {inventory}")
 
 
 @group.command()
 def down() -> None:
-    """Remove the lab: everything but the cached base."""
+    """Remove the lab. The cached base stays."""
     lab.down()
     click.echo("the lab is down")
 

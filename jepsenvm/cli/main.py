@@ -55,7 +55,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "lab": LazyCommand(
         "jepsenvm.cli.lab",
         "group",
-        "Five Linux hosts on this machine, for when there are no VMs.",
+        "Manage Linux hosts on this machine, which need no hypervisor.",
     ),
     "remove": LazyCommand(
         "jepsenvm.cli.remove",

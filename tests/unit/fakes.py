@@ -62,7 +62,7 @@ class FakeClock(Clock):
         return self.now
 
     def monotonic(self) -> float:
-        # So that whoever polls until a deadline comes to an end.
+        # Polling until a deadline must come to an end.
         self.now += 0.1
         return self.now
 

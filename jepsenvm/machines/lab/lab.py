@@ -142,7 +142,7 @@ def power_on(node: str) -> None:
 
 def _create(nodes: int, suite: str) -> None:
     if LAB.exists():
-        logger.info("clearing away a lab that was never finished ...")
+        logger.info("removing an incomplete lab ...")
     _discard()
     require_disk_space()
     require_free_subnet()

@@ -43,18 +43,18 @@ def states(folder: Path, *names: str) -> dict[str, str]:
     Raises UsageError where Vagrant cannot say, with its reason.
     """
     try:
-        said = vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
+        output = vagrant(folder, "status", "--machine-readable", *names, timeout=STATUS_S)
     except RunError as problem:
         raise UsageError(
             problem.message, remedy="run `vagrant status` there, and `jepsenvm doctor`"
         ) from problem
-    found = parsed(said)
-    if not found:
+    states_by_name = parsed(output)
+    if not states_by_name:
         raise UsageError(
-            "Vagrant says of no VM what state it is in",
+            "Vagrant reports the state of no VM",
             remedy="run `vagrant status --machine-readable` there",
         )
-    return found
+    return states_by_name
 
 
 def parsed(machine_readable: str) -> dict[str, str]:
@@ -79,11 +79,11 @@ def trouble(found: Mapping[str, str]) -> tuple[str, str] | None:
     if gone:
         rest = "`vagrant destroy -f` for the rest"
         verb = "is" if len(gone) == 1 else "are"
-        told = f"{' '.join(gone)} {verb} not created, and {_rest(found)} there"
-        return told, f"run `vagrant up && vagrant provision`, or {rest}"
+        what = f"{' '.join(gone)} {verb} not created, and {_rest(found)} there"
+        return what, f"run `vagrant up && vagrant provision`, or {rest}"
     if off:
-        told = ", ".join(f"{name} is {found[name].replace('_', ' ')}" for name in off)
-        return f"not every VM runs: {told}", f"run `vagrant up {' '.join(off)}`"
+        what = ", ".join(f"{name} is {found[name].replace('_', ' ')}" for name in off)
+        return f"not every VM runs: {what}", f"run `vagrant up {' '.join(off)}`"
     return None
 
 
@@ -145,6 +145,6 @@ def _rest(found: Mapping[str, str]) -> str:
     return f"{' '.join(there)} {'is' if len(there) == 1 else 'are'}"
 
 
-def _reason(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _reason(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return " ".join(lines[:3])[:300] or "Vagrant failed without saying why"
