@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from jepsenvm.errors import RunError
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
+from jepsenvm.rabbitmq.amqp import Address, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.context import Context
 
@@ -29,7 +31,8 @@ async def declare(
 ) -> None:
     """Delete the queues of earlier runs and declare this run's, through the first node.
 
-    ``queues`` maps names to arguments. Queues are declared in its order.
+    ``queues`` maps names to arguments. Queues are declared in its order. Raises RunError if a node
+    has no running replica of a new stream; the next attempt declares the stream again.
     """
     first = context.addresses[0]
     async with (
@@ -40,3 +43,33 @@ async def declare(
             await opened.delete(name)
         for name, arguments in queues.items():
             await opened.declare(name, arguments)
+    streams = [name for name, arguments in queues.items() if _is_stream(arguments)]
+    for name in streams:
+        await asyncio.gather(*(_require_replica(name, node) for node in context.addresses))
+
+
+def _is_stream(arguments: Mapping[str, Any]) -> bool:
+    return arguments.get("x-queue-type") == "stream"
+
+
+async def _require_replica(stream: str, address: Address) -> None:
+    """Raise RunError unless a node serves readers of a stream.
+
+    The first stream of a cluster starts RabbitMQ's stream coordinator. On 3.10 a node that starts
+    it at the same time can miss the stream for good: it refuses readers and confirms nothing.
+    """
+    try:
+        async with (
+            session(address, address.connect_timeout) as opened,
+            asyncio.timeout(DECLARE_TIMEOUT_S * address.patience),
+        ):
+            await opened.consume(stream, 1, _ignore, {"x-stream-offset": "next"})
+    except (SessionLost, TimeoutError) as problem:
+        raise RunError(
+            f"no replica of the stream {stream} serves readers: {failure_text(problem)}",
+            node=address.node,
+        ) from problem
+
+
+def _ignore(_: object) -> None:
+    """Ignore a delivery: a new stream has none."""

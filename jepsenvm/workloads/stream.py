@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from itertools import count, cycle
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from itertools import count, cycle, repeat
 from typing import Any, Final
 
 from jepsenvm.checkers.stream import KINDS, stream
@@ -100,18 +100,33 @@ async def drain_once(context: Context) -> None:
 
 async def _read_through_any_node(context: Context) -> int:
     """Read the stream to its end, through one node after another; return the number of records."""
-    offset = received = 0
-    for process, address in zip(count(DRAIN_PROCESS + 1), cycle(context.addresses), strict=False):
+    received = 0
+    nodes = zip(count(DRAIN_PROCESS + 1), cycle(context.addresses), strict=False)
+    async for process, opened, delivery in _records_resumed(context, nodes):
+        record_delivery(context, opened, process, delivery)
+        received += 1
+    return received
+
+
+async def _records_resumed(
+    context: Context, nodes: Iterable[tuple[int, Address]]
+) -> AsyncIterator[tuple[int, Session, Delivery]]:
+    """Yield the records of a stream to the last record, resumed after each lost session.
+
+    ``nodes`` has the process number and the node of each session. A node may have no running
+    replica for some time after a fault. It then refuses readers, so they retry.
+    """
+    offset = 0
+    for process, address in nodes:
         try:
             async with session(address, address.connect_timeout) as opened:
                 async for delivery in _records(context, opened, offset):
-                    record_delivery(context, opened, process, delivery)
-                    offset, received = offset_of(delivery) + 1, received + 1
+                    yield process, opened, delivery
+                    offset = offset_of(delivery) + 1
             break
         except (SessionLost, TimeoutError) as problem:
             context.log_once(f"drain: not through {address.node}: {failure_text(problem)}")
             await asyncio.sleep(RETRY_DELAY_S)
-    return received
 
 
 async def _publish_end(context: Context) -> None:
@@ -148,19 +163,16 @@ async def _read(context: Context, address: Address, process: int) -> int:
     journal.append("invoke", "end", process=process, node=node)
     records, offset = 0, -1
     try:
-        async with (
-            asyncio.timeout(deadline),
-            session(address, address.connect_timeout) as opened,
-        ):
-            async for delivery in _records(context, opened, 0):
+        async with asyncio.timeout(deadline):
+            async for _, _, delivery in _records_resumed(context, repeat((process, address))):
                 offset = offset_of(delivery)
                 journal.append(
                     "ok", "read", value_of(delivery), process=process, node=node, offset=offset
                 )
                 records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
-    except (SessionLost, TimeoutError) as problem:
-        error = failure_text(problem, f"the end was not read within {deadline:g} s")
+    except TimeoutError:
+        error = f"the end was not read within {deadline:g} s"
         journal.append("info", "end", process=process, node=node, error=error)
         logger.info(f"drain: {node}: {error}")
     return records

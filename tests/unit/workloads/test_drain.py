@@ -15,7 +15,7 @@ from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome
+from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost
 from jepsenvm.workloads import drain as drain_module
 from jepsenvm.workloads import lock, queue, stream
 from jepsenvm.workloads.context import Context, QueueStatus
@@ -30,6 +30,10 @@ class FakeBroker:
     def __init__(self, *values: int) -> None:
         self.bodies = [str(value).encode() for value in values]
         self.acknowledged = 0
+        self.refusals: dict[str, list[SessionLost]] = {}
+        """Errors of the next consumers, by node."""
+        self.lost_after: int | None = None
+        """Deliveries after which the first consumer's session is lost."""
 
     async def status(self, _: str) -> QueueStatus:
         """Report an empty queue; the drain must ask over AMQP too."""
@@ -48,6 +52,7 @@ class FakeSession:
         self.address = address
         self.lost: str | None = None
         self._taken = 0
+        self._delivered = 0
 
     async def ready(self, _: str) -> int:
         return len(self.broker.bodies)
@@ -62,7 +67,13 @@ class FakeSession:
         """Deliver every message, as a stream if there is an offset."""
         assert queue
         assert prefetch
+        if refusals := self.broker.refusals.get(self.address.node):
+            raise refusals.pop()
+        first = (arguments or {}).get("x-stream-offset", "first")
         for offset, body in enumerate(self.broker.bodies):
+            # As the broker does, send the whole chunk, here of two records, that has the offset.
+            if first != "first" and offset < first // 2 * 2:
+                continue
             deliver(
                 Delivery(offset + 1, body, redelivered=False, headers={"x-stream-offset": offset})
             )
@@ -84,6 +95,11 @@ class FakeSession:
         assert tag == "tag"
 
     async def unless_lost(self, awaited: Coroutine[Any, Any, T]) -> T:
+        if self.broker.lost_after == self._delivered:
+            awaited.close()
+            self.broker.lost_after = None
+            raise SessionLost("[Errno 104] Connection reset by peer")
+        self._delivered += 1
         return await awaited
 
     def acknowledge_up_to(self, tag: int) -> None:
@@ -105,6 +121,7 @@ def drained(
     for module in (drain_module, stream, lock):
         monkeypatch.setattr(module, "session", broker.session)
     monkeypatch.setattr(drain_module, "IDLE_S", 0.0)
+    monkeypatch.setattr(stream, "RETRY_DELAY_S", 0.0)
     ticks = count()
     journal = Journal(folder / "history.arrow", lambda: next(ticks))
 
@@ -174,6 +191,44 @@ def test_a_stream_is_read_through_every_node_to_its_last_record(
         assert reads == [(7, 0), (8, 1), (END, 2)]
         (end,) = [op for op in ops if (op.type, op.f, op.node) == ("ok", "end", node)]
         assert end.offset == 2
+
+
+def test_a_reader_retries_and_resumes_until_it_has_read_the_whole_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica may start after the drain, and a session may be lost while it reads."""
+    broker = FakeBroker(7, 8, 9)
+    broker.refusals["n2"] = [SessionLost("406 PRECONDITION_FAILED - no replica")] * 2
+    broker.lost_after = 1
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: stream.WORKLOAD.drain(context, broker.status),
+        workload="stream",
+        queue_type="stream",
+    )
+    for node in ("n1", "n2"):
+        reads = [(op.value, op.offset) for op in ops if (op.f, op.node) == ("read", node)]
+        assert reads == [(7, 0), (8, 1), (9, 2), (END, 3)]
+        assert [op.type for op in ops if (op.f, op.node) == ("end", node)] == ["invoke", "ok"]
+
+
+def test_a_reader_that_is_always_refused_is_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = FakeBroker(7)
+    broker.refusals["n2"] = [SessionLost("406 PRECONDITION_FAILED - no replica")] * 1_000_000
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: stream.WORKLOAD.drain(context, broker.status),
+        workload="stream",
+        queue_type="stream",
+    )
+    (end,) = [op for op in ops if (op.type, op.f) == ("info", "end")]
+    assert (end.node, end.error) == ("n2", "the end was not read within 0.2 s")
 
 
 def test_workload_queue_reads_a_stream_once(
