@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.erlang import Erlang
 from jepsenvm.rabbitmq.names import SERVICE
 
 UNKNOWN_COUNT: Final = -1
@@ -22,6 +23,20 @@ UNKNOWN_COUNT: Final = -1
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9._-]+")
 """An Erlang node name. It has no character that a shell or Erlang would interpret."""
+
+_NODE: Final = Erlang("node().")
+_SETTINGS: Final = Erlang(
+    'io:format("~s|~p|~p", [rabbit_misc:version(), '
+    "case application:get_env(rabbit, cluster_partition_handling, none) of "
+    "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
+)
+
+_ARGUMENT: Final = re.compile(r"[^\x00-\x1f\x7f$`\\]*[$]?")
+"""An argument that no shell interprets.
+
+Debian's ``rabbitmqctl`` gives its arguments to a second shell within double quotes. A ``$`` at the
+end means nothing there.
+"""
 
 STOP_TIMEOUT_S: Final = 60.0
 
@@ -147,12 +162,7 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
 
     Raise RunError for an answer that is not understood.
     """
-    expression = (
-        'io:format("~s|~p|~p", [rabbit_misc:version(), '
-        "case application:get_env(rabbit, cluster_partition_handling, none) of "
-        "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
-    )
-    answer = _ctl(fleet, node, "eval", expression, timeout=timeout)
+    answer = _eval(fleet, node, _SETTINGS, timeout=timeout)
     match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", answer)
     if not match:
         raise RunError(
@@ -173,7 +183,7 @@ def learn_names(fleet: Fleet) -> None:
     """Ask nodes with unknown Erlang names for their names; skip nodes that do not answer."""
 
     def ask(node: str) -> str:
-        return _ctl(fleet, node, "eval", "node().", timeout=60)
+        return _eval(fleet, node, _NODE, timeout=60)
 
     unnamed = [name for name, node in fleet.nodes.items() if node.broker is None]
     for node, answer in fleet.each_or_error(ask, unnamed).items():
@@ -222,7 +232,18 @@ def start(fleet: Fleet, node: str) -> None:
     fleet.run(node, f"systemctl start --no-block {SERVICE}")
 
 
+def _eval(fleet: Fleet, node: str, expression: Erlang, *, timeout: float) -> str:
+    return _ctl(fleet, node, "eval", expression.code, timeout=timeout)
+
+
 def _ctl(fleet: Fleet, node: str, *words: str, timeout: float) -> str:
+    for word in words:
+        if not _ARGUMENT.fullmatch(word):
+            raise UsageError(
+                f"rabbitmqctl cannot take {shown(word)} safely",
+                node=node,
+                remedy="use names without backslashes, backquotes, dollar and control characters",
+            )
     command = shlex.join(["rabbitmqctl", "--quiet", *words])
     return fleet.run(node, command, timeout=timeout).stdout
 
