@@ -9,6 +9,7 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.errors import printable_line
 from jepsenvm.experiment.deploy import deploy
 from jepsenvm.plan.plan import PartitionHandling
 
@@ -97,7 +98,7 @@ def command(
     inventory = inventory_for(inventory_path, patience=patience)
     recap = deploy(inventory, given, reset=reset, log=log)
     options.print_recap(recap)
-    version = recap.stats["rabbitmq_version"]
+    version = printable_line(recap.stats["rabbitmq_version"])
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import ansible_runner
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, printable
 from jepsenvm.machines.ansible_progress import PlaybookProgress, Recap
 from jepsenvm.machines.inventory import Inventory
 
@@ -123,7 +123,7 @@ def _log(file: Path | None) -> Iterator[Callable[[str], None]]:
     with stream:
 
         def write(text: str) -> None:
-            stream.write(text + "\n")
+            stream.write(printable(text) + "\n")
             stream.flush()
 
         yield write
