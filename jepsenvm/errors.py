@@ -80,7 +80,10 @@ def shorten(value: object, limit: int = 60) -> str:
 
 def shown(value: object) -> str:
     """Return the ``repr`` of a value, shortened for an error message."""
-    return shorten(repr(value))
+    try:
+        return shorten(repr(value))
+    except ValueError:  # a number of more than 4,300 digits
+        return "a very long number"
 
 
 def last_line(text: str, default: str = "") -> str:

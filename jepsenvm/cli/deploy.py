@@ -52,14 +52,14 @@ SOURCES = ("distribution", "repository", "archive", "package")
 @click.option(
     "--net-ticktime",
     "rabbitmq_net_ticktime",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=3600),
     metavar="S",
     help="Seconds without an answer after which a node counts as down.",
 )
 @click.option(
     "--mirror-count",
     "rabbitmq_mirror_count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=99),
     metavar="N",
     help="Number of nodes that hold a mirrored queue (before RabbitMQ 4.0).",
 )

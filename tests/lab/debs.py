@@ -73,7 +73,7 @@ def signing_key(home: Path, file: Path) -> str:
     _gpg(home, "--quick-generate-key", "packages@example.org", "default", "sign", "never")
     _gpg(home, "--armor", "--export", "--output", file)
     listing = _run("gpg", "--homedir", home, "--with-colons", "--show-keys", file)
-    return re.findall(r"^fpr:+([0-9A-F]{40}):", listing, re.MULTILINE)[0]
+    return str(re.findall(r"^fpr:+([0-9A-F]{40}):", listing, re.MULTILINE)[0])
 
 
 def _entry(deb: Path, folder: Path) -> str:
