@@ -42,6 +42,7 @@ class RunProgress:
         """Write progress to a file, with UTC times, while the context is open."""
         # The history reports a full disk in one line. The tracebacks of the log would hide it.
         logging.raiseExceptions = False
+        log.touch(mode=0o600)
         file = logging.FileHandler(log, encoding="utf-8")
         formatter = _PrintableFormatter("%(asctime)s.%(msecs)03dZ %(message)s", "%Y-%m-%dT%H:%M:%S")
         formatter.converter = time.gmtime

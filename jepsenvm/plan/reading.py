@@ -72,7 +72,12 @@ def _require_plain(text: str) -> None:
 
 
 def _problem_at(part: yaml.Event | yaml.Node, text: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, text, part.start_mark)
+    return yaml.constructor.ConstructorError(
+        None,
+        None,
+        text,
+        part.start_mark,  # type: ignore[arg-type]  # libyaml has a class of its own for marks
+    )
 
 
 def read(text: str, source: str) -> Mapping[str, object]:
