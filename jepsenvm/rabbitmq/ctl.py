@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -143,16 +144,20 @@ def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
         "messages",
     ]
     inventory_name = _inventory_names(fleet)
-    rows = (_queue(line, inventory_name) for line in _list_queues(fleet, node, columns, timeout))
-    return {queue.name: queue for queue in rows}
+    lines = _list_queues(fleet, node, columns, timeout)
+    # Of a queue that is listed twice only the name is known.
+    unique = dict.fromkeys(name if rows > 1 else line for line, name, rows in _with_rows(lines))
+    return {queue.name: queue for queue in (_queue(line, inventory_name) for line in unique)}
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
     """Return where a queue of the run's virtual host is; None if this node lists no such queue."""
     columns = ["name", "leader", "pid", "members", "online"]
     inventory_name = _inventory_names(fleet)
-    for line in _list_queues(fleet, node, columns, timeout):
-        if line.split("\t")[0] == queue:
+    for line, name, rows in _with_rows(_list_queues(fleet, node, columns, timeout)):
+        if name == queue and rows > 1:
+            raise RunError(f"list_queues lists the queue {shown(queue)} twice", node=node)
+        if name == queue:
             return _replicas(line, inventory_name)
     return None
 
@@ -255,6 +260,18 @@ def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
 def _list_queues(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
     words = ["--no-table-headers", "list_queues", "-p", fleet.nodes[node].vhost, *columns]
     return _ctl(fleet, node, *words, timeout=timeout).splitlines()
+
+
+def _with_rows(lines: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield each line with its queue's name, and how many lines have that name.
+
+    ``list_queues`` does not escape newlines, so the name of one queue can contain a line that looks
+    like another queue's.
+    """
+    names = [line.split("\t")[0] for line in lines]
+    rows = Counter(names)
+    for line, name in zip(lines, names, strict=True):
+        yield line, name, rows[name]
 
 
 InventoryName = Callable[[str], str]

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from jepsenvm.machines.ansible import playbooks
+from tests.unit.machines.test_listeners import evaluated
 
 FILTERS = playbooks() / "roles/rabbitmq/filter_plugins/openpgp.py"
 
@@ -75,3 +76,25 @@ def test_fingerprints_are_compared_without_their_groups(openpgp: ModuleType) -> 
     assert openpgp.normal_fingerprints(grouped) == normal
     assert openpgp.normal_fingerprints([grouped, ""]) == normal
     assert openpgp.normal_fingerprints("") == []
+
+
+def test_a_deployment_compares_every_key_in_the_file(tmp_path: Path) -> None:
+    one, two = FINGERPRINTS
+    wanted = {
+        "none": "",
+        "all": FINGERPRINTS,
+        "one": one,
+        "grouped": [f"{one[:20]} {one[20:]}", two],
+    }
+    extra = {"rabbitmq_key_file": {"content": encoded(ARMORED)}}
+    problems = {
+        name: evaluated(
+            tmp_path,
+            {"ansible_host": "10.0.0.11"},
+            {**extra, "rabbitmq_repository_fingerprint": fingerprint},
+            {"problem": "rabbitmq_key_problem"},
+        )["problem"]
+        for name, fingerprint in wanted.items()
+    }
+    assert (problems["none"], problems["all"], problems["grouped"]) == ("", "", "")
+    assert f"has the fingerprint {one} {two}, not {one}; correct rabbitmq_rep" in problems["one"]
