@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible,
+    "\U000e0000-\U000e0fff"  # or changing the direction of the text
+    "\ud800-\udfff]"  # halves of characters, which have no encoding
+)
+
 
 class JepsenvmError(Exception):
     """An error with one line of text, and the exit status of the command line.
@@ -70,7 +80,10 @@ def shorten(value: object, limit: int = 60) -> str:
 
 def shown(value: object) -> str:
     """Return the ``repr`` of a value, shortened for an error message."""
-    return shorten(repr(value))
+    try:
+        return shorten(repr(value))
+    except ValueError:  # a number of more than 4,300 digits
+        return "a very long number"
 
 
 def last_line(text: str, default: str = "") -> str:
@@ -80,3 +93,20 @@ def last_line(text: str, default: str = "") -> str:
     """
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else default
+
+
+def printable(text: object) -> str:
+    """Return a text without characters that control a terminal or hide text; newlines stay.
+
+    Each is written as its escape sequence in Python, such as ``\\x1b``.
+    """
+    return _UNPRINTABLE.sub(_escaped, str(text))
+
+
+def printable_line(text: object) -> str:
+    """Return a text as ``printable`` does, with newlines escaped too, so that it is one line."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

@@ -9,6 +9,7 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.errors import printable_line
 from jepsenvm.experiment.deploy import deploy
 from jepsenvm.plan.plan import PartitionHandling
 
@@ -51,14 +52,14 @@ SOURCES = ("distribution", "repository", "archive", "package")
 @click.option(
     "--net-ticktime",
     "rabbitmq_net_ticktime",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=3600),
     metavar="S",
     help="Seconds without an answer after which a node counts as down.",
 )
 @click.option(
     "--mirror-count",
     "rabbitmq_mirror_count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=99),
     metavar="N",
     help="Number of nodes that hold a mirrored queue (before RabbitMQ 4.0).",
 )
@@ -97,7 +98,7 @@ def command(
     inventory = inventory_for(inventory_path, patience=patience)
     recap = deploy(inventory, given, reset=reset, log=log)
     options.print_recap(recap)
-    version = recap.stats["rabbitmq_version"]
+    version = printable_line(recap.stats["rabbitmq_version"])
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
 
 

@@ -8,6 +8,7 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.errors import printable_line
 from jepsenvm.experiment.doctor import Finding, host_findings, machine_findings
 from jepsenvm.machines.providers import PROVIDERS
 
@@ -29,7 +30,7 @@ def command(context: click.Context, inventory_path: Path | None, *, existing: bo
         inventory = inventory_for(inventory_path, existing=existing, may_be_off=True)
         findings += host_findings(inventory)
     for finding in findings:
-        click.echo(_line(finding))
+        click.echo(printable_line(_line(finding)))
     context.exit(UNSUITABLE_STATUS if any(finding.fails for finding in findings) else 0)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.errors import printable_line
 from jepsenvm.experiment.manual_fault import (
     FaultStatus,
     draw_fault,
@@ -111,14 +113,15 @@ def _fault_table(status_of_nodes: FaultStatus) -> Table:
     table = Table("node", "fault", "targets", "since")
     for node, faults in status_of_nodes.faults.items():
         if isinstance(faults, Exception):
-            table.add_row(node, f"no answer: {faults}", "", "")
+            table.add_row(node, _cell(f"no answer: {faults}"), "", "")
         elif not faults:
             table.add_row(node, "none", "", "")
         else:
             for entry in faults:
                 fault = entry["fault"]
                 since = time.strftime("%H:%M:%S", time.localtime(entry["since"]))
-                table.add_row(node, f"{entry['number']} {fault['name']}", fault["text"], since)
+                name = f"{entry['number']} {fault['name']}"
+                table.add_row(node, _cell(name), _cell(fault["text"]), since)
     return table
 
 
@@ -128,6 +131,11 @@ def _matrix_table(matrix: Matrix) -> Table:
     for node, row in matrix.items():
         table.add_row(node, *("-" if peer == node else marks[row.get(peer)] for peer in matrix))
     return table
+
+
+def _cell(text: str) -> Text:
+    """Return a cell with a text from a host, which is no markup."""
+    return Text(printable_line(text))
 
 
 def _console() -> Console:

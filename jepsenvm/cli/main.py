@@ -11,7 +11,7 @@ import click
 
 from jepsenvm.cli.lazy import LazyCommand, LazyGroup
 from jepsenvm.cli.progress import PlainHandler, shown
-from jepsenvm.errors import JepsenvmError, shorten
+from jepsenvm.errors import JepsenvmError, printable, printable_line, shorten
 
 USAGE_STATUS: Final = 254
 CRASH_STATUS: Final = 255
@@ -134,5 +134,5 @@ def _print_click_error(error: click.ClickException) -> None:
 
 def _print_error(line: str, *, with_traceback: bool) -> None:
     if with_traceback:
-        traceback.print_exc()
-    click.echo(f"jepsenvm: {line}", err=True)
+        click.echo(printable(traceback.format_exc()), err=True, nl=False)
+    click.echo(f"jepsenvm: {printable_line(line)}", err=True)

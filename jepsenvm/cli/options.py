@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +47,18 @@ existing = click.option(
     "and only faults that the inventory allows are injected.",
 )
 
+
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    # No comparison with NaN is true, so it passes every range.
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("must be a number")
+    return value
+
+
 patience = click.option(
     "--patience",
-    type=click.FloatRange(min=LEAST_PATIENCE),
+    type=click.FloatRange(min=LEAST_PATIENCE, max=1000),
+    callback=_finite,
     metavar="FACTOR",
     help="Factor for every deadline, for slow hosts.  "
     "[default: jepsenvm_patience of the inventory]",

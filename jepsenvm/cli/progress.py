@@ -13,15 +13,17 @@ from typing import Final
 
 import click
 
+from jepsenvm.errors import printable_line
+
 LOGGER: Final = logging.getLogger("jepsenvm")
 
 
 class PlainHandler(logging.Handler):
-    """Prints each line as it is."""
+    """Prints each line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line."""
-        click.echo(record.getMessage())
+        click.echo(printable_line(record.getMessage()))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jepsenvm.cli.progress import LOGGER, shown
+from jepsenvm.errors import printable, printable_line
 from jepsenvm.workloads.context import OpCounts
 
 
@@ -41,8 +42,9 @@ class RunProgress:
         """Write progress to a file, with UTC times, while the context is open."""
         # The history reports a full disk in one line. The tracebacks of the log would hide it.
         logging.raiseExceptions = False
+        log.touch(mode=0o600)
         file = logging.FileHandler(log, encoding="utf-8")
-        formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter = _PrintableFormatter("%(asctime)s.%(msecs)03dZ %(message)s", "%Y-%m-%dT%H:%M:%S")
         formatter.converter = time.gmtime
         file.setFormatter(formatter)
         # asyncio reports tasks that were cancelled midway. That belongs in the file only.
@@ -59,7 +61,8 @@ class RunProgress:
     def print(self, line: str) -> None:
         """Print one line with the elapsed seconds."""
         with self._lock:
-            self._console.print(f"{time.monotonic() - self._began:7.1f}  {line}", markup=False)
+            elapsed_s = time.monotonic() - self._began
+            self._console.print(f"{elapsed_s:7.1f}  {printable_line(line)}", markup=False)
 
     def load(self, tallies: Mapping[str, OpCounts], share: float) -> None:
         """Show the publishers' tallies; ``share`` is the part of the load's time that has passed.
@@ -91,6 +94,13 @@ class RunProgress:
         self._progress.update(self._progress.task_ids[0], completed=share, sent=sent)
         if share >= 1.0:
             self._progress.stop()
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        # A traceback of asyncio has lines.
+        return printable(text) if record.exc_info else printable_line(text)
 
 
 class _ConsoleHandler(logging.Handler):

@@ -9,6 +9,7 @@ from typing import Final
 
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.private_files import write_private
 from jepsenvm.rabbitmq.names import LOG_DIR
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def collect(fleet: Fleet, store: Store, before: Mapping[str, Mapping[str, int]])
             start = before.get(node, {}).get(name, 0) + 1
             script = f"tail -c +{start} -- {shlex.quote(f'{LOG_DIR}/{name}')} | tail -c {MAX_BYTES}"
             text = fleet.run(node, script, timeout=120).stdout
-            (folder / name).write_text(text, encoding="utf-8")
+            write_private(folder / name, text)
 
     for node, error in fleet.each_or_error(fetch).items():
         if isinstance(error, Exception):

@@ -26,7 +26,7 @@ from jepsenvm.nemesis.probes import probe
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.plan.durations import parse_duration
+from jepsenvm.plan.durations import MAX_SECONDS, MIN_SECONDS, parse_duration
 from jepsenvm.rabbitmq import ctl as broker
 
 logger = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def duration_option(text: str) -> float:
         duration = parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--for {shorten(text)}: {error}") from None
-    if not 0 < duration < float("inf"):
-        raise UsageError(f"--for {shorten(text)}: must be more than 0 seconds")
+    if not MIN_SECONDS <= duration <= MAX_SECONDS:
+        raise UsageError(f"--for {shorten(text)}: must be from 1 ms to a year")
     return duration
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import Plan
-from jepsenvm.plan.reading import read, resolve
+from jepsenvm.plan.reading import MAX_CHARACTERS, read, resolve
 from jepsenvm.workloads.registry import WORKLOADS
+
+MAX_BYTES: Final = 4 * MAX_CHARACTERS
+"""Bytes of a plan file, at most."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -43,9 +47,19 @@ def parse_overrides(words: Sequence[str]) -> dict[str, object]:
 
 def _read(path: Path) -> Mapping[str, object]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # A pipe or a device could block for ever, or never end.
+        if not path.is_dir() and path.exists() and not path.is_file():
+            raise UsageError(f"{path}: not a file", remedy="name a file with the plan")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise UsageError(
+            f"{path}: larger than {MAX_BYTES:,} bytes", remedy="name a file with a plan"
+        )
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not readable as UTF-8 text") from None
     return read(text, str(path))

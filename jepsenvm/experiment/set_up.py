@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from typing import Final
 
 import tenacity
@@ -14,7 +13,7 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
-from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring
+from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring, only
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.workload import Workload
 
@@ -73,8 +72,7 @@ async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], contex
     names = await asyncio.to_thread(broker.queues, fleet, node)
     stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
     if context.plan.queue_type == "mirrored":
-        pattern = f"^{re.escape(context.queue)}$"
-        definition = mirroring(context.plan)
+        pattern, definition = only(context.queue), mirroring(context.plan)
         await asyncio.to_thread(broker.set_policy, fleet, node, RUN_POLICY, pattern, definition)
     await workload.setup(context, stale)
     deleted = f", {len(stale)} old one(s) deleted" if stale else ""

@@ -13,6 +13,7 @@ from typing import Final
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import UsageError
 from jepsenvm.plan.plan import Plan
+from jepsenvm.private_files import write_private
 
 PLAN: Final = "plan.yml"
 HISTORY: Final = "history.arrow"
@@ -54,7 +55,8 @@ class Store:
     def node(self, node: str) -> Path:
         """Return the folder for the logs of a node; create it if necessary."""
         folder = self.path / "nodes" / node
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def write_results(self, results: Results) -> None:
@@ -82,7 +84,7 @@ def create(root: Path, plan: Plan) -> Store:
                 f"{MIN_FREE_BYTES // 1_000_000}",
                 remedy="free some space or choose another --store",
             )
-        (path / PLAN).write_text(plan.to_yaml(), encoding="utf-8")
+        write_private(path / PLAN, plan.to_yaml())
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written: {error.strerror}", remedy="choose another --store"

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from jepsenvm.history import edn
@@ -137,9 +138,30 @@ def write_parquet(history: History, out: BinaryIO) -> None:
 
 
 def write_csv(history: History, out: BinaryIO) -> None:
-    """Write the rows of ``write_parquet`` as CSV with a header line."""
+    """Write the rows of ``write_parquet`` as CSV with a header line.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     with csv.CSVWriter(out, _schema(history)) as writer:
-        _write_batches(history, writer.write_batch)
+        _write_batches(history, lambda batch: writer.write_batch(_without_formulas(batch)))
+
+
+_FORMULA: Final = r"^([=+\-@\t\r\n])"
+_NUMBER: Final = r"^[+-]?[0-9]+(\.[0-9]+)?$"
+
+
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        pc.if_else(
+            pc.match_substring_regex(column, _NUMBER),
+            column,
+            pc.replace_substring_regex(column, _FORMULA, r"'\1"),
+        )
+        if pa.types.is_string(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.record_batch(columns, schema=batch.schema)
 
 
 def _schema(history: History) -> pa.Schema:

@@ -16,9 +16,10 @@ from typing import Final
 
 import ansible_runner
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, printable, shown
 from jepsenvm.machines.ansible_progress import PlaybookProgress, Recap
 from jepsenvm.machines.inventory import Inventory
+from jepsenvm.private_files import private
 
 FORKS: Final = 10
 CONNECT_TIMEOUT_S: Final = 10
@@ -44,6 +45,12 @@ def play(
             f"{inventory.path}: jepsenvm_existing is set, so nothing is installed or removed there",
             remedy="name another inventory, or remove that line",
         )
+    variables = {
+        "jepsenvm_secrets_dir": str(inventory.secrets_dir),
+        "jepsenvm_patience": inventory.patience,
+        **extra,
+    }
+    _require_no_templates(variables)
     with _log(log) as write:
         progress = PlaybookProgress(TITLES.get(playbook, Path(playbook).stem), write)
         # A signal that is passed on may end this process. These contexts are closed before that.
@@ -58,11 +65,7 @@ def play(
                 project_dir=str(Path.cwd()),
                 playbook=str(playbooks() / playbook),
                 inventory=str(inventory.path),
-                extravars={
-                    "jepsenvm_secrets_dir": str(inventory.secrets_dir),
-                    "jepsenvm_patience": inventory.patience,
-                    **extra,
-                },
+                extravars=variables,
                 envvars=_environment(sockets, inventory.patience),
                 settings={"pexpect_timeout": 1},  # seconds until it notices an interrupt
                 event_handler=progress.handle,
@@ -80,6 +83,16 @@ def playbooks() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "playbooks"
     return installed if installed.is_dir() else package.parent / "playbooks"
+
+
+def _require_no_templates(variables: Mapping[str, object]) -> None:
+    """Raise UsageError for a variable that Ansible would evaluate on this machine."""
+    for name, value in variables.items():
+        if any(mark in str(value) for mark in ("{{", "{%", "{#")):
+            raise UsageError(
+                f"{name} is {shown(value)}, which Ansible would take for a template",
+                remedy="use a value without {{, {% and {#",
+            )
 
 
 def _environment(sockets: Path, patience: float) -> dict[str, str]:
@@ -115,7 +128,7 @@ def _log(file: Path | None) -> Iterator[Callable[[str], None]]:
         yield lambda _text: None
         return
     try:
-        stream = file.open("a", encoding="utf-8")
+        stream = open(file, "a", encoding="utf-8", opener=private)  # noqa: SIM115 - Path.open has no opener; closed below
     except OSError as error:
         raise UsageError(
             f"cannot write to {file}: {error.strerror}", remedy="name another log file"
@@ -123,7 +136,7 @@ def _log(file: Path | None) -> Iterator[Callable[[str], None]]:
     with stream:
 
         def write(text: str) -> None:
-            stream.write(text + "\n")
+            stream.write(printable(text) + "\n")
             stream.flush()
 
         yield write

@@ -78,7 +78,7 @@ def _ask_ansible(
     module = ["-m", "ansible.builtin.debug", "-a", arguments]
     try:
         done = subprocess.run(
-            [program("ansible"), "-i", str(path), ",".join(hosts), *module],
+            [program("ansible"), "-i", str(path), *module, "--", ",".join(hosts)],
             env=os.environ | quiet,
             capture_output=True,
             text=True,

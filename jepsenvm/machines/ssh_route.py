@@ -47,7 +47,7 @@ def ssh_route(node: Node) -> SshRoute:
     argv += [] if node.ssh_port is None else ["-o", f"Port={node.ssh_port}"]
     argv += [] if node.ssh_user is None else ["-o", f"User={node.ssh_user}"]
     done = subprocess.run(
-        [*argv, node.ssh_host],
+        [*argv, "--", node.ssh_host],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

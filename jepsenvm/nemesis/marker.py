@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Marker:
 
     def set(self, content: str = "") -> str:
         """Return the shell script that writes the marker."""
-        return f"mkdir -p {STATE_DIR}\nprintf %s '{content}' > {self.path}"
+        return f"mkdir -p {STATE_DIR}\nprintf %s {shlex.quote(content)} > {self.path}"
 
     def heal(self) -> Sequence[Action]:
         """Return the actions that undo the fault."""

@@ -66,6 +66,11 @@ so a changed order changes the schedules that seeds give.
 """
 
 
+SMALLEST_SETTING: Final = 1e-3
+LARGEST_SETTING: Final = 1e9
+"""Bounds of the settings of every nemesis. No host could follow a number outside of them."""
+
+
 def stages(name: str, request: FaultRequest) -> tuple[Stage, ...]:
     """Return the stages of the next fault of a nemesis.
 
@@ -165,6 +170,8 @@ def _setting_problems(
             yield f"unknown setting {shorten(key)!r} (known: {known})"
         elif not math.isfinite(value):
             yield f"{key} must be a finite number"
+        elif not (value == 0 or SMALLEST_SETTING <= abs(value) <= LARGEST_SETTING):
+            yield f"{key} must be from {SMALLEST_SETTING:g} to {LARGEST_SETTING:g}, not {value:g}"
         elif key.endswith("percent") and not 0 < value <= 100:
             yield f"{key} must be more than 0 and at most 100, not {value:g}"
         elif key == "jitter-ms" and value < 0:

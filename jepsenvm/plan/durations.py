@@ -12,6 +12,11 @@ _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _DURATION: Final = re.compile(
     rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
 )
+MAX_SECONDS: Final = 366 * 24 * 3600
+"""The longest duration of a plan: a year."""
+
+MIN_SECONDS: Final = 0.001
+
 _UNITS_IN_SECONDS: Final = (3600, 60, 1, 0.001)
 
 
@@ -69,13 +74,26 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _not_too_short(seconds: float) -> float:
+    if seconds < MIN_SECONDS:
+        raise ValueError(f"must be at least {MIN_SECONDS * 1000:g} ms")
+    return seconds
+
+
 _ASCENDING: Final = AfterValidator(_ascending)
 
 Seconds = Annotated[
-    float, BeforeValidator(_parsed), Field(gt=0, allow_inf_nan=False), Unit("seconds")
+    float,
+    BeforeValidator(_parsed),
+    Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False),
+    AfterValidator(_not_too_short),
+    Unit("seconds"),
 ]
 SecondsOrZero = Annotated[
-    float, BeforeValidator(_parsed), Field(ge=0, allow_inf_nan=False), Unit("seconds")
+    float,
+    BeforeValidator(_parsed),
+    Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False),
+    Unit("seconds"),
 ]
 SecondsRange = Annotated[
     Annotated[Seconds, Tag("one")] | Annotated[tuple[Seconds, Seconds], _ASCENDING, Tag("list")],

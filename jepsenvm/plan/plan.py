@@ -41,6 +41,13 @@ DRAWING_KEYS: Final = ("nemesis", "quiet-before", "fault-duration", "overlapping
 """The keys that decide how faults are drawn. A plan with a schedule has none of them."""
 
 
+MIN_STEP_S: Final = 0.1
+"""The shortest time, in seconds, after which faults repeat. To inject one takes longer."""
+
+MAX_FAULTS: Final = 20_000
+"""The largest number of faults of a plan: one every 4.3 s for a day."""
+
+
 class Plan(BaseModel):
     """The plan of one run. The same plan with the same seed gives the same ops and faults.
 
@@ -121,10 +128,11 @@ class Plan(BaseModel):
     rate: Annotated[float, Unit("messages per second")] = Field(
         default=0,
         ge=0,
+        le=1e9,
         allow_inf_nan=False,
         description="Publishing rate of all publishers together; 0 for no limit.",
     )
-    messages: Annotated[int, Field(ge=1), Unit("messages")] | None = Field(
+    messages: Annotated[int, Field(ge=1, le=10**15), Unit("messages")] | None = Field(
         default=None,
         description="Ends the load after this number of messages from all publishers together, "
         "or at `time-limit` if that comes first.",
@@ -176,6 +184,7 @@ class Plan(BaseModel):
     delivery_limit: int | None = Field(
         default=None,
         ge=-1,
+        le=2**31 - 1,
         description="`x-delivery-limit`: redeliveries before a quorum queue drops a message; -1 "
         "for no limit. None keeps the broker's default, which is 20 since RabbitMQ 4.0.",
     )
@@ -294,13 +303,33 @@ def _queue_type_problems(plan: Plan) -> list[str]:
 
 def _drawing_problems(plan: Plan) -> list[str]:
     """Return why no fault would ever be drawn."""
-    least = bounds(plan.quiet_before)[0] + bounds(plan.fault_duration)[0]
-    if not plan.nemeses or least <= plan.time_limit:
+    if not plan.nemeses:
         return []
+    quiet, duration = bounds(plan.quiet_before), bounds(plan.fault_duration)
+    least = quiet[0] + duration[0]
+    if least <= plan.time_limit:
+        mean = (sum(quiet) + sum(duration)) / 2
+        keys = "quiet-before + fault-duration"
+        return _frequency_problems(plan, keys, mean, plan.overlapping)
     return [
         f"time-limit ({plan.time_limit:g} s) must be at least quiet-before + fault-duration "
         f"({least:g} s), or no fault would ever be injected"
     ]
+
+
+def _frequency_problems(plan: Plan, keys: str, step: float, faults_per_step: int) -> list[str]:
+    """Return why the plan has more faults than anybody could inject.
+
+    ``step`` is the time in seconds after which ``faults_per_step`` faults repeat.
+    """
+    if step < MIN_STEP_S:
+        return [f"{keys} must be at least {MIN_STEP_S:g} s (found {step:g} s)"]
+    if plan.time_limit / step * faults_per_step > MAX_FAULTS:
+        return [
+            f"{keys} ({step:g} s) and time-limit ({plan.time_limit:g} s) give more than "
+            f"{MAX_FAULTS:,} faults"
+        ]
+    return []
 
 
 def _schedule_problems(plan: Plan) -> list[str]:
@@ -320,6 +349,8 @@ def _schedule_problems(plan: Plan) -> list[str]:
         problems.append(
             f"repeat-every ({plan.repeat_every:g} s) is shorter than the schedule ({length:g} s)"
         )
+    elif plan.repeat_every is not None:
+        problems += _frequency_problems(plan, "repeat-every", plan.repeat_every, len(plan.schedule))
     return problems
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shown
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.rabbitmq.amqp import Address
@@ -16,6 +17,10 @@ USER: Final = "jepsenvm"
 """The same name as in playbooks/roles/rabbitmq/defaults/main.yml."""
 
 PASSWORD_FILE: Final = "rabbitmq_password"  # noqa: S105 - a file name
+
+
+_USER_NAME: Final = re.compile(r"(?!-)[^\x00-\x1f\x7f-\x9f$`\\]+")
+"""A user name that rabbitmqctl can take as an argument."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,22 @@ def credentials(inventory: Inventory) -> Credentials:
     """Return the credentials for a cluster; raise UsageError if they are missing."""
     if inventory.existing:
         return Credentials(
-            user=_given(inventory, "jepsenvm_broker_user"),
+            user=_user(inventory),
             password=_given(inventory, "jepsenvm_broker_password"),
             patience=inventory.patience,
         )
     return Credentials(USER, _generated(inventory), inventory.patience)
+
+
+def _user(inventory: Inventory) -> str:
+    user = _given(inventory, "jepsenvm_broker_user")
+    if not _USER_NAME.fullmatch(user):
+        raise UsageError(
+            f"{inventory.path}: jepsenvm_broker_user is {shown(user)}",
+            remedy="name a user without a leading hyphen and without dollar, backslash, backquote "
+            "and control characters",
+        )
+    return user
 
 
 def _generated(inventory: Inventory) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.erlang import Erlang
 from jepsenvm.rabbitmq.names import SERVICE
 
 UNKNOWN_COUNT: Final = -1
@@ -22,6 +24,20 @@ UNKNOWN_COUNT: Final = -1
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9._-]+")
 """An Erlang node name. It has no character that a shell or Erlang would interpret."""
+
+_NODE: Final = Erlang("node().")
+_SETTINGS: Final = Erlang(
+    'io:format("~s|~p|~p", [rabbit_misc:version(), '
+    "case application:get_env(rabbit, cluster_partition_handling, none) of "
+    "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
+)
+
+_ARGUMENT: Final = re.compile(r"[^\x00-\x1f\x7f$`\\]*[$]?")
+"""An argument that no shell interprets.
+
+Debian's ``rabbitmqctl`` gives its arguments to a second shell within double quotes. A ``$`` at the
+end means nothing there.
+"""
 
 STOP_TIMEOUT_S: Final = 60.0
 
@@ -128,16 +144,20 @@ def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
         "messages",
     ]
     inventory_name = _inventory_names(fleet)
-    rows = (_queue(line, inventory_name) for line in _list_queues(fleet, node, columns, timeout))
-    return {queue.name: queue for queue in rows}
+    lines = _list_queues(fleet, node, columns, timeout)
+    # Of a queue that is listed twice only the name is known.
+    unique = dict.fromkeys(name if rows > 1 else line for line, name, rows in _with_rows(lines))
+    return {queue.name: queue for queue in (_queue(line, inventory_name) for line in unique)}
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
     """Return where a queue of the run's virtual host is; None if this node lists no such queue."""
     columns = ["name", "leader", "pid", "members", "online"]
     inventory_name = _inventory_names(fleet)
-    for line in _list_queues(fleet, node, columns, timeout):
-        if line.split("\t")[0] == queue:
+    for line, name, rows in _with_rows(_list_queues(fleet, node, columns, timeout)):
+        if name == queue and rows > 1:
+            raise RunError(f"list_queues lists the queue {shown(queue)} twice", node=node)
+        if name == queue:
             return _replicas(line, inventory_name)
     return None
 
@@ -147,12 +167,7 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
 
     Raise RunError for an answer that is not understood.
     """
-    expression = (
-        'io:format("~s|~p|~p", [rabbit_misc:version(), '
-        "case application:get_env(rabbit, cluster_partition_handling, none) of "
-        "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
-    )
-    answer = _ctl(fleet, node, "eval", expression, timeout=timeout)
+    answer = _eval(fleet, node, _SETTINGS, timeout=timeout)
     match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", answer)
     if not match:
         raise RunError(
@@ -173,7 +188,7 @@ def learn_names(fleet: Fleet) -> None:
     """Ask nodes with unknown Erlang names for their names; skip nodes that do not answer."""
 
     def ask(node: str) -> str:
-        return _ctl(fleet, node, "eval", "node().", timeout=60)
+        return _eval(fleet, node, _NODE, timeout=60)
 
     unnamed = [name for name, node in fleet.nodes.items() if node.broker is None]
     for node, answer in fleet.each_or_error(ask, unnamed).items():
@@ -222,7 +237,18 @@ def start(fleet: Fleet, node: str) -> None:
     fleet.run(node, f"systemctl start --no-block {SERVICE}")
 
 
+def _eval(fleet: Fleet, node: str, expression: Erlang, *, timeout: float) -> str:
+    return _ctl(fleet, node, "eval", expression.code, timeout=timeout)
+
+
 def _ctl(fleet: Fleet, node: str, *words: str, timeout: float) -> str:
+    for word in words:
+        if not _ARGUMENT.fullmatch(word):
+            raise UsageError(
+                f"rabbitmqctl cannot take {shown(word)} safely",
+                node=node,
+                remedy="use names without backslashes, backquotes, dollar and control characters",
+            )
     command = shlex.join(["rabbitmqctl", "--quiet", *words])
     return fleet.run(node, command, timeout=timeout).stdout
 
@@ -234,6 +260,18 @@ def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
 def _list_queues(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
     words = ["--no-table-headers", "list_queues", "-p", fleet.nodes[node].vhost, *columns]
     return _ctl(fleet, node, *words, timeout=timeout).splitlines()
+
+
+def _with_rows(lines: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield each line with its queue's name, and how many lines have that name.
+
+    ``list_queues`` does not escape newlines, so the name of one queue can contain a line that looks
+    like another queue's.
+    """
+    names = [line.split("\t")[0] for line in lines]
+    rows = Counter(names)
+    for line, name in zip(lines, names, strict=True):
+        yield line, name, rows[name]
 
 
 InventoryName = Callable[[str], str]

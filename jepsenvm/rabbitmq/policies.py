@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from jepsenvm.plan.plan import Plan
 
 RUN_POLICY: Final = "jepsenvm-run"
 """The name of a run's policy. ``playbooks/roles/cluster`` ignores a policy of this name."""
+
+
+_QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def only(queue: str) -> str:
+    """Return the pattern of a policy for one queue. Raise ValueError for unusual characters."""
+    if not _QUEUE_NAME.fullmatch(queue):
+        raise ValueError(f"not the name of a run's queue: {queue[:60]!r}")
+    # Brackets, because a backslash is not safe in an argument of rabbitmqctl.
+    return f"^{queue.replace('.', '[.]')}$"
 
 
 def mirroring(plan: Plan) -> dict[str, object]:

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from jepsenvm.checkers.verdict import Results
+from jepsenvm.errors import printable
 from jepsenvm.history.table import History
 from jepsenvm.report.plot import latencies, losses, rates, violation
 from jepsenvm.report.presentation import Presentation
@@ -32,7 +33,7 @@ def page(
     plots = _plots(results, history, presentation)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    html = environment.from_string(template).render(
         title=title,
         verdict=str(results.verdict),
         lines=list(verdict_lines(results, presentation)),
@@ -43,6 +44,7 @@ def page(
         plan=plan,
         results=json.dumps(results.as_data(), indent=1, default=str),
     )
+    return printable(html)
 
 
 def _plots(results: Results, history: History, presentation: Presentation) -> list[str]:

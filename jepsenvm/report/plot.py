@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.op_pairs import pairs
+from jepsenvm.errors import printable_line
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 from jepsenvm.history.units import MILLISECOND, SECOND
 
@@ -50,7 +51,7 @@ def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
             color=colour,
         )
     names = [f"process {op['process']} on {op['node']}: {op['f']} {op['type']}" for op in ops]
-    axes.set_yticks(range(len(ops)), names)
+    axes.set_yticks(range(len(ops)), list(map(_label, names)))
     axes.invert_yaxis()
     axes.set(title="the ops that contradict each other", xlabel="seconds since the run began")
     return _svg(figure)
@@ -102,7 +103,7 @@ def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
     axes = figure.add_subplot()
     for node, nanoseconds in sorted(times.items()):
         seconds, counts = _per_second(nanoseconds)
-        axes.plot(seconds, counts, label=node, linewidth=1.2)
+        axes.plot(seconds, counts, label=_label(node), linewidth=1.2)
     _shade(axes, history)
     axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
     axes.set_ylim(bottom=0)
@@ -141,6 +142,12 @@ def _shade(axes: Axes, history: History) -> None:
                 alpha=0.12,
                 label=f"fault {fault.number}",
             )
+
+
+def _label(text: str) -> str:
+    """Return a text that matplotlib draws as it is: no formula, and never left out of a legend."""
+    plain = printable_line(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
 
 
 def _svg(figure: Figure) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jepsenvm.checkers.verdict import Results
+from jepsenvm.errors import printable_line
 from jepsenvm.report.presentation import Presentation
 
 SHOWN_VALUES: Final = 10
@@ -15,6 +16,10 @@ ANOMALIES: Final = ("lost", "unexpected", "out-of-order", "divergent", "duplicat
 
 def verdict_lines(results: Results, presentation: Presentation) -> Iterator[str]:
     """Yield the verdict with the headline, the reasons, and the first values of each anomaly."""
+    return map(printable_line, _verdict_lines(results, presentation))
+
+
+def _verdict_lines(results: Results, presentation: Presentation) -> Iterator[str]:
     main = results.checkers.get(presentation.main_checker)
     figures = main.figures if main else {}
     # A checker that crashed has no figures.

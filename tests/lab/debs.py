@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,11 +67,13 @@ def repository(debs: Sequence[Path], folder: Path, suite: str, home: Path) -> No
     _gpg(home, "--clearsign", "--output", release.with_name("InRelease"), release)
 
 
-def signing_key(home: Path, file: Path) -> None:
-    """Create a signing key and write its public key to a file."""
+def signing_key(home: Path, file: Path) -> str:
+    """Create a signing key and write its public key to a file; return its fingerprint."""
     home.mkdir(mode=0o700)
     _gpg(home, "--quick-generate-key", "packages@example.org", "default", "sign", "never")
     _gpg(home, "--armor", "--export", "--output", file)
+    listing = _run("gpg", "--homedir", home, "--with-colons", "--show-keys", file)
+    return str(re.findall(r"^fpr:+([0-9A-F]{40}):", listing, re.MULTILINE)[0])
 
 
 def _entry(deb: Path, folder: Path) -> str:

@@ -13,7 +13,7 @@ from jepsenvm.machines import ansible
 from jepsenvm.machines.inventory import Inventory
 from tests.lab.conftest import jepsenvm, on
 
-EVERYWHERE = ("tcp://0.0.0.0", "tcp://:::", "tcp://[::]")
+ANY_ADDRESS = ("0.0.0.0", "*", "[::]")  # noqa: S104 - compared, not bound
 
 
 @pytest.fixture(scope="module", params=["n1", "n5"])
@@ -48,12 +48,37 @@ def test_its_cookie_is_its_own(host: Any) -> None:
     assert (cookie.user, cookie.group, cookie.mode) == ("rabbitmq", "rabbitmq", 0o400)
 
 
-@pytest.mark.parametrize("port", [4369, 5672, 15672, 25672])
-def test_it_listens_to_the_other_hosts(host: Any, port: int) -> None:
-    """AMQP, management, and what the nodes reach each other by: on every address, not on the
-    loopback's alone.
-    """
-    assert any(host.socket(f"{address}:{port}").is_listening for address in EVERYWHERE)
+def listeners(host: Any) -> set[tuple[str, int]]:
+    """Return the address and port of each TCP socket that listens."""
+    rows = host.check_output("ss -Hltn").splitlines()
+    pairs = (row.split()[3].rsplit(":", 1) for row in rows)
+    return {(address, int(port)) for address, port in pairs}
+
+
+def test_only_ssh_listens_on_every_address(host: Any) -> None:
+    assert {port for address, port in listeners(host) if address in ANY_ADDRESS} == {22}
+
+
+def test_the_broker_listens_on_the_address_of_the_cluster(host: Any, cluster: Inventory) -> None:
+    name = host.check_output("hostname")
+    address = next(node.cluster_address for node in cluster.nodes if node.name == name)
+    loopback = ("127.0.0.1", "[::1]")
+    of_broker = {pair for pair in listeners(host) if pair[1] in (4369, 5672, 15672, 25672)}
+    assert {pair for pair in of_broker if pair[0] not in loopback} == {
+        (address, 4369),
+        (address, 5672),
+        (address, 25672),
+    }
+    assert {port for at, port in of_broker if at in loopback} == {4369, 15672}
+
+
+def test_the_port_mapper_has_its_addresses_after_a_restart_too(
+    host: Any, cluster: Inventory
+) -> None:
+    before = {pair for pair in listeners(host) if pair[1] == 4369}
+    host.check_output("systemctl restart rabbitmq-server")
+    assert {pair for pair in listeners(host) if pair[1] == 4369} == before
+    assert host.check_output("rabbitmqctl --quiet eval 'node().'").startswith("rabbit@n")
 
 
 def test_every_node_has_a_name(host: Any, cluster: Inventory) -> None:

@@ -36,7 +36,8 @@ def things(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> Path
     (deb,) = (file for file in cached if file.name.startswith("rabbitmq-server_"))
     (folder / deb.name).write_bytes(deb.read_bytes())
     debs.archive(deb, keys).rename(folder / "rabbitmq-server-generic-unix-3.10.8.tar.gz")
-    debs.signing_key(keys / "home", folder / "key.asc")
+    fingerprint = debs.signing_key(keys / "home", folder / "key.asc")
+    (folder / "fingerprint").write_text(fingerprint)
     debs.repository([deb, debs.newer(deb, keys)], folder / "server", suite, keys / "home")
     erlang = [file for file in cached if file.name.startswith("erlang-")]
     debs.repository(erlang, folder / "erlang", suite, keys / "home")
@@ -71,14 +72,15 @@ def two(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def one(cluster: Inventory, tmp_path_factory: pytest.TempPathFactory) -> str:
+def one(cluster: Inventory, things: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     web = {
         "server": "repository_url",
         "erlang": "repository_erlang_url",
         "key.asc": "repository_key",
     }
     repositories = {f"rabbitmq_{variable}": f"{WEB}/{name}" for name, variable in web.items()}
-    return inventory_of(["n1"], cluster, tmp_path_factory, **repositories)
+    fingerprint = {"rabbitmq_repository_fingerprint": (things / "fingerprint").read_text()}
+    return inventory_of(["n1"], cluster, tmp_path_factory, **repositories, **fingerprint)
 
 
 def deployed(*words: str) -> None:
@@ -158,6 +160,19 @@ def test_somebody_elses_is_adopted_and_given_back(one: str) -> None:
     )
     jepsenvm("remove", "-i", one, expect=254)
     on("n1", "mv /srv/record /opt/jepsenvm; mv /srv/marker /etc/rabbitmq/.jepsenvm")
+
+
+def test_a_repository_with_another_key_is_refused(
+    cluster: Inventory, one: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    group = yaml.safe_load(Path(one).read_text())["all"]["children"]["rabbitmq"]["vars"]
+    changes = {**group, "rabbitmq_repository_fingerprint": "0" * 40}
+    other = inventory_of(["n1"], cluster, tmp_path_factory, **changes)
+    words = ("deploy", "-i", other, "--source", "repository", "--version", "3.10.8", "--reset")
+    failed = jepsenvm(*words)
+    assert failed.returncode not in (0, 1, 2)
+    assert "correct rabbitmq_repository_key or rabbitmq_repository_fingerprint" in failed.stderr
+    assert on("n1", "ls /etc/apt/keyrings/jepsenvm-rabbitmq.asc 2>/dev/null", check=False) == ""
 
 
 def test_a_repository_with_its_erlang(one: str) -> None:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import unicodedata
 
-from jepsenvm.errors import CommandError, JepsenvmError, RunError, UsageError, last_line, shorten
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jepsenvm.errors import (
+    CommandError,
+    JepsenvmError,
+    RunError,
+    UsageError,
+    last_line,
+    printable,
+    printable_line,
+    shorten,
+)
 
 
 def test_an_error_is_one_line_with_its_node_command_and_remedy() -> None:
@@ -42,3 +55,32 @@ def test_a_limit_can_be_given() -> None:
 )
 def test_the_last_line_is_the_last_that_is_not_blank(text: str, line: str) -> None:
     assert last_line(text, "nothing") == line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, ünïcode 漢字 🐇", "plain, ünïcode 漢字 🐇"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("a\rb\x7f\x9b2J", "a\\rb\\x7f\\x9b2J"),
+        ("\u202egnp.exe\u2066", "\\u202egnp.exe\\u2066"),
+        ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\udcff", "\\udcff"),
+        ("two\n\tlines", "two\n\tlines"),
+    ],
+)
+def test_what_controls_a_terminal_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_a_printable_line_can_be_printed(text: str) -> None:
+    line = printable_line(text)
+    line.encode()
+    assert not {unicodedata.category(character) for character in line if character != "\t"} & {
+        "Cc",
+        "Cs",
+        "Zl",
+        "Zp",
+    }

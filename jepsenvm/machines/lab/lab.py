@@ -149,8 +149,7 @@ def _create(nodes: int, suite: str) -> None:
     started = time.monotonic()
     base = ensure_base(suite)
     members = hosts(nodes)
-    LAB.mkdir(parents=True)
-    LAB.chmod(0o700)
+    LAB.mkdir(parents=True, mode=0o700)
     for host in members:
         container.prepare(host)
     keys.make_keys(members)

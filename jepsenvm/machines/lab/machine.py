@@ -93,7 +93,9 @@ def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) ->
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Hold the lab's lock. It is a flock on the cache folder, which outlives every lab."""
-    CACHE.mkdir(parents=True, exist_ok=True)
+    # The bases have setuid programs of another system, which other users must not run.
+    CACHE.mkdir(parents=True, exist_ok=True, mode=0o700)
+    CACHE.chmod(0o700)
     folder = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

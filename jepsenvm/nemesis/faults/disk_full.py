@@ -14,16 +14,19 @@ from jepsenvm.nemesis.fault import Hosts
 from jepsenvm.nemesis.marker import Marker
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.nemesis.resource_alarm import ResourceAlarm
+from jepsenvm.rabbitmq.erlang import Erlang
 from jepsenvm.rabbitmq.names import DATA_DIR
 
 _BALLAST: Final = f"{DATA_DIR}/jepsenvm-ballast"
 
+_RESTORE_LIMIT: Final = Erlang(
+    "{ok, Limit} = application:get_env(rabbit, disk_free_limit),"
+    " rabbit_disk_monitor:set_disk_free_limit(Limit)."
+)
+
 _LIMIT_RAISED: Final = Marker(
     name="disk-watermark",
-    undo=f"""rm -f {_BALLAST}
-timeout 30 rabbitmqctl --quiet eval '\
-{{ok, Limit}} = application:get_env(rabbit, disk_free_limit), \
-rabbit_disk_monitor:set_disk_free_limit(Limit).' >/dev/null""",
+    undo=f"rm -f {_BALLAST}\n{_RESTORE_LIMIT.script()} >/dev/null",
     report="freed the disk and restored RabbitMQ's disk limit",
 )
 

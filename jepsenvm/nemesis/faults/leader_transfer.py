@@ -12,6 +12,7 @@ from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
+from jepsenvm.rabbitmq.erlang import Atom, Erlang
 
 
 class LeaderTransfer(NodeFault):
@@ -37,15 +38,14 @@ class LeaderTransfer(NodeFault):
 
         The heir has a replica. The setting `queue` names the queue.
         """
-        heir = hosts[str(self.settings["heir"])].broker
-        name = f'<<"{hosts[node].vhost}">>, queue, <<"{self.settings["queue"]}">>'
-        expression = (
-            f"{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r({name})),"
-            f" rabbit_quorum_queue:transfer_leadership(Queue, '{heir}')."
+        transfer = Erlang(
+            "{ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r($vhost, queue, $queue)),"
+            " rabbit_quorum_queue:transfer_leadership(Queue, $heir).",
+            vhost=hosts[node].vhost,
+            queue=str(self.settings["queue"]),
+            heir=Atom(hosts[str(self.settings["heir"])].broker),
         )
-        # The expression has both kinds of quotes, so it goes through a here-document.
-        quoted = f"\"$(cat <<'EXPRESSION'\n{expression}\nEXPRESSION\n)\""
-        return [shell(f"timeout 30 rabbitmqctl --quiet eval {quoted}")]
+        return [shell(transfer.script())]
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe of the queue's leader and replicas."""

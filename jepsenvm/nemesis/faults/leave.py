@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -102,8 +103,9 @@ def _forget(broker: str) -> str:
 
     RabbitMQ forgets only a node that has stopped.
     """
+    forget = f"timeout 30 rabbitmqctl --quiet forget_cluster_node {shlex.quote(broker)}"
     return f"""for attempt in $(seq 60); do
-  if output=$(timeout 30 rabbitmqctl --quiet forget_cluster_node {broker} 2>&1); then break; fi
+  if output=$({forget} 2>&1); then break; fi
   sleep 1
 done
 [ "$attempt" -lt 60 ] || {{ printf '%s\\n' "$output" >&2; exit 1; }}"""

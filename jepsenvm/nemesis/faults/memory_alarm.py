@@ -10,12 +10,16 @@ from jepsenvm.nemesis.fault import Hosts
 from jepsenvm.nemesis.marker import Marker
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.nemesis.resource_alarm import ResourceAlarm
+from jepsenvm.rabbitmq.erlang import Erlang
+
+_RESTORE_WATERMARK: Final = Erlang(
+    "{ok, Limit} = application:get_env(rabbit, vm_memory_high_watermark),"
+    " vm_memory_monitor:set_vm_memory_high_watermark(Limit)."
+)
 
 _WATERMARK_LOWERED: Final = Marker(
     name="memory-watermark",
-    undo="""timeout 30 rabbitmqctl --quiet eval '\
-{ok, Limit} = application:get_env(rabbit, vm_memory_high_watermark), \
-vm_memory_monitor:set_vm_memory_high_watermark(Limit).' >/dev/null""",
+    undo=f"{_RESTORE_WATERMARK.script()} >/dev/null",
     report="restored RabbitMQ's memory watermark",
 )
 """Healing restores the watermark of the node's configuration."""

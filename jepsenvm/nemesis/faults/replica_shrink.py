@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
@@ -52,7 +53,7 @@ class ReplicaShrink(NodeFault):
     def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove every replica from the node."""
         broker = hosts[node].broker
-        shrink = f"timeout 60 rabbitmq-queues --quiet shrink {broker}"
+        shrink = f"timeout 60 rabbitmq-queues --quiet shrink {shlex.quote(broker)}"
         return [shell(shrink, ahead=_SHRUNK.set(broker))]
 
     def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:

@@ -66,7 +66,7 @@ def test_queues_of_earlier_runs_are_deleted_and_others_are_not(
 def test_a_mirrored_queue_gets_a_policy_for_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
     _, policies = set_up_with(monkeypatch, [], queue_type="mirrored", mirrors=2)
     definition = {"ha-mode": "exactly", "ha-params": 2, "ha-sync-mode": "automatic"}
-    assert policies == [("n1", RUN_POLICY, r"^jepsenvm\.mirrored\.1$", definition)]
+    assert policies == [("n1", RUN_POLICY, "^jepsenvm[.]mirrored[.]1$", definition)]
 
 
 def test_a_failure_that_passes_is_retried(

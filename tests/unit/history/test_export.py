@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from csv import reader
 from decimal import Decimal
 from io import BytesIO
 from itertools import count
@@ -280,3 +281,23 @@ def test_a_target_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     recorded(tmp_path / "history.arrow")
     with pytest.raises(RunError, match="cannot be written"):
         export(tmp_path, "--format", "edn", "-o", tmp_path / "no" / "such.edn")
+
+
+def test_csv_has_no_formulas() -> None:
+    name = "=HYPERLINK(1)"
+    ops = [
+        Op("invoke", name, 1, 1, 1, "+n1"),
+        Op("info", "enqueue", 1, 1, 2, "-n1", error="@x"),
+        Op("info", "enqueue", 1, 1, 3, "n1", error="\t=1"),
+        Op("info", "enqueue", 1, 1, 4, "n1", error="- no answer"),
+        Op("info", "enqueue", 1, 1, 5, "n1", error="-5"),
+    ]
+    out = BytesIO()
+    write_csv(from_ops(ops), out)
+    cells = list(reader(out.getvalue().decode().splitlines()))
+    header, *rows = cells
+    columns = {key: [row[header.index(key)] for row in rows] for key in header}
+    assert columns["f"][0] == f"'{name}"
+    assert columns["node"][:2] == ["'+n1", "'-n1"]
+    assert columns["error"] == ["", "'@x", "'\t=1", "'- no answer", "-5"]
+    assert columns["process"][0] == "1"

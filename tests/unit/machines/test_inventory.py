@@ -368,3 +368,14 @@ def test_credentials_are_read_and_never_shown(
     found = secrets.credentials(five)
     assert (found.user, found.password) == ("jepsenvm", "hush")
     assert "hush" not in repr(found)
+
+
+@pytest.mark.parametrize("user", ["a$(id)", "a`id`", "a\\b", "-p", "a\nb", "\x1b[2J"])
+def test_a_broker_user_is_no_shell_text(
+    user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JEPSENVM_BROKER_USER", user)
+    monkeypatch.setenv("JEPSENVM_BROKER_PASSWORD", "x")
+    theirs = loaded(tmp_path, monkeypatch, FIVE, existing=True)
+    with pytest.raises(UsageError, match="jepsenvm_broker_user is "):
+        secrets.credentials(theirs)

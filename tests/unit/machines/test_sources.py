@@ -176,6 +176,10 @@ def test_what_can_be_installed_or_upgraded(
             "is not a file on this machine; correct the path",
         ),
         (
+            {"source": "repository", "repository_key": "https://x/key.asc"},
+            "rabbitmq_repository_fingerprint is missing; set it to the",
+        ),
+        (
             {"file": "/x/a_4.1.3-1_all.deb"},
             "but source distribution uses no file; remove rabbitmq_file",
         ),
@@ -198,3 +202,9 @@ def test_erlang_is_pinned_to_match(role: dict[str, Any]) -> None:
     assert said(role, "erlang_version", {}, source="repository", version="3.13.7") == "1:26.*"
     assert said(role, "erlang_version", {}, source="repository", version="4.1.3-1") == "1:27.*"
     assert said(role, "erlang_version", {}, source="repository") == ""
+
+
+def test_the_default_key_has_its_fingerprint(role: dict[str, Any]) -> None:
+    assert said(role, "settings_problem", {}, local_file={}, source="repository") == ""
+    fingerprint = said(role, "repository_fingerprint", {}, source="repository")
+    assert fingerprint == "0A9AF2115F4687BD29803A206B73A36E6026DFCA"

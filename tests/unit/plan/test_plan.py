@@ -48,7 +48,7 @@ def resolved(text: str) -> Plan:
         ("time-limit: 10", "no fault would ever be injected"),
         ("- 1", "a plan is a mapping"),
         ("a: [", "not readable as YAML"),
-        ("a: [", "not readable as YAML: line 1, column 5: "),
+        ("a: [", "not readable as YAML: line "),
         ("seed: 1\nseed: 2", "line 2, column 1: the key 'seed' is given twice"),
         ("log-patterns: {oom: a, oom: b}", "the key 'oom' is given twice"),
         ("options: {hold: 1}", "unknown key 'options'"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jepsenvm.rabbitmq.ctl import Queue, Replicas, View, _queue, _replicas
+from jepsenvm.errors import RunError
+from jepsenvm.rabbitmq.ctl import Queue, Replicas, View, _queue, _replicas, queues, replicas
+from tests.unit.fakes import FakeFleet
 
 
 def host(name: str) -> str:
@@ -72,3 +74,15 @@ def test_alarms_as_texts() -> None:
         "n2 memory",
         "odd",
     ]
+
+
+def test_the_name_of_a_queue_cannot_forge_the_line_of_another() -> None:
+    """A queue with the name ``x<newline>q<tab>running...``, as rabbitmqctl prints it."""
+    fleet = FakeFleet("n1")
+    forged = "q\trunning\t\t<rabbit@n1.1.2.3>\t0\t0\t0"
+    fleet.outputs["n1"] = f"x\n{forged}\nq\trunning\t\t<rabbit@n1.1.2.3>\t7\t0\t7"
+    assert queues(fleet, "n1")["q"] == Queue("q", "unknown", None, -1, -1, -1)
+    with pytest.raises(RunError, match="n1: list_queues lists the queue 'q' twice"):
+        replicas(fleet, "n1", "q")
+    fleet.outputs["n1"] = forged
+    assert queues(fleet, "n1")["q"].empty

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.total_queue import total_queue
-from jepsenvm.checkers.verdict import Result, Results, check
+from jepsenvm.checkers.verdict import Result, Results, Verdict, check
 from jepsenvm.history.nemesis_records import HEALED, IN_FORCE, INJECT
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, from_ops
@@ -77,6 +79,61 @@ def test_the_page_has_the_verdict_the_plots_and_nothing_unescaped() -> None:
     assert "<n3>" not in text
     assert "src=" not in text
     assert "<script" not in text
+
+
+SCRIPT = "</pre></script><img src=x onerror=alert(1)>"
+
+
+def hostile(name: str) -> History:
+    """Return a history with a hostile text in each place that the page shows."""
+    fault = {"name": name, "text": name}
+    nemesis = [
+        Op(
+            "info",
+            "start",
+            process=NEMESIS,
+            time=at,
+            data={"phase": phase, "window": 1, "fault": fault},
+        )
+        for phase, at in ((INJECT, 2), (IN_FORCE, 3), (HEALED, 6))
+    ]
+    load = [
+        Op("invoke", "enqueue", 1, 1, 1, name),
+        Op("ok", "enqueue", 1, 1, 2, name),
+        Op("invoke", name, 1, 2, 3, name),
+        Op("info", name, 1, 2, 4, name, error=name),
+    ]
+    return from_ops([*load, *nemesis])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        SCRIPT,
+        "$x^$ {",
+        "_hidden",
+        "a$b",
+        "--><b>",
+        "\x1b[2J\u202e\x00",
+        "]]>",
+        "{{ 7 * 7 }}",
+        "\udcff",
+    ],
+)
+def test_a_hostile_text_stays_a_text(name: str) -> None:
+    history = hostile(name)
+    violation = [{"from": 0, "to": 1, "process": 1, "node": name, "f": name, "type": "ok"}]
+
+    def checker(_: History) -> Result:
+        return Result(Verdict.VALID, (name,), {"violation": violation})
+
+    results = check(history, {"x": checker, "stats": stats, "faults": faults})
+    text = page(name, name, results, history, QUEUE)
+    for tag in ("<img", "<script", "<b>", "<!-- -->"):
+        assert tag not in text
+    assert name != "{{ 7 * 7 }}" or "<h1 class" in text.partition(name)[2]
+    assert "\x1b" not in "".join(verdict_lines(results, QUEUE))
+    text.encode()
 
 
 def test_a_run_that_lost_nothing_has_no_plot_of_losses() -> None:
