@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class JepsenvmError(Exception):
     """An error with one line of text, and the exit status of the command line.
@@ -52,6 +54,10 @@ class CommandError(RunError):
 
 class UnreachableError(RunError):
     """A node did not answer over SSH within the deadline."""
+
+
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""The errors of code that reads JSON of another shape than it expects."""
 
 
 def message_of(error: Exception) -> str:

@@ -44,6 +44,8 @@ class Fault:
     """Whether its grudge separates nodes. Otherwise the grudge names lossy or slow links."""
     disturbs_broker: ClassVar[bool] = False
     """Whether the broker stops or restarts, which hides other faults of the same broker."""
+    compares: ClassVar[bool] = False
+    """Whether its evidence is a difference to the evidence from before, link by link."""
     powers_off: ClassVar[bool] = False
     """Whether the machine provider cuts and restores the power; no action on the host can."""
     queue_types: ClassVar[tuple[str, ...]] = ()
