@@ -84,9 +84,7 @@ def test_shaping_without_datagrams_or_echoes_is_not_proven(
     """A median of nothing is not 0: that would be the lowest rate, and the shortest delay."""
     fault = fault_of("packets", grudge=GRUDGE, settings=settings)
     probe = fault.probes()[0]
-    silent = {
-        node: {**answer, "heard": {}, "echo": {}} for node, answer in datagrams().items()
-    }
+    silent = {node: {**answer, "heard": {}, "echo": {}} for node, answer in datagrams().items()}
     whole, nothing = {probe: datagrams()}, {probe: silent}
     for before, now in ((whole, nothing), (nothing, whole), (nothing, nothing)):
         assert verdicts(fault, before, now)["verify_active"]
@@ -97,9 +95,7 @@ def test_shaping_without_datagrams_or_echoes_is_not_proven(
 def test_a_difference_whose_beginning_another_fault_hid_is_hidden(kind: str) -> None:
     settings = SETTINGS.get(kind, {})
     fault = fault_of(kind, grudge=GRUDGE, settings=settings)
-    rough = ConcurrentFaults(
-        rough=frozenset((a, b) for a in HOSTS for b in HOSTS if a != b)
-    )
+    rough = ConcurrentFaults(rough=frozenset((a, b) for a in HOSTS for b in HOSTS if a != b))
     probe = fault.probes()[0]
     before = {probe: datagrams(), "around": rough.as_data()}
     active = ActiveFaults()
