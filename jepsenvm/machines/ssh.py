@@ -174,17 +174,18 @@ class Fleet:
         A task that has not ended after ``deadline`` seconds is given up: its error is an
         UnreachableError. An answer that the task did not understand is a RunError.
         """
-        futures = {
+        futures: dict[str, Future[T]] = {
             node: _started(task, node) for node in (nodes if nodes is not None else self.nodes)
         }
         deadline *= self.patience
         ended, _ = wait(futures.values(), timeout=deadline)
-        return {
-            node: _outcome(node, future)
-            if future in ended
-            else UnreachableError(f"no answer within {deadline:g} s", node=node)
-            for node, future in futures.items()
-        }
+        answers: dict[str, T | Exception] = {}
+        for node, future in futures.items():
+            if future in ended:
+                answers[node] = _outcome(node, future)
+            else:
+                answers[node] = UnreachableError(f"no answer within {deadline:g} s", node=node)
+        return answers
 
     def each_or_none(
         self, task: Callable[[str], T], nodes: Sequence[str] | None = None
@@ -294,7 +295,8 @@ def _started(task: Callable[[str], T], node: str) -> Future[T]:
     return future
 
 
-def _outcome(node: str, future: Future[T]) -> T | Exception:
+def _outcome(node: str, future: Future[Any]) -> Any:
+    """Return the result of a task that has ended, or its error."""
     error = future.exception()
     if error is None:
         return future.result()

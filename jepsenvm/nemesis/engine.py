@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import MALFORMED, JepsenvmError, RunError, shown
 from jepsenvm.history.nemesis_records import (
     AFTER,
     BEFORE,
@@ -117,6 +117,10 @@ class Nemesis:
         with self._acting.begin() as allowed:
             if allowed:
                 self._heartbeat.renew(self._active.powered_off())
+
+    def hurry(self) -> None:
+        """Probe only once from now on: the user does not want to wait."""
+        self._evidence.hurried.set()
 
     def end(self) -> list[str]:
         """Heal everything and stop the timers, for good; return what could not be healed.
@@ -386,10 +390,13 @@ def heal_noted(fleet: Fleet, record: Recorder, power: Power | None) -> None:
     """Heal the faults by hand that the nodes have on record, with verification and records."""
     learn_names(fleet)
     nemesis = Nemesis(fleet, facts(fleet), record, 0.0, power=power)
-    for faults in in_force(fleet).values():
+    for node, faults in in_force(fleet).items():
         for note in [] if isinstance(faults, Exception) else faults:
-            proof = {BEFORE: note["before"]}
-            nemesis.adopt(FaultRecord(START, IN_FORCE, note["number"], note["fault"], proof))
+            try:
+                proof = {BEFORE: note["before"]}
+                nemesis.adopt(FaultRecord(START, IN_FORCE, note["number"], note["fault"], proof))
+            except (*MALFORMED, JepsenvmError) as problem:
+                logger.info(f"{node}: a fault on record was not understood: {shown(problem)}")
     nemesis.heal_by_hand()
 
 

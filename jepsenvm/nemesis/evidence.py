@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jepsenvm.errors import MALFORMED, shown
 from jepsenvm.nemesis.active import ActiveFaults
@@ -36,6 +37,8 @@ class EvidenceCollector:
     probe: Probe
     active: ActiveFaults
     clock: Clock
+    hurried: threading.Event = field(default_factory=threading.Event)
+    """When it is set, a fault is probed once instead of until it is verified."""
 
     def before(self, number: int, fault: Fault, until: float) -> Evidence:
         """Return evidence from before a fault.
@@ -65,7 +68,8 @@ class EvidenceCollector:
             concurrent |= self.active.concurrent_with(number)
             visible = _without_hidden_nodes(fault, concurrent)
             problems = problems_of(visible, verify, before, evidence, concurrent)
-            if not problems or self.clock.monotonic() > deadline:
+            late = self.hurried.is_set() or self.clock.monotonic() > deadline
+            if not problems or late:
                 return Observation(
                     evidence={**evidence, "around": concurrent.as_data()},
                     problems=problems,

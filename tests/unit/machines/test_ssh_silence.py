@@ -238,5 +238,5 @@ def test_an_answer_of_another_shape_is_an_error_of_its_node(
     monkeypatch: pytest.MonkeyPatch, key: str, answer: Any
 ) -> None:
     fleet = fleet_of(monkeypatch, key, {"n1": 1})
-    with pytest.raises(RunError, match="^n1: its answer was not understood: "):
+    with pytest.raises(RunError, match=r"^n1: its answer was not understood: "):
         fleet.each(lambda _name: answer["fired"])
