@@ -33,6 +33,9 @@ SETTLE_S: Final = 30.0
 Autoheal may restart nodes about once a minute, without end.
 """
 
+ASK_S: Final = 15.0
+"""Seconds that a node may take to say where the queue is."""
+
 ROUNDS: Final = 4
 """Maximum number of rounds of restarts.
 
@@ -102,7 +105,7 @@ class Recovery:
         """Return where the queue is, by the first node that answers; None if none does."""
         for node in self.fleet.nodes:
             try:
-                replicas = broker.replicas(self.fleet, node, self.queue)
+                replicas = broker.replicas(self.fleet, node, self.queue, ASK_S)
             except JepsenvmError:
                 continue
             if replicas is not None:
@@ -217,13 +220,14 @@ class Recovery:
             time.sleep(POLL_S)
 
     def _is_back(self, nodes: Sequence[str], before: broker.Replicas | None) -> bool:
-        """Return whether nodes listen, and all replicas that were online are online again."""
+        """Return whether nodes listen, and their replicas and all earlier ones are online."""
         if not all(map(self._listens, nodes)):
             return False
         if before is None:
             return True
         now = self._replicas()
-        return now is not None and set(before.online) <= set(now.online)
+        expected = set(before.online) | (set(before.members) & set(nodes))
+        return now is not None and expected <= set(now.online)
 
 
 def may_restart(inventory: Inventory) -> bool:

@@ -201,3 +201,21 @@ def test_the_problems_of_a_view() -> None:
     assert View(frozenset(NODES[:3]), {}).troubles(NODES) == ["does not see n4 n5 running"]
     assert View(frozenset(NODES), {"n1": ["n4"]}).troubles(NODES) == ["sees a partition from n4"]
     assert View(frozenset(NODES), {}, ["memory"]).troubles(NODES) == ["has an alarm"]
+
+
+@pytest.mark.parametrize(
+    ("now", "back"),
+    [
+        (None, False),
+        (Replicas("n1", ("n1", "n2"), ("n1",)), False),
+        (Replicas("n1", ("n1", "n2"), ("n2",)), False),
+        (Replicas("n1", ("n1", "n2"), ("n1", "n2")), True),
+    ],
+)
+def test_a_restarted_node_is_back_with_its_replica(
+    monkeypatch: pytest.MonkeyPatch, now: Replicas | None, back: bool
+) -> None:
+    monkeypatch.setattr(Recovery, "_replicas", lambda _: now)
+    monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
+    under_test = Recovery(Fleet(), Journal(), "q", 1.0)  # type: ignore[arg-type]  # fakes
+    assert under_test._is_back(["n2"], Replicas("n1", ("n1", "n2"), ("n1",))) is back
