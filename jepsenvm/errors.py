@@ -64,6 +64,10 @@ class UnreachableError(RunError):
     """A node did not answer over SSH within the deadline."""
 
 
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""The errors of code that reads JSON of another shape than it expects."""
+
+
 def message_of(error: Exception) -> str:
     """Return an error's text without its node, command and remedy."""
     return error.message if isinstance(error, JepsenvmError) else str(error)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from jepsenvm.checkers.loss_attribution import attribute
+from jepsenvm.checkers.loss_attribution import attribute, restart_doubt
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted
@@ -59,7 +59,8 @@ def total_queue(
     Lost and unexpected messages make it invalid.
 
     Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
-    queue. What did not come back is then undecided instead of lost, and the verdict is unknown.
+    queue. What did not come back is then undecided instead of lost, and the verdict is unknown. The
+    same holds if jepsenvm restarted every replica of the queue before the drain.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
@@ -69,11 +70,12 @@ def total_queue(
         for index, (type_, f) in enumerate(COUNTED):
             sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     drain_problem = _drain_problem(history, required=drain_required)
+    own_restart = restart_doubt(history)
     totals: Counter[str] = Counter()
     shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
     for values, counts in sets.blocks():
-        compared = _compare(*counts, decided=drain_problem is None)
+        compared = _compare(*counts, decided=drain_problem is None and own_restart is None)
         for name, value_counts in compared.items():
             totals[name] += int(value_counts.sum())
             shown[name].append(_first_elements(values, value_counts))
@@ -89,7 +91,10 @@ def total_queue(
     if totals["lost"]:
         lost_reasons = describe_lost(history, np.concatenate(lost), totals["lost"])
         violations = [*lost_reasons, *violations]
-    doubts = _drain_reasons(figures, drain_problem)
+    # Our own restart matters only if messages are missing.
+    doubts = _drain_reasons(
+        figures, drain_problem or (own_restart if totals["undecided"] else None)
+    )
     verdict = graded(invalid=bool(violations), unknown=bool(doubts))
     return Result(verdict, (*violations, *doubts), figures)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import RunError
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_of
 from jepsenvm.machines.ssh import Fleet
@@ -24,7 +24,11 @@ def heal(inventory: Inventory) -> None:
         run = running(inventory)
         if run is not None:
             # The history of the run must record that faults injected by hand are healed.
-            heal_noted(fleet, spooled(run), power_of(inventory))
+            try:
+                heal_noted(fleet, spooled(run), power_of(inventory))
+            except Exception as error:
+                # Whatever it is, healing must go on.
+                logger.info(f"the faults by hand could not be healed one by one: {error}")
         removed = heal_everything(fleet)
     for node, answer in removed.items():
         if isinstance(answer, Exception):
@@ -50,6 +54,6 @@ def _switch_on(inventory: Inventory) -> list[str]:
             if power.is_off(node.name):
                 power.on(node.name)
                 logger.info(f"{node.name}: switched on")
-        except JepsenvmError as error:
+        except Exception as error:
             problems.append(str(error))
     return problems

@@ -20,7 +20,7 @@ from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import Store
-from jepsenvm.experiment.tasks import every, first_error, is_set_before, run_all
+from jepsenvm.experiment.tasks import every, first_error, is_set_before, run_all, to_the_end
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import INTERRUPT, SCHEDULE
 from jepsenvm.history.op import NEMESIS
@@ -88,11 +88,14 @@ class _Run:
         self._interrupts.listen()
         async with every(FLUSH_EVERY_S, self._flush):
             log_sizes_before = await asyncio.to_thread(log_sizes, self._fleet)
-            await self._set_up()
+            hurrying = asyncio.create_task(self._hurry_when_interrupted_again())
             try:
+                await self._set_up()
                 await self._load_and_inject()
             finally:
-                await self._heal()
+                # Also if the run is cancelled, or if only some of the timers could be armed.
+                await to_the_end(self._heal())
+                hurrying.cancel()
             await self._recover_and_drain()
         self._journal.close()
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
@@ -129,8 +132,10 @@ class _Run:
         await self._show(began)
 
     async def _heal(self) -> None:
-        await asyncio.to_thread(self._nemesis.heal_by_hand)
-        problems = await asyncio.to_thread(self._nemesis.end)
+        try:
+            await asyncio.to_thread(self._nemesis.heal_by_hand)
+        finally:
+            problems = await asyncio.to_thread(self._nemesis.end)
         if problems:
             raise RunError(
                 f"not everything could be healed: {'; '.join(problems)}",
@@ -171,6 +176,10 @@ class _Run:
     async def _stop_at_time_limit(self, began: float) -> None:
         await is_set_before(self._stop, began + self._plan.time_limit)
         self._stop.set()
+
+    async def _hurry_when_interrupted_again(self) -> None:
+        await self._interrupts.skip_drain.wait()
+        self._nemesis.hurry()
 
     async def _flush(self) -> None:
         """Flush the journal, with the faults that another process injected by hand."""

@@ -33,6 +33,9 @@ SETTLE_S: Final = 30.0
 Autoheal may restart nodes about once a minute, without end.
 """
 
+ASK_S: Final = 15.0
+"""Seconds that a node may take to say where the queue is."""
+
 ROUNDS: Final = 4
 """Maximum number of rounds of restarts.
 
@@ -73,27 +76,49 @@ class Recovery:
         began = time.monotonic()
         problems, last_seen = await self._poll(self.deadline)
         restarted: set[str] = set()
+        replicas: broker.Replicas | None = None
         if problems and not self.may_restart:
             logger.info(
                 "no node is restarted: this is an existing cluster, and its allowed_faults has no "
                 "restart"
             )
         for _ in range(ROUNDS if self.may_restart else 0):
-            groups = to_restart(problems, self.fleet.nodes, restarted)
+            if replicas is None:
+                replicas = await asyncio.to_thread(self._replicas)
+            holders = replicas.members if replicas else ()
+            groups = to_restart(problems, self.fleet.nodes, restarted, holders)
             if not groups:
                 break
             for group in groups:
                 self._log_restart(group, problems)
                 await asyncio.to_thread(self._restart, group)
                 restarted.update(group)
-            settle = min(SETTLE_S * self.fleet.patience, self.deadline)
-            problems, seen_later = await self._poll(settle)
-            last_seen = seen_later or last_seen
-        self._record(began, last_seen, restarted, problems)
+                settle = min(SETTLE_S * self.fleet.patience, self.deadline)
+                problems, seen_later = await self._poll(settle)
+                last_seen = seen_later or last_seen
+                if not problems:
+                    break  # a restart of the others could only do harm
+        self._record(began, last_seen, restarted, problems, replicas)
         return not problems
 
+    def _replicas(self) -> broker.Replicas | None:
+        """Return where the queue is, by the first node that answers; None if none does."""
+        for node in self.fleet.nodes:
+            try:
+                replicas = broker.replicas(self.fleet, node, self.queue, ASK_S)
+            except JepsenvmError:
+                continue
+            if replicas is not None:
+                return replicas
+        return None
+
     def _record(
-        self, began: float, last_seen: float, restarted: Collection[str], problems: Problems
+        self,
+        began: float,
+        last_seen: float,
+        restarted: Collection[str],
+        problems: Problems,
+        replicas: broker.Replicas | None,
     ) -> None:
         seconds = round(time.monotonic() - began, 1)
         data = {
@@ -101,6 +126,8 @@ class Recovery:
             "trouble-seconds": round(last_seen - began, 1) if last_seen else None,
             "deadline": self.deadline,
             "restarted": sorted(restarted),
+            # Who held the messages decides whether a restart can have lost them.
+            "replicas": sorted(replicas.members) if replicas else None,
             "troubles": {node: problem.text for node, problem in problems.items()},
         }
         self.journal.append("info", RECOVER, process=NEMESIS, data=data)
@@ -180,7 +207,8 @@ class Recovery:
         return True
 
     def _restart(self, nodes: Sequence[str]) -> None:
-        """Restart these nodes, and wait until they accept AMQP connections again."""
+        """Restart these nodes, and wait until they are back with their replicas of the queue."""
+        before = self._replicas()
         # Stop all before any starts. Otherwise the trusted side does not forget the partition.
         for act in (broker.stop, broker.start):
             answers = self.fleet.each_or_error(partial(act, self.fleet), nodes)
@@ -188,8 +216,18 @@ class Recovery:
                 if isinstance(error, Exception):
                     logger.info(f"{node} could not be restarted: {error}")
         until = time.monotonic() + self.deadline
-        while not all(map(self._listens, nodes)) and time.monotonic() < until:
+        while not self._is_back(nodes, before) and time.monotonic() < until:
             time.sleep(POLL_S)
+
+    def _is_back(self, nodes: Sequence[str], before: broker.Replicas | None) -> bool:
+        """Return whether nodes listen, and their replicas and all earlier ones are online."""
+        if not all(map(self._listens, nodes)):
+            return False
+        if before is None:
+            return True
+        now = self._replicas()
+        expected = set(before.online) | (set(before.members) & set(nodes))
+        return now is not None and expected <= set(now.online)
 
 
 def may_restart(inventory: Inventory) -> bool:
@@ -201,20 +239,27 @@ def may_restart(inventory: Inventory) -> bool:
 
 
 def to_restart(
-    problems: Mapping[str, NodeProblem], nodes: Iterable[str], restarted: Collection[str]
+    problems: Mapping[str, NodeProblem],
+    nodes: Iterable[str],
+    restarted: Collection[str],
+    holders: Collection[str],
 ) -> list[list[str]]:
     """Return the nodes to restart: groups one after the other, the nodes of a group together.
 
-    Nodes that do not answer are restarted first. If all answer and a partition persists, the
-    largest side is trusted and the other nodes are restarted, as the RabbitMQ guide on network
-    partitions recommends: they take over the state of the trusted side. If that was done and
-    nodes of the trusted side still remember the partition, the guide restarts those as well. That
-    happens one by one, because a restart of all replicas of a queue at once could itself lose
-    messages.
+    ``holders`` are the nodes with a replica of the queue; none if that is unknown.
+
+    Nodes that do not answer are restarted first, one by one. If all answer and a partition
+    persists, the largest side is trusted and the other nodes are restarted, as the RabbitMQ guide
+    on network partitions recommends: they take over the state of the trusted side. If that was
+    done and nodes of the trusted side still remember the partition, the guide restarts those as
+    well, one by one.
+
+    A restart of all replicas of a queue at once could itself lose messages. So nodes are restarted
+    together only if a node outside of the group has a replica.
     """
     silent = sorted(node for node, problem in problems.items() if problem.side is None)
     if silent:
-        return [silent]
+        return [[node] for node in silent]
     everyone = frozenset(nodes)
     sides = [
         problem.side for problem in problems.values() if problem.side and problem.side != everyone
@@ -222,7 +267,7 @@ def to_restart(
     trusted = max(sides, key=lambda side: (len(side), sorted(side)), default=everyone)
     others = sorted(everyone - trusted - set(restarted))
     if others:
-        return [others]
+        return [others] if set(holders) - set(others) else [[node] for node in others]
     return [[node] for node, problem in sorted(problems.items()) if problem.remembers]
 
 

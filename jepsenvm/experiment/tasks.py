@@ -34,6 +34,24 @@ async def run_all(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
             group.create_task(coroutine)
 
 
+async def to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end; a cancellation takes effect only then."""
+    task = asyncio.ensure_future(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+        except BaseException:
+            break  # raised below, once
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
 async def is_set_before(event: asyncio.Event, instant: float) -> bool:
     """Wait until an instant of the loop's clock; return True early, as soon as the event is set."""
     try:

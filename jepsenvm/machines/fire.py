@@ -10,13 +10,17 @@ from jepsenvm.machines.remote_source import source
 from jepsenvm.machines.ssh import Fleet
 
 
-def fire(fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float) -> dict[str, Any]:
-    """Send each node its order (``machines.remote.fire``) at the same time; return the answers.
+def fire(
+    fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float
+) -> dict[str, float | Exception]:
+    """Send each node its order (``machines.remote.fire``) at the same time.
 
-    ``timeout`` is in seconds. When all have finished, raise the error of the first that failed.
+    Return the time by its reference clock at which each had acted, or its error. ``timeout`` is in
+    seconds. A node without an answer delays no other node.
     """
-    return fleet.each(
-        lambda node: fleet.python(node, "fire", orders[node], timeout=timeout), list(orders)
+    return fleet.each_or_error(
+        lambda node: float(fleet.python(node, "fire", orders[node], timeout=timeout)["fired"]),
+        list(orders),
     )
 
 

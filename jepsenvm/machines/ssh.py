@@ -6,8 +6,9 @@ import io
 import json
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,16 +16,26 @@ import fabric
 import invoke
 import paramiko
 
-from jepsenvm.errors import CommandError, UnreachableError, shorten
+from jepsenvm.errors import MALFORMED, CommandError, RunError, UnreachableError, shorten, shown
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.machines.remote_source import source
 from jepsenvm.machines.ssh_connection import new_connection, open_connection
+from jepsenvm.machines.ssh_deadline import close_when_silent, closing_after
 from jepsenvm.machines.ssh_route import Tunnel, ssh_route
 
 T = TypeVar("T")
 
 TASKS_PER_NODE: Final = 4
 """Commands that may run on one node at the same time. sshd allows ten sessions per connection."""
+
+GRACE_S: Final = 5.0
+"""Seconds beyond its timeout after which a command that did not end loses its connection."""
+
+LOGIN_STEPS: Final = 4
+"""Steps of a login that may take the connect timeout each: TCP, banner, keys, authentication."""
+
+TASK_S: Final = 900.0
+"""Seconds after which a task on a node is given up. Its commands have shorter deadlines."""
 
 INPUT_MARK: Final = "jepsenvm-begins"
 """The line that separates the password for sudo from the input of the command."""
@@ -57,10 +68,9 @@ class Fleet:
             name: new_connection(route, connect_timeout * patience)
             for name, route in self._routes.items()
         }
+        self._login_timeout = LOGIN_STEPS * connect_timeout * patience
         self._locks = {node.name: threading.Lock() for node in nodes}
-        self._pool = ThreadPoolExecutor(
-            max_workers=max(1, TASKS_PER_NODE * len(nodes)), thread_name_prefix="ssh"
-        )
+        self._slots = {node.name: threading.BoundedSemaphore(TASKS_PER_NODE) for node in nodes}
 
     def __enter__(self) -> Fleet:
         return self
@@ -69,8 +79,7 @@ class Fleet:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Close every connection. Commands that still run fail."""
         for node in self._connections:
             self._close(node)
 
@@ -124,34 +133,59 @@ class Fleet:
         """
         script = f"exec {shlex.join(self.nodes[node].python)} -c {shlex.quote(source(program))}"
         stdin = json.dumps(order) if order else ""
-        return json.loads(self.run(node, script, timeout=timeout, stdin=stdin).stdout)
+        stdout = self.run(node, script, timeout=timeout, stdin=stdin).stdout
+        try:
+            return json.loads(stdout)
+        except (ValueError, RecursionError):
+            raise RunError(
+                f"the program {program} printed {shown(stdout)} instead of JSON", node=node
+            ) from None
 
-    def each(self, task: Callable[[str], T], nodes: Sequence[str] | None = None) -> dict[str, T]:
+    def each(
+        self,
+        task: Callable[[str], T],
+        nodes: Sequence[str] | None = None,
+        deadline: float = TASK_S,
+    ) -> dict[str, T]:
         """Run a task for all nodes, or for some, at once.
 
-        When all tasks have ended, raise the error of the first that failed.
+        When all tasks have ended, raise the error of the first that failed. A task that has not
+        ended after ``deadline`` seconds has failed.
         """
-        futures = {
-            node: self._pool.submit(task, node)
-            for node in (nodes if nodes is not None else self.nodes)
-        }
-        errors = [error for future in futures.values() if (error := future.exception())]
+        results: dict[str, T] = {}
+        errors: list[Exception] = []
+        for node, answer in self.each_or_error(task, nodes, deadline).items():
+            if isinstance(answer, Exception):
+                errors.append(answer)
+            else:
+                results[node] = answer
         if errors:
             raise errors[0]
-        return {node: future.result() for node, future in futures.items()}
+        return results
 
     def each_or_error(
-        self, task: Callable[[str], T], nodes: Sequence[str] | None = None
+        self,
+        task: Callable[[str], T],
+        nodes: Sequence[str] | None = None,
+        deadline: float = TASK_S,
     ) -> dict[str, T | Exception]:
-        """Run a task for all nodes, or for some, at once; return a result or an error per node."""
+        """Run a task for all nodes, or for some, at once; return a result or an error per node.
 
-        def guarded(node: str) -> T | Exception:
-            try:
-                return task(node)
-            except Exception as error:
-                return error
-
-        return self.each(guarded, nodes)
+        A task that has not ended after ``deadline`` seconds is given up: its error is an
+        UnreachableError. An answer that the task did not understand is a RunError.
+        """
+        futures: dict[str, Future[T]] = {
+            node: _started(task, node) for node in (nodes if nodes is not None else self.nodes)
+        }
+        deadline *= self.patience
+        ended, _ = wait(futures.values(), timeout=deadline)
+        answers: dict[str, T | Exception] = {}
+        for node, future in futures.items():
+            if future in ended:
+                answers[node] = _outcome(node, future)
+            else:
+                answers[node] = UnreachableError(f"no answer within {deadline:g} s", node=node)
+        return answers
 
     def each_or_none(
         self, task: Callable[[str], T], nodes: Sequence[str] | None = None
@@ -179,10 +213,22 @@ class Fleet:
         return "sudo -S -p '' ", f"{skip}\n{script}", f"{password}\n{INPUT_MARK}\n{stdin}"
 
     def _execute(self, node: str, command: str, timeout: float, stdin: str) -> Output:
-        connection = self._open(node)
         timeout *= self.patience
+        with self._slot(node, timeout):
+            connection = self._open(node)
+            with closing_after(connection.transport.close, timeout + GRACE_S * self.patience):
+                result = self._run(node, connection, command, timeout, stdin)
+        if result.exited < 0:
+            # paramiko's status for a channel that was closed before the command had ended.
+            self._close(node)
+            raise UnreachableError("the SSH connection broke during a command", node=node)
+        return Output(result.stdout, result.stderr, result.exited)
+
+    def _run(
+        self, node: str, connection: fabric.Connection, command: str, timeout: float, stdin: str
+    ) -> Any:
         try:
-            result = connection.run(
+            return connection.run(
                 command,
                 hide=True,
                 warn=True,
@@ -191,7 +237,8 @@ class Fleet:
             )
         except invoke.exceptions.CommandTimedOut:
             raise UnreachableError(f"no answer within {timeout:.0f} s", node=node) from None
-        except (OSError, EOFError, paramiko.SSHException) as problem:
+        except (OSError, EOFError, paramiko.SSHException, AttributeError) as problem:
+            # fabric has no transport any more (AttributeError) if another thread has closed it.
             self._close(node)
             raise UnreachableError(f"the SSH connection broke: {problem}", node=node) from problem
         except invoke.exceptions.ThreadException as problem:
@@ -199,23 +246,67 @@ class Fleet:
             raise UnreachableError(
                 "the command's input or output was cut off", node=node
             ) from problem
-        return Output(result.stdout, result.stderr, result.exited)
+
+    @contextmanager
+    def _slot(self, node: str, timeout: float) -> Iterator[None]:
+        """Hold one of the node's slots for commands."""
+        if not self._slots[node].acquire(timeout=timeout):
+            raise UnreachableError(f"no command could be started within {timeout:.0f} s", node=node)
+        try:
+            yield
+        finally:
+            self._slots[node].release()
 
     def _open(self, node: str) -> fabric.Connection:
         connection, route = self._connections[node], self._routes[node]
-        with self._locks[node]:
+        if not self._locks[node].acquire(timeout=self._login_timeout):
+            raise UnreachableError("another SSH login to it does not end", node=node)
+        try:
             if not connection.is_connected:
                 self._close(node)
                 if route.proxy:
                     self._tunnels[node] = Tunnel(route.proxy)
                     connection.connect_kwargs["sock"] = self._tunnels[node].sock
-                open_connection(connection, node, route, self._tunnels.get(node))
+                with closing_after(connection.client.close, self._login_timeout):
+                    open_connection(connection, node, route, self._tunnels.get(node))
+                close_when_silent(connection.transport, self.patience)
+        finally:
+            self._locks[node].release()
         return connection
 
     def _close(self, node: str) -> None:
         self._connections[node].close()
         if tunnel := self._tunnels.pop(node, None):
             tunnel.close()
+
+
+def _started(task: Callable[[str], T], node: str) -> Future[T]:
+    """Start a task in a thread that delays neither other tasks nor the end of this process."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(task(node))
+        except BaseException as error:
+            future.set_exception(error)
+
+    # A ThreadPoolExecutor has a limited number of threads, and Python joins them when it exits.
+    threading.Thread(target=work, name=f"ssh-{node}", daemon=True).start()
+    return future
+
+
+def _outcome(node: str, future: Future[Any]) -> Any:
+    """Return the result of a task that has ended, or its error."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if not isinstance(error, Exception):
+        raise error
+    if not isinstance(error, MALFORMED):
+        return error
+    problem = RunError(f"its answer was not understood: {shown(error)}", node=node)
+    problem.__cause__ = error
+    return problem
 
 
 class _InOnePiece(io.StringIO):

@@ -18,6 +18,7 @@ def new_connection(route: SshRoute, timeout: float) -> fabric.Connection:
     arguments: dict[str, Any] = {
         "banner_timeout": timeout,
         "auth_timeout": timeout,
+        "channel_timeout": timeout,
         "key_filename": list(route.keys),
         "look_for_keys": False,
         "allow_agent": route.agent,
@@ -50,7 +51,13 @@ def open_connection(
     """
     try:
         connection.open()
-    except paramiko.AuthenticationException:
+    except paramiko.AuthenticationException as problem:
+        if _is_silence(problem):
+            raise UnreachableError(
+                f"no SSH to {route}: it did not answer the login",
+                node=node,
+                remedy="check that the host is up and its address right",
+            ) from problem
         raise UsageError(
             f"{route} refused the SSH login",
             node=node,
@@ -82,6 +89,14 @@ def open_connection(
             node=node,
             remedy="check that the host is up and its address right",
         ) from problem
+
+
+def _is_silence(problem: paramiko.AuthenticationException) -> bool:
+    """Return whether a login failed because the host did not answer; paramiko has no error for it.
+
+    The texts are those of paramiko's ``auth_handler.wait_for_response``.
+    """
+    return any(text in str(problem) for text in ("Authentication timeout", "transport shut down"))
 
 
 class _AcceptNew(paramiko.MissingHostKeyPolicy):

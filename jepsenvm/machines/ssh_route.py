@@ -149,7 +149,10 @@ class Tunnel:
         """End the command."""
         self.sock.close()
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
     def last_error(self) -> str:
         """Return the last line of the command's standard error."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import MALFORMED, JepsenvmError, RunError, shown
 from jepsenvm.history.nemesis_records import (
     AFTER,
     BEFORE,
@@ -26,6 +26,7 @@ from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.power import Power
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis import heal_all, probes
+from jepsenvm.nemesis.acting import Acting
 from jepsenvm.nemesis.active import ActiveFault, ActiveFaults
 from jepsenvm.nemesis.clock import Clock
 from jepsenvm.nemesis.evidence import EvidenceCollector, Observation, Probe, summary
@@ -46,6 +47,9 @@ AHEAD_S: Final = 4.0
 
 PROBE_S: Final = 1.5
 """Seconds that probes take. At a fault's end they are repeated only if there is time."""
+
+END_S: Final = 15.0
+"""Seconds that the end waits for nodes that act, before it heals the others anyway."""
 
 HIDDEN: Final = "other faults hid it each time it was probed"
 
@@ -84,10 +88,9 @@ class Nemesis:
         self._firing = Firing(fleet, facts, self._clock)
         self._heartbeat = Heartbeat(fleet, longest_fault)
         self._switch = PowerSwitch(fleet, power, self._clock)
-        self._ended = False
-        # Held while nodes act. A cancelled run may still have a fault in its staging: it must not
-        # fire after everything was healed.
-        self._acting = threading.Lock()
+        # A cancelled run may still have a fault in its staging: it must not fire after everything
+        # was healed.
+        self._acting = Acting()
         # Asking the brokers takes seconds, most of all under a fault. No fault waits for it.
         self._viewers = ThreadPoolExecutor(1, "view")
 
@@ -111,18 +114,40 @@ class Nemesis:
 
     def renew(self) -> None:
         """Renew the healing timers. Call it more often than a node's silence may last."""
-        with self._acting:
-            if not self._ended:
+        with self._acting.begin() as allowed:
+            if allowed:
                 self._heartbeat.renew(self._active.powered_off())
 
+    def hurry(self) -> None:
+        """Probe only once from now on: the user does not want to wait."""
+        self._evidence.hurried.set()
+
     def end(self) -> list[str]:
-        """Heal everything and stop the timers, for good; return what could not be healed."""
+        """Heal everything and stop the timers, for good; return what could not be healed.
+
+        A node that still acts, or does not answer, delays the healing of no other node.
+        """
+        self._acting.end()
+        rest = (ACT_TIMEOUT_S + END_S) * self._fleet.patience
+        idle = self._acting.wait(END_S * self._fleet.patience)
+        problems = self._heal_everything()
+        if not idle and self._acting.wait(rest):
+            # The nodes that acted meanwhile may have been healed too early.
+            problems = self._heal_everything()
+        self._active.clear()
+        # Only now: a broker may take seconds to answer, and healing must not wait for it.
         self._viewers.shutdown(cancel_futures=True)
-        with self._acting:
-            self._ended = True
-            problems = self._switch.restore_all(sorted(self._active.powered_off()))
-            self._active.clear()
-            answers = heal_everything(self._fleet)
+        return problems
+
+    def _heal_everything(self) -> list[str]:
+        off = self._active.powered_off()
+        problems: list[str] = []
+
+        def restore(node: str) -> None:
+            if node in off:
+                problems.extend(self._switch.restore_all([node]))
+
+        answers = heal_everything(self._fleet, restore)
         return problems + [
             str(answer) for answer in answers.values() if isinstance(answer, Exception)
         ]
@@ -186,8 +211,8 @@ class Nemesis:
     ) -> Mapping[str, float] | None:
         """Return the time at which each node had acted; None if the nemesis has ended meanwhile."""
         self._wait_for(at)
-        with self._acting:
-            if self._ended:
+        with self._acting.begin() as allowed:
+            if not allowed:
                 return None
             self._note(START, INJECT, number, fault)
             # In force from here on: a node may have acted even if the firing fails.
@@ -228,10 +253,13 @@ class Nemesis:
         fault, seen = active.fault, active.seen
         proof: dict[str, Any] = {}
         error = None
-        timeout = self._time_for_probes(at)
-        if fault.lasting and timeout is not None:
+        if fault.lasting:
             last = self._evidence.observe(
-                number, fault, type(fault).verify_active, active.before, timeout
+                number,
+                fault,
+                type(fault).verify_active,
+                active.before,
+                self._time_for_probes(at),
             )
             proof["at-end"] = last.evidence
             seen = seen or not last.hidden
@@ -241,27 +269,28 @@ class Nemesis:
             error = HIDDEN
         self._note(STOP, HEAL, number, fault, proof=proof, error=error)
 
-    def _time_for_probes(self, at: float | None) -> float | None:
-        """Return the seconds for repeating probes before a healing; None if it is too late for one.
+    def _time_for_probes(self, at: float | None) -> float:
+        """Return the seconds for repeating probes before a healing.
 
-        0 or less allows one attempt.
+        0 or less allows one attempt. A healing that is late waits for it: a fault that was not seen
+        at its end would not be proven.
         """
         repeat = PROBE_S * self._fleet.patience
         if at is None:
             return repeat
         left = at - self._clock.time() - self._firing.lead
-        return min(repeat, left - repeat) if left > 0.5 else None
+        return min(repeat, left - repeat)
 
     def _healed(
         self, number: int, fault: Fault, at: float | None
     ) -> tuple[Mapping[str, float], list[str]]:
         """Return the time at which each node had healed, and the problems."""
         self._wait_for(at)
-        with self._acting:
+        with self._acting.begin():
             try:
                 if fault.powers_off:
                     return self._switch.restore(fault.nodes, at), []
-                return self._firing.heal(number, fault, at), []
+                return self._firing.heal(number, fault, at)
             except JepsenvmError as problem:
                 return {}, [str(problem)]
             finally:
@@ -308,8 +337,9 @@ class Nemesis:
             view = probes.broker_view(self._fleet, self._queue)
             self._note(VIEW, phase, number, fault, proof={"broker": view})
 
-        if self._views:
-            self._viewers.submit(ask)
+        if self._views and not self._acting.ended:
+            with suppress(RuntimeError):  # the end may come between the two
+                self._viewers.submit(ask)
 
     def _note(
         self,
@@ -337,26 +367,36 @@ class Nemesis:
         return record
 
 
-def heal_everything(fleet: Fleet) -> dict[str, list[str] | Exception]:
-    """Remove every fault and every timer from every node.
+def heal_everything(
+    fleet: Fleet, restore: Callable[[str], None] | None = None
+) -> dict[str, list[str] | Exception]:
+    """Remove every fault and every timer from every node, all at once.
 
-    Return the lines that say what each node removed, or its error.
+    ``restore`` is called for each node before it is healed, to switch it on. Return the lines that
+    say what each node removed, or its error.
     """
     script = heal_all.heal_and_disarm()
     timeout = ACT_TIMEOUT_S * 2
-    return fleet.each_or_error(
-        lambda node: fleet.run(node, script, timeout=timeout).stdout.splitlines()
-    )
+
+    def heal(node: str) -> list[str]:
+        if restore is not None:
+            restore(node)
+        return fleet.run(node, script, timeout=timeout).stdout.splitlines()
+
+    return fleet.each_or_error(heal)
 
 
 def heal_noted(fleet: Fleet, record: Recorder, power: Power | None) -> None:
     """Heal the faults by hand that the nodes have on record, with verification and records."""
     learn_names(fleet)
     nemesis = Nemesis(fleet, facts(fleet), record, 0.0, power=power)
-    for faults in in_force(fleet).values():
+    for node, faults in in_force(fleet).items():
         for note in [] if isinstance(faults, Exception) else faults:
-            proof = {BEFORE: note["before"]}
-            nemesis.adopt(FaultRecord(START, IN_FORCE, note["number"], note["fault"], proof))
+            try:
+                proof = {BEFORE: note["before"]}
+                nemesis.adopt(FaultRecord(START, IN_FORCE, note["number"], note["fault"], proof))
+            except (*MALFORMED, JepsenvmError) as problem:
+                logger.info(f"{node}: a fault on record was not understood: {shown(problem)}")
     nemesis.heal_by_hand()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from jepsenvm.errors import MALFORMED, shown
 from jepsenvm.nemesis.active import ActiveFaults
 from jepsenvm.nemesis.clock import Clock
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
@@ -35,6 +37,8 @@ class EvidenceCollector:
     probe: Probe
     active: ActiveFaults
     clock: Clock
+    hurried: threading.Event = field(default_factory=threading.Event)
+    """When it is set, a fault is probed once instead of until it is verified."""
 
     def before(self, number: int, fault: Fault, until: float) -> Evidence:
         """Return evidence from before a fault.
@@ -63,13 +67,48 @@ class EvidenceCollector:
             evidence = self.probe(fault.probes())
             concurrent |= self.active.concurrent_with(number)
             visible = _without_hidden_nodes(fault, concurrent)
-            problems = list(verify(visible, before, evidence, concurrent))
-            if not problems or self.clock.monotonic() > deadline:
+            problems = problems_of(visible, verify, before, evidence, concurrent)
+            late = self.hurried.is_set() or self.clock.monotonic() > deadline
+            if not problems or late:
                 return Observation(
                     evidence={**evidence, "around": concurrent.as_data()},
                     problems=problems,
-                    hidden=fault.hidden_by(concurrent),
+                    hidden=fault.hidden_by(_relevant(fault, before, concurrent)),
                 )
+
+
+def problems_of(
+    fault: Fault,
+    verify: Verify,
+    before: Evidence,
+    now: Evidence,
+    concurrent: ConcurrentFaults,
+) -> list[str]:
+    """Return why a fault, or its healing, is not verified.
+
+    What was not measured is never verified: a probe without a result, or with one that the fault
+    does not understand, is a problem of every fault.
+    """
+    problems = [
+        f"the probe {name} measured nothing{when}"
+        for when, evidence in ((" before the fault", before), ("", now))
+        for name in fault.probes()
+        if not evidence.get(name)
+    ]
+    if problems:
+        return problems
+    try:
+        return list(verify(fault, before, now, concurrent))
+    except MALFORMED as problem:
+        return [f"the evidence was not understood: {shown(problem)}"]
+
+
+def _relevant(fault: Fault, before: Evidence, concurrent: ConcurrentFaults) -> ConcurrentFaults:
+    """Return the concurrent faults that count when a fault is looked for.
+
+    A fault that is only a difference cannot be seen either if its evidence from before was hidden.
+    """
+    return concurrent | ConcurrentFaults.of(before) if fault.compares else concurrent
 
 
 def _without_hidden_nodes(fault: Fault, concurrent: ConcurrentFaults) -> Fault:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.host import Host
@@ -19,6 +19,9 @@ from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage, whole
 
 Evidence = Mapping[str, Any]
 """Results by the names of the probes (``nemesis.probes``). The history stores them as JSON."""
+
+UNMEASURED: Final = "not measured"
+"""What a reason says of a node or link that a probe did not measure."""
 
 Hosts = Mapping[str, Host]
 
@@ -44,6 +47,8 @@ class Fault:
     """Whether its grudge separates nodes. Otherwise the grudge names lossy or slow links."""
     disturbs_broker: ClassVar[bool] = False
     """Whether the broker stops or restarts, which hides other faults of the same broker."""
+    compares: ClassVar[bool] = False
+    """Whether its evidence is a difference to the evidence from before, link by link."""
     powers_off: ClassVar[bool] = False
     """Whether the machine provider cuts and restores the power; no action on the host can."""
     queue_types: ClassVar[tuple[str, ...]] = ()

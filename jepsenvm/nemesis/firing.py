@@ -20,6 +20,14 @@ LEAD_S: Final = 1.0
 ACT_TIMEOUT_S: Final = 130.0
 """Seconds that the actions of a node may take."""
 
+STALE_S: Final = 30.0
+"""Seconds after the instant of a fault at which a node no longer obeys its order.
+
+A host that was frozen may read its order only after everything was healed.
+"""
+
+_Answers = Mapping[str, float | Exception]
+
 
 @dataclass(frozen=True)
 class Firing:
@@ -49,27 +57,50 @@ class Firing:
         """Inject a fault at an instant (wall clock; at once if None).
 
         Each affected node keeps a note of the fault, with the evidence from before it, until it is
-        healed. Return the time at which each had acted, on this machine's clock.
+        healed. Return the time at which each had acted, on this machine's clock. When all have
+        answered, raise the error of the first that failed.
         """
         actions = {node: fault.inject(str(number), node, self.hosts) for node in self.facts}
-        instant = self._prepare(actions, at)
+        self._prepare(actions)
+        # Only now, because preparing takes time over SSH. A node that gets its order after the
+        # instant fires late, and the nodes no longer act together.
+        instant = self._instant(at)
         note = {"number": number, "fault": fault.as_data(), "since": instant, "before": before}
-        return self._fire(number, actions, instant, note=note)
+        answers = self._fire(number, actions, instant, note=note)
+        errors = [answer for answer in answers.values() if isinstance(answer, Exception)]
+        if errors:
+            raise errors[0]
+        return self._times(answers)
 
-    def heal(self, number: int, fault: Fault, at: float | None) -> dict[str, float]:
-        """Heal a fault at an instant; each node then removes its note."""
+    def heal(
+        self, number: int, fault: Fault, at: float | None
+    ) -> tuple[dict[str, float], list[str]]:
+        """Heal a fault at an instant; each node then removes its note.
+
+        Return the time at which each node had acted, and the errors of the others. No node waits
+        for another: the injection has prepared all of them.
+        """
         actions = {node: fault.heal(str(number), node, self.hosts) for node in self.facts}
-        return self._fire(number, actions, self._prepare(actions, at), note=None)
+        answers = self._fire(number, actions, self._instant(at), note=None)
+        errors = [str(answer) for answer in answers.values() if isinstance(answer, Exception)]
+        return self._times(answers), errors
 
-    def _prepare(self, actions: Mapping[str, Sequence[Action]], at: float | None) -> float:
-        """Prepare the affected nodes; return the instant at which they fire."""
+    def _prepare(self, actions: Mapping[str, Sequence[Action]]) -> None:
         hosts = self.hosts
         self.fleet.script_each(
             {node: heal_all.prepare(hosts[node]) for node, todo in actions.items() if todo}
         )
-        # Only now, because preparing takes time over SSH. A node that gets its order after the
-        # instant fires late, and the nodes no longer act together.
+
+    def _instant(self, at: float | None) -> float:
+        """Return an instant for which there is still time to send the orders."""
         return max(at or 0.0, self.clock.time() + self.lead)
+
+    def _times(self, answers: _Answers) -> dict[str, float]:
+        return {
+            node: fired - self.facts[node].clock_offset
+            for node, fired in answers.items()
+            if not isinstance(fired, Exception)
+        }
 
     def _fire(
         self,
@@ -78,8 +109,8 @@ class Firing:
         instant: float,
         *,
         note: Mapping[str, Any] | None,
-    ) -> dict[str, float]:
-        affected = {node: todo for node, todo in actions.items() if todo}
+    ) -> _Answers:
+        patience = self.fleet.patience
         orders = {
             node: {
                 "at": instant + self.facts[node].clock_offset,
@@ -90,12 +121,11 @@ class Firing:
                 "id": str(number),
                 "note": note,
                 "forget": note is None,
-                "timeout": ACT_TIMEOUT_S * self.fleet.patience,
+                "timeout": ACT_TIMEOUT_S * patience,
+                # It is never too late to heal.
+                "stale-after": None if note is None else STALE_S * patience,
             }
-            for node, todo in affected.items()
+            for node, todo in actions.items()
+            if todo
         }
-        answers = fire(self.fleet, orders, LEAD_S + ACT_TIMEOUT_S + 10)
-        return {
-            node: answer["fired"] - self.facts[node].clock_offset
-            for node, answer in answers.items()
-        }
+        return fire(self.fleet, orders, LEAD_S + ACT_TIMEOUT_S + 10)

@@ -16,6 +16,10 @@ GRACE_S: Final = 30.0
 """Seconds that the silence may last beyond the longest planned fault."""
 
 
+RENEW_S: Final = 10.0
+"""Seconds that a renewal waits for a node. The next renewals of the other nodes wait for it too."""
+
+
 @dataclass
 class Heartbeat:
     """Arms and renews the healing timers of the nodes."""
@@ -40,7 +44,7 @@ class Heartbeat:
         fault then shows that it did not last.
         """
         nodes = [node for node in self.fleet.nodes if node not in powered_off]
-        for node, error in self.fleet.each_or_error(self._arm, nodes).items():
+        for node, error in self.fleet.each_or_error(self._arm, nodes, RENEW_S).items():
             if isinstance(error, Exception):
                 logger.info(f"{node}: its healing timer could not be renewed: {error}")
 

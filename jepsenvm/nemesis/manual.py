@@ -7,16 +7,21 @@ reads them as they arrive.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import MALFORMED, UsageError, shown
+from jepsenvm.history.nemesis_records import BEFORE, START, STOP, VIEW
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.records import FaultRecord, Recorder
+from jepsenvm.nemesis.registry import fault_from_data
+
+logger = logging.getLogger(__name__)
 
 SPOOL: Final = "by-hand.jsonl"
 
@@ -92,4 +97,30 @@ class Spool:
             if not line.endswith(b"\n"):
                 return  # its writer has not finished it
             self._position += len(line)
-            yield FaultRecord(**json.loads(line))
+            try:
+                entry = _checked(json.loads(line))
+            except (*MALFORMED, UsageError) as problem:
+                logger.info(
+                    f"{SPOOL}: a record was not understood, and is skipped: {shown(problem)}"
+                )
+                continue
+            yield entry
+
+
+def _checked(data: Any) -> FaultRecord:
+    """Return the record in a line of the spool; raise one of MALFORMED for anything else."""
+    entry = FaultRecord(**data)
+    # A number below is that of a fault of the schedule.
+    if not isinstance(entry.number, int) or entry.number < FIRST_NUMBER:
+        raise ValueError("its number is not that of a fault by hand")
+    if entry.f not in (START, STOP, VIEW) or not isinstance(entry.phase, str):
+        raise ValueError("its phase is unknown")
+    if not isinstance(entry.error, str | None):
+        raise TypeError("its error is not a text")
+    if entry.fault["text"] != fault_from_data(entry.fault).text:
+        raise ValueError("its fault has no text")
+    for seconds in entry.fired.values():
+        float(seconds)
+    if not isinstance(entry.proof.get(BEFORE, {}), dict):
+        raise TypeError("its evidence is not a mapping")
+    return entry

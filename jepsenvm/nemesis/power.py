@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from jepsenvm.errors import JepsenvmError, RunError
+from jepsenvm.errors import RunError
 from jepsenvm.machines.power import Power
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.clock import Clock
@@ -55,7 +55,7 @@ class PowerSwitch:
         for node in nodes:
             try:
                 self.restore([node], None)
-            except JepsenvmError as problem:
+            except Exception as problem:
                 problems.append(str(problem))
         return problems
 

@@ -25,7 +25,7 @@ def listens(evidence: Evidence, node: str) -> bool:
 
 def sessions(evidence: Evidence, node: str) -> set[str]:
     """Return the peers of a node's established AMQP connections."""
-    return set((evidence["processes"][node] or {}).get("sessions", ()))
+    return set((evidence["processes"].get(node) or {}).get("sessions", ()))
 
 
 def not_running_before(nodes: Collection[str], before: Evidence) -> Iterator[str]:

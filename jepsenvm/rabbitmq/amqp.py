@@ -24,6 +24,10 @@ HEARTBEAT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10
 
 
+CANCELLED: Final = "the broker cancelled the consumer"
+"""Why a session is lost after ``basic.cancel`` by the broker; it closes no connection itself."""
+
+
 class SessionLost(Exception):  # noqa: N818 - named after the event
     """The connection or the channel is lost; the text is the broker's or the network's reason."""
 
@@ -253,6 +257,11 @@ class Session:
         self._returned.discard(message)
         return returned
 
+    def _on_cancel(self, _: Any) -> None:
+        # The broker cancels a consumer when its queue is deleted or loses its leader. The consumer
+        # would wait for ever, so its user must begin again, with another session.
+        self.abandon(CANCELLED)
+
     def _on_empty(self, _: Any) -> None:
         if self._empty:
             self._empty()
@@ -302,6 +311,7 @@ class Session:
         )
         self._channel.add_on_close_callback(lambda _, reason: self._lose(reason_text(reason)))
         self._channel.add_on_return_callback(self._on_return)
+        self._channel.add_on_cancel_callback(self._on_cancel)
         self._channel.add_callback(self._on_empty, [pika.spec.Basic.GetEmpty], one_shot=False)
         if self._transactions:
             await self._call(lambda done: self._channel.tx_select(callback=done))

@@ -254,7 +254,13 @@ def _ctl(fleet: Fleet, node: str, *words: str, timeout: float) -> str:
 
 
 def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
-    return json.loads(_ctl(fleet, node, *words, "--formatter", "json", timeout=timeout))
+    stdout = _ctl(fleet, node, *words, "--formatter", "json", timeout=timeout)
+    try:
+        return json.loads(stdout)
+    except (ValueError, RecursionError):
+        raise RunError(
+            f"rabbitmqctl {words[0]} printed {shown(stdout)} instead of JSON", node=node
+        ) from None
 
 
 def _list_queues(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:

@@ -9,9 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost, failure_text
+from jepsenvm.rabbitmq.amqp import (
+    CANCELLED,
+    Address,
+    Delivery,
+    Session,
+    SessionLost,
+    failure_text,
+)
 from jepsenvm.rabbitmq.connections import close
 from jepsenvm.workloads.connections import connect_with_retries, wait
 from jepsenvm.workloads.context import Context
@@ -21,6 +29,11 @@ logger = logging.getLogger(__name__)
 ACKNOWLEDGE_INTERVAL_S: Final = 0.1
 POLL_INTERVAL_S: Final = 0.05
 RECONNECT_DELAY_S: Final = 1.0
+SILENT_S: Final = 15.0
+"""Seconds without a delivery after which a consumer asks whether its queue has ready messages."""
+RECHECK_S: Final = 2.0
+"""Seconds that the broker then has to deliver one of them."""
+SILENT: Final = "the broker delivered nothing, although the queue had ready messages"
 UNREADABLE: Final = -1
 """The value of a message with a body that is no integer. No publisher sends it: unexpected."""
 
@@ -57,6 +70,35 @@ class Reader:
             self._acknowledged_tag = tag
 
 
+class SilenceWatch:
+    """Abandons the session of a consumer to which the broker delivers nothing from a full queue."""
+
+    def __init__(self, context: Context, session: Session, received: Callable[[], int]) -> None:
+        """``received`` returns the number of deliveries that count as progress."""
+        self._context = context
+        self._session = session
+        self._received = received
+        self._last = received()
+        self._since = asyncio.get_running_loop().time()
+
+    async def check(self) -> None:
+        """Abandon the session if it is silent. Raise TimeoutError if the broker does not answer."""
+        now, received = asyncio.get_running_loop().time(), self._received()
+        patience = self._session.address.patience
+        if received != self._last:
+            self._last, self._since = received, now
+        if now - self._since < SILENT_S * patience:
+            return
+        self._since = now
+        async with asyncio.timeout(self._session.address.connect_timeout):
+            ready = await self._session.ready(self._context.queue)
+        if not ready:
+            return
+        await wait(self._context.stop, RECHECK_S * patience)
+        if self._received() == received and not self._context.stop.is_set():
+            self._session.abandon(SILENT)
+
+
 def record_delivery(
     context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False
 ) -> None:
@@ -89,13 +131,22 @@ ConsumeMode = Callable[[Context, Reader], Awaitable[None]]
 
 
 def consumers(
-    context: Context, processes: Sequence[Iterator[int]]
+    context: Context, processes: Sequence[Iterator[int]], *, single_active: bool = False
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return one consumer per iterator of process numbers, distributed over the nodes."""
+    """Return one consumer per iterator of process numbers, distributed over the nodes.
+
+    ``single_active`` says that the queue delivers to one consumer at a time. The others are then
+    silent for good reason, as long as that one gets messages.
+    """
+    total = _Total()
+
+    async def pushed(context: Context, reader: Reader) -> None:
+        await _pushed(context, reader, total, single_active=single_active)
+
     modes_of: dict[str, tuple[ConsumeMode, ...]] = {
-        "asynchronous": (_pushed,),
+        "asynchronous": (pushed,),
         "polling": (_polling,),
-        "mixed": (_pushed, _polling),
+        "mixed": (pushed, _polling),
     }
     modes = modes_of[context.plan.consume]
     return [
@@ -123,13 +174,23 @@ async def reconnecting(
         session = await connect_with_retries(context, address, role="consumer")
         if session is None:
             return
+        process = next(processes)
         try:
-            await use(session, next(processes))
+            await use(session, process)
             if session.lost is None:
                 await close(session)
         except (SessionLost, TimeoutError) as problem:
             session.abandon(failure_text(problem))
+        if session.lost in (CANCELLED, SILENT):
+            _record_new_subscription(context, address.node, process, session.lost)
         yield session
+
+
+def _record_new_subscription(context: Context, node: str, process: int, reason: str) -> None:
+    """Record why a consumer subscribes again, as a dequeue in doubt. Its process retires."""
+    context.journal.append("invoke", "dequeue", process=process, node=node)
+    error = f"{reason}; it subscribes again"
+    context.journal.append("info", "dequeue", process=process, node=node, error=error)
 
 
 async def _consume(
@@ -146,13 +207,32 @@ async def _consume(
             await wait(context.stop, RECONNECT_DELAY_S)
 
 
-async def _pushed(context: Context, reader: Reader) -> None:
+@dataclass
+class _Total:
+    """The deliveries to all consumers of a run."""
+
+    received: int = 0
+
+
+async def _pushed(
+    context: Context, reader: Reader, total: _Total, *, single_active: bool = False
+) -> None:
     session = reader.session
+
+    def deliver(delivery: Delivery) -> None:
+        total.received += 1
+        reader.deliver(delivery)
+
     async with asyncio.timeout(session.address.connect_timeout):
-        tag = await session.consume(context.queue, context.plan.prefetch, reader.deliver)
+        tag = await session.consume(context.queue, context.plan.prefetch, deliver)
+    watch = SilenceWatch(
+        context, session, lambda: total.received if single_active else reader.received
+    )
     while not context.stop.is_set() and session.lost is None:
         await wait(context.stop, ACKNOWLEDGE_INTERVAL_S)
         reader.acknowledge()
+        if session.lost is None:
+            await watch.check()
     if session.lost is None:
         async with asyncio.timeout(session.address.connect_timeout):
             await session.cancel(tag)

@@ -67,7 +67,8 @@ class OrderWorkload(Workload[OrderOptions]):
 
     def load(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """Return the publishers and the consumers."""
-        return publishers_and_consumers(context)
+        single_active = self.options_of(context.plan).single_active
+        return publishers_and_consumers(context, single_active=single_active)
 
 
 WORKLOAD: Final = OrderWorkload()

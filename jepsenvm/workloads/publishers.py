@@ -44,13 +44,18 @@ def publishers_only(context: Context) -> list[Coroutine[Any, Any, None]]:
     return publishers(context, process_numbers(concurrent_publishes(context)))
 
 
-def publishers_and_consumers(context: Context) -> list[Coroutine[Any, Any, None]]:
-    """Return the plan's publishers and consumers, with separate process numbers."""
+def publishers_and_consumers(
+    context: Context, *, single_active: bool = False
+) -> list[Coroutine[Any, Any, None]]:
+    """Return the plan's publishers and consumers, with separate process numbers.
+
+    ``single_active`` says that the queue delivers to one consumer at a time.
+    """
     publishing = concurrent_publishes(context)
     processes = process_numbers(publishing + context.plan.consumers)
     return [
         *publishers(context, processes[:publishing]),
-        *consumers(context, processes[publishing:]),
+        *consumers(context, processes[publishing:], single_active=single_active),
     ]
 
 

@@ -22,6 +22,7 @@ from jepsenvm.rabbitmq.amqp import Address, Delivery, Session
 from jepsenvm.workloads.connections import process_numbers, wait
 from jepsenvm.workloads.consumers import (
     ACKNOWLEDGE_INTERVAL_S,
+    SilenceWatch,
     reconnecting,
     record_delivery,
     value_of,
@@ -84,10 +85,20 @@ async def _consume(
 async def _use(context: Context, random: Random, session: Session, process: int) -> None:
     """Handle deliveries in batches until the load ends, the session is lost or a crash is drawn."""
     deliveries: list[Delivery] = []
+    received = 0
+
+    def deliver(delivery: Delivery) -> None:
+        nonlocal received
+        received += 1
+        deliveries.append(delivery)
+
     async with asyncio.timeout(session.address.connect_timeout):
-        tag = await session.consume(context.queue, context.plan.prefetch, deliveries.append)
+        tag = await session.consume(context.queue, context.plan.prefetch, deliver)
+    watch = SilenceWatch(context, session, lambda: received)
     while not context.stop.is_set() and session.lost is None:
         await wait(context.stop, ACKNOWLEDGE_INTERVAL_S)
+        if session.lost is None:
+            await watch.check()
         if handle(context, session, process, deliveries, partial(crashes, random)):
             session.abandon("the consumer crashed")
             return

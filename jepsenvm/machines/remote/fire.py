@@ -5,9 +5,10 @@ itself is left to do. Starting programs on five busy hosts would take much longe
 long.
 
 Standard input: {"at": instant, "actions": [{"argv": [...], "stdin": text}], "note": {...} or null,
-"id": text, "forget": bool, "timeout": seconds}. Standard output: {"began": instant, "fired":
-instant, "said": [lines of all]}. The note is kept in a file from just before the firing. A firing
-that forgets it removes it.
+"id": text, "forget": bool, "timeout": seconds, "stale-after": seconds or null}. Standard output:
+{"began": instant, "fired": instant, "said": [lines of all]}. The note is kept in a file from just
+before the firing. A firing that forgets it removes it. An order that is read later than
+"stale-after" seconds after its instant is refused: everything may have been healed meanwhile.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def main() -> None:
     order = json.load(sys.stdin)
     started: list[Started] = []
     try:
+        refuse_stale(order)
         for action in order["actions"]:
             started.append(Started(action))
         answer = fire(order, started)
@@ -138,6 +140,7 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
     sleep_until(at - LAST_LOOK_S)
     for one in started:
         one.check()  # nothing acts if one of them could not prepare itself
+    refuse_stale(order)
     note = NOTES / f"{order['id']}.json"
     if order.get("note") is not None:
         keep(note, order["note"])
@@ -152,6 +155,13 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
         note.unlink(missing_ok=True)
     said = [line for one in started for line in one.lines(one.out)]
     return {"began": began + ahead, "fired": fired + ahead, "said": said}
+
+
+def refuse_stale(order: dict[str, Any]) -> None:
+    """Raise ActionError if it is too late for an order: this host may have been frozen."""
+    limit = order.get("stale-after")
+    if limit is not None and wall() > order["at"] + limit:
+        raise ActionError("the order came too late")
 
 
 def hurry() -> None:

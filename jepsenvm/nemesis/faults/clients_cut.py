@@ -10,7 +10,7 @@ from typing import Final
 from jepsenvm.machines.action import Action
 from jepsenvm.nemesis import iptables
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Evidence, Hosts
+from jepsenvm.nemesis.fault import UNMEASURED, Evidence, Hosts
 from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.rabbitmq.names import AMQP_PORT
@@ -63,10 +63,11 @@ class ClientsCut(NodeFault):
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each node on which the AMQP port does not show the cut, or did not work before."""
-        for node, state in during["clients"].items():
-            if node not in self.nodes or node in concurrent.off:
+        for node in self.nodes:
+            if node in concurrent.off:
                 continue
-            state_before = before["clients"][node]
+            state_before = before["clients"].get(node) or UNMEASURED
+            state = during["clients"].get(node) or UNMEASURED
             if state_before != "open":
                 yield f"the AMQP port of {node} was {state_before} before the fault"
             elif state != _PORT_STATES[self._way]:
@@ -80,8 +81,9 @@ class ClientsCut(NodeFault):
         A refused connection is no evidence of the fault: a broker that is down refuses as well.
         """
         for node in self.nodes:
-            if after["clients"][node] == "silent" and node not in concurrent.off:
-                yield f"the AMQP port of {node} is still silent"
+            state = after["clients"].get(node) or UNMEASURED
+            if state in ("silent", UNMEASURED) and node not in concurrent.off:
+                yield f"the AMQP port of {node} is still {state}"
 
     def requirements(self) -> tuple[str, ...]:
         """Return iptables for both versions of IP."""

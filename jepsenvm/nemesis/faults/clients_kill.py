@@ -44,6 +44,7 @@ class ClientsKill(NodeFault):
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each node that had no connection, or still has one from before the fault."""
+        yield from process_evidence.probe_failures(self.nodes, during)
         for node in self.nodes:
             earlier = process_evidence.sessions(before, node)
             alive = earlier & process_evidence.sessions(during, node)

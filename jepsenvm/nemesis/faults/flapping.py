@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from jepsenvm.machines.action import STATE_DIR, Action, shell
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.nemesis import iptables
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.datagram_evidence import received
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import UNMEASURED, Evidence, Fault, Hosts
 from jepsenvm.nemesis.grudge import complete_grudge, groups_text, random_halves, with_rest
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage, whole
 
@@ -92,6 +92,7 @@ rm -f {STATE_DIR}/flap-*"""
     ) -> Iterator[str]:
         """Yield each link of the grudge on which no datagrams or all datagrams arrived."""
         cut = cut_pairs(self.grudge)
+        yield from _unmeasured(cut, during["datagrams"], concurrent)
         for node, answer in (during["datagrams"] or {}).items():
             for source in before["datagrams"]:
                 if source == node or concurrent.explains(source, node):
@@ -109,6 +110,7 @@ rm -f {STATE_DIR}/flap-*"""
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each link on which datagrams are still lost."""
+        yield from _unmeasured(cut_pairs(self.grudge), after["datagrams"], concurrent)
         for node, answer in after["datagrams"].items():
             for source in after["datagrams"]:
                 if source == node or concurrent.explains(source, node):
@@ -134,6 +136,17 @@ rm -f {STATE_DIR}/flap-*"""
   sleep {cut_ms / 1000:.3f}
   {_restore(fault_id, "open", versions)}
 done"""
+
+
+def _unmeasured(
+    cut: Collection[tuple[str, str]],
+    datagrams: Mapping[str, Any],
+    concurrent: ConcurrentFaults,
+) -> Iterator[str]:
+    """Yield each node that should miss datagrams and was not asked for them."""
+    for node in sorted({node for source, node in cut if not concurrent.explains(source, node)}):
+        if node not in datagrams:
+            yield f"what {node} receives was {UNMEASURED}"
 
 
 def _rules_file(fault_id: str, state: str, version: int, rules: Sequence[str]) -> str:

@@ -69,10 +69,16 @@ class Leave(Fault):
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each node that still lists a leaving node as a member."""
+        others = [
+            node
+            for node in during["members"]
+            if node not in self.nodes and node not in concurrent.off
+        ]
+        if not others:
+            yield "no other node was asked for its members"
         for leaver in self.nodes:
-            for node, view in during["members"].items():
-                if node in self.nodes or node in concurrent.off:
-                    continue
+            for node in others:
+                view = during["members"][node]
                 if view is None:
                     yield f"{node} does not answer the request for its members"
                 elif leaver in view["members"]:
@@ -84,10 +90,12 @@ class Leave(Fault):
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each node that does not list a leaving node as running again."""
+        others = [node for node in after["members"] if node not in concurrent.off]
+        if not others:
+            yield "no node was asked for its members"
         for leaver in self.nodes:
-            for node, view in after["members"].items():
-                if node in concurrent.off:
-                    continue
+            for node in others:
+                view = after["members"][node]
                 if view is None:
                     yield f"{node} does not answer the request for its members"
                 elif leaver not in view["running"]:

@@ -16,6 +16,7 @@ class Loss(Fault):
     """Drop `percent` of the packets from the nodes in each node's grudge."""
 
     kind = "loss"
+    compares = True
 
     @classmethod
     def nemeses(cls) -> Mapping[str, NemesisSpec]:
@@ -64,7 +65,8 @@ class Loss(Fault):
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield a reason if more datagrams are lost than before the fault, beyond 1%."""
-        lost_before = lost_share(before["datagrams"], self.grudge, concurrent)
+        others = concurrent | ConcurrentFaults.of(before)
+        lost_before = lost_share(before["datagrams"], self.grudge, others)
         lost_now = lost_share(after["datagrams"], self.grudge, concurrent)
         if lost_now is None:
             yield "no datagrams could be counted after healing"

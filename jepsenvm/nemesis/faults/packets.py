@@ -26,15 +26,16 @@ class _Measurement(NamedTuple):
     late: float
     lost: float
     """Shares of all datagrams."""
-    round_trip_ms: float
-    kbit_s: float
-    """Medians over the links."""
+    round_trip_ms: float | None
+    kbit_s: float | None
+    """Medians over the links; None if no link was measured."""
 
 
 class Packets(Fault):
     """Shape the packets that a node sends to the nodes in its grudge."""
 
     kind = "packets"
+    compares = True
     sweep = rf"""rm -rf {STATE_DIR}/packets {STATE_DIR}/packets.lock
 links=$(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*\) root.*/\1/p')
 for link in $links; do
@@ -109,29 +110,45 @@ done"""
             yield "no datagrams could be counted on links without other faults"
             return
         rate, delay = self._setting(_RATE), self._setting("delay-ms")
-        if rate and now.kbit_s > min(1.5 * rate, 0.9 * earlier.kbit_s):
-            yield (
-                f"datagrams pass at {now.kbit_s:.0f} kbit/s"
-                f" ({earlier.kbit_s:.0f} before the fault, {rate:.0f} expected)"
-            )
-        if delay and now.round_trip_ms - earlier.round_trip_ms < delay / 2:
-            added = now.round_trip_ms - earlier.round_trip_ms
-            yield f"round trips take {added:.0f} ms longer than before ({delay:.0f} ms expected)"
+        if rate:
+            if earlier.kbit_s is None or now.kbit_s is None:
+                yield "the rate of the datagrams could not be measured"
+            elif now.kbit_s > min(1.5 * rate, 0.9 * earlier.kbit_s):
+                yield (
+                    f"datagrams pass at {now.kbit_s:.0f} kbit/s"
+                    f" ({earlier.kbit_s:.0f} before the fault, {rate:.0f} expected)"
+                )
+        if delay:
+            added = _difference(now.round_trip_ms, earlier.round_trip_ms)
+            if added is None:
+                yield "no round trip could be measured"
+            elif added < delay / 2:
+                yield (
+                    f"round trips take {added:.0f} ms longer than before ({delay:.0f} ms expected)"
+                )
         yield from self._verify_shares(earlier, now)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield a reason if the rate is still low, or the delay still high."""
-        earlier, now = self._measure(before, concurrent), self._measure(after, concurrent)
+        others = concurrent | ConcurrentFaults.of(before)
+        earlier, now = self._measure(before, others), self._measure(after, concurrent)
         if earlier is None or now is None:
             yield "no datagrams could be counted on links without other faults"
             return
         delay = self._setting("delay-ms")
-        if _RATE in self.settings and now.kbit_s < earlier.kbit_s / 2:
-            yield f"datagrams still pass at only {now.kbit_s:.0f} kbit/s"
-        if delay and now.round_trip_ms - earlier.round_trip_ms > delay / 2:
-            yield f"round trips still take {now.round_trip_ms:.0f} ms"
+        if _RATE in self.settings:
+            if earlier.kbit_s is None or now.kbit_s is None:
+                yield "the rate of the datagrams could not be measured"
+            elif now.kbit_s < earlier.kbit_s / 2:
+                yield f"datagrams still pass at only {now.kbit_s:.0f} kbit/s"
+        if delay:
+            added = _difference(now.round_trip_ms, earlier.round_trip_ms)
+            if added is None:
+                yield "no round trip could be measured"
+            elif added > delay / 2:
+                yield f"round trips still take {now.round_trip_ms:.0f} ms"
 
     def requirements(self) -> tuple[str, ...]:
         """Return traffic shaping, and netem for anything but a rate."""
@@ -189,7 +206,11 @@ done"""
         )
 
 
-def _median(values: Iterator[float]) -> float:
-    """Return the upper median; 0 for no values."""
+def _median(values: Iterator[float]) -> float | None:
+    """Return the upper median; None for no values."""
     ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else 0.0
+    return ordered[len(ordered) // 2] if ordered else None
+
+
+def _difference(now: float | None, earlier: float | None) -> float | None:
+    return None if now is None or earlier is None else now - earlier

@@ -12,6 +12,7 @@ from jepsenvm.errors import UsageError
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.reachability import (
     Groups,
+    Matrix,
     cut_pairs,
     leaves_a_majority,
     majority,
@@ -21,7 +22,7 @@ from jepsenvm.machines.reachability import (
 from jepsenvm.nemesis import iptables
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.datagram_evidence import received
-from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
+from jepsenvm.nemesis.fault import UNMEASURED, Evidence, Fault, Hosts
 from jepsenvm.nemesis.grudge import (
     bridge,
     complete_grudge,
@@ -280,6 +281,7 @@ class Partition(Fault):
         for source, target, passes in pairs(before["matrix"]):
             if not passes and not concurrent_before.explains(source, target):
                 yield f"{source} could not reach {target} before the fault"
+        yield from _unmeasured(cut, during["matrix"], concurrent)
         for source, target, passes in pairs(during["matrix"]):
             # No packet may pass a link that this fault cuts, whatever other faults do to the link.
             if passes and (source, target) in cut:
@@ -298,6 +300,7 @@ class Partition(Fault):
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each link that is still cut after healing."""
+        yield from _unmeasured(cut_pairs(self.grudge), after["matrix"], concurrent)
         for source, target, passes in pairs(after["matrix"]):
             if not passes and not concurrent.explains(source, target):
                 yield f"{source} still cannot reach {target} after healing"
@@ -352,3 +355,13 @@ class Partition(Fault):
                     f"{source} receives no packets from {node},"
                     " although the partition keeps that direction"
                 )
+
+
+def _unmeasured(
+    cut: Collection[tuple[str, str]], matrix: Matrix, concurrent: ConcurrentFaults
+) -> Iterator[str]:
+    """Yield each link of the partition that the matrix does not have."""
+    measured = {(source, target) for source, target, _ in pairs(matrix)}
+    for source, target in sorted(set(cut) - measured):
+        if not concurrent.silences(source, target):
+            yield f"the link from {source} to {target} was {UNMEASURED}"

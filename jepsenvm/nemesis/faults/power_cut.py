@@ -41,18 +41,18 @@ class PowerCut(Fault):
     ) -> Iterator[str]:
         """Yield each host that did not answer before the fault, or still answers."""
         for node in self.nodes:
-            if not before["hosts"][node]:
+            if not before["hosts"].get(node):
                 yield f"{node} did not answer before the fault"
         for node in self.nodes:
-            if during["hosts"][node]:
-                yield f"{node} still answers"
+            if during["hosts"].get(node) is not False:
+                yield f"{node} still answers, or was not probed"
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each host that does not answer again."""
         for node in self.nodes:
-            if not after["hosts"][node]:
+            if not after["hosts"].get(node):
                 yield f"{node} does not answer"
 
     def requirements(self) -> tuple[str, ...]:

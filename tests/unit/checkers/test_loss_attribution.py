@@ -8,12 +8,24 @@ from typing import Any
 import pytest
 
 from jepsenvm.checkers.loss_attribution import attribute
+from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.nemesis_records import DURING, HEAL, HEALED, IN_FORCE, INJECT, VIEW
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import Ints
 from jepsenvm.history.units import SECOND
 from jepsenvm.nemesis.grudge import complete_grudge
-from tests.unit.builders import PARTITION, acknowledged, fault_records, history, nemesis_record
+from tests.unit.builders import (
+    DRAIN,
+    PARTITION,
+    acknowledged,
+    delivered,
+    fault_records,
+    history,
+    nemesis_record,
+    published,
+    recovery_record,
+)
 
 
 def test_a_loss_is_attributed_to_nodes_times_and_faults() -> None:
@@ -118,3 +130,32 @@ def test_a_loss_names_the_leader_that_was_reported_in_time() -> None:
     assert details("n1", leader="n2") == ", minority side, led by n2 on another side"
     assert details("n1", "n2", leader="n2") == ", led by n2"
     assert details("n1", leader="n2", viewed=25) == ", minority side"
+
+
+@pytest.mark.parametrize(
+    ("data", "verdict", "lost", "undecided"),
+    [
+        ({}, Verdict.INVALID, 1, 0),
+        # Stored by an earlier version: who had a replica is not recorded.
+        ({"restarted": ["n1"]}, Verdict.INVALID, 1, 0),
+        ({"restarted": ["n1"], "replicas": ["n1", "n2"]}, Verdict.INVALID, 1, 0),
+        ({"restarted": ["n1", "n2", "n3"], "replicas": ["n1", "n2"]}, Verdict.UNKNOWN, 0, 1),
+        ({"restarted": ["n1"], "replicas": ["n1"]}, Verdict.UNKNOWN, 0, 1),
+        ({"restarted": ["n1"], "replicas": None}, Verdict.UNKNOWN, 0, 1),
+        ({"restarted": [], "replicas": None}, Verdict.INVALID, 1, 0),
+    ],
+)
+def test_a_loss_after_our_own_restart_is_not_the_brokers(
+    data: dict[str, Any], verdict: Verdict, lost: int, undecided: int
+) -> None:
+    result = total_queue(history(published(1, 2), [recovery_record(**data)], delivered(1), DRAIN))
+    assert result.verdict is verdict
+    assert result.figures["lost-count"] == lost
+    assert result.figures["undecided-count"] == undecided
+    assert ("jepsenvm restarted" in " ".join(result.reasons)) is bool(data.get("restarted"))
+
+
+def test_our_own_restart_leaves_no_doubt_if_nothing_is_missing() -> None:
+    record = recovery_record(restarted=["n1"], replicas=["n1"])
+    result = total_queue(history(published(1), [record], delivered(1), DRAIN))
+    assert (result.verdict, result.reasons) == (Verdict.VALID, ())

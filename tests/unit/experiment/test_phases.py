@@ -26,6 +26,7 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.faults.pause import Pause
+from jepsenvm.nemesis.manual import SPOOL
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.nemesis.schedule import ScheduledFault
 from jepsenvm.plan.plan import Plan
@@ -51,6 +52,11 @@ class World:
         self.acts: list[str] = []
         self.problems: list[str] = []
         self._load, self._drain = load, drain
+        self.failing: str = ""
+
+    def fail(self, act: str) -> None:
+        if act == self.failing:
+            raise ValueError(f"{act} broke")
 
     def nemesis(self, record: Any, longest_fault: float, **_: Any) -> Any:
         world = self
@@ -61,9 +67,11 @@ class World:
 
             def prepare(self) -> None:
                 world.acts.append("prepare")
+                world.fail("prepare")
 
             def inject(self, number: int, fault: Fault, _at: float | None) -> None:
                 world.acts.append("inject")
+                world.fail("inject")
                 for phase in (INJECT, IN_FORCE):
                     record(FaultRecord("start", phase, number, fault.as_data()))
 
@@ -72,10 +80,14 @@ class World:
                 for phase in (HEAL, HEALED):
                     record(FaultRecord("stop", phase, number, FAULT.as_data()))
 
-            def renew(self) -> None: ...
+            def renew(self) -> None:
+                world.fail("renew")
+
+            def hurry(self) -> None: ...
 
             def heal_by_hand(self) -> None:
                 world.acts.append("heal by hand")
+                world.fail("heal by hand")
 
             def end(self) -> list[str]:
                 world.acts.append("end")
@@ -124,9 +136,11 @@ def run(
     drain: Drain = read_back,
     problems: tuple[str, ...] = (),
     time_limit: float = 0.2,
+    failing: str = "",
 ) -> tuple[World, Store, Results]:
     world = World(load, drain)
     world.problems = list(problems)
+    world.failing = failing
     holder["world"] = world
 
     async def set_up_queues(*_: object) -> None:
@@ -266,3 +280,31 @@ def test_a_second_signal_skips_the_drain(
     assert "interrupted again: skipping the drain" in caplog.messages
     assert is_complete(store)
     assert results.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("failing", ["prepare", "inject", "renew", "heal by hand"])
+def test_whatever_fails_everything_is_healed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str
+) -> None:
+    monkeypatch.setattr(phases, "RENEW_EVERY_S", 0.01)
+    with pytest.raises(ValueError, match=f"{failing} broke"):
+        run(monkeypatch, tmp_path, failing=failing)
+    assert holder["world"].acts[-2:] == ["heal by hand", "end"]
+
+
+def test_malformed_records_of_faults_by_hand_do_not_end_a_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def spool(context: Context) -> None:
+        with (holder_store() / SPOOL).open("wb") as file:
+            file.write(b"no json\n[1]\n{}\n")
+        await publish(context)
+
+    world, _, _ = run(monkeypatch, tmp_path, load=spool)
+    assert world.acts[-3:] == ["recover", "drain", "collect"]
+
+
+def holder_store() -> Path:
+    """Return the folder of the run in progress."""
+    path: Path = holder["store"].path
+    return path

@@ -10,7 +10,7 @@ import pytest
 
 from jepsenvm.experiment.recovery import NodeProblem, Recovery, may_restart, to_restart
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.rabbitmq.ctl import View
+from jepsenvm.rabbitmq.ctl import Replicas, View
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 EVERYONE = frozenset(NODES)
@@ -41,6 +41,7 @@ def recover(
     left = iter(answers[:-1])
     monkeypatch.setattr(Recovery, "_problems", lambda _: next(left, answers[-1]))
     monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: restarted.extend(nodes))
+    monkeypatch.setattr(Recovery, "_replicas", lambda _: Replicas("n1", ("n1", "n2"), ("n1",)))
     journal = Journal()
     # With a deadline that is over already, each wait ends with its first answer.
     under_test = Recovery(Fleet(), journal, "q", -1.0, allowed)  # type: ignore[arg-type]  # fakes
@@ -127,7 +128,7 @@ def split(*sides: str) -> dict[str, NodeProblem]:
             {"n2": NodeProblem("exit 69"), "n1": NodeProblem("does not see n2", EVERYONE - {"n2"})},
             ["n2"],
         ),
-        # No node serves: restarting all of them cannot lose anything.
+        # No node serves.
         (dict.fromkeys(NODES, CLOSED), NODES),
         # A partition that persists: the smaller side is restarted.
         (split("1 2", "3 4 5"), ["n1", "n2"]),
@@ -146,21 +147,45 @@ def split(*sides: str) -> dict[str, NodeProblem]:
     ],
 )
 def test_nodes_to_restart_first(problems: dict[str, NodeProblem], restarted: list[str]) -> None:
-    assert to_restart(problems, NODES, set()) == ([restarted] if restarted else [])
+    groups = to_restart(problems, NODES, set(), NODES)
+    assert [node for group in groups for node in group] == restarted
+
+
+def test_nodes_that_do_not_answer_are_restarted_one_by_one() -> None:
+    closed = dict.fromkeys(NODES, CLOSED)
+    assert to_restart(closed, NODES, set(), NODES) == [[node] for node in NODES]
+
+
+@pytest.mark.parametrize("holders", [(), ("n1",), ("n1", "n2")])
+def test_nodes_that_alone_hold_the_queue_are_never_restarted_together(
+    holders: tuple[str, ...],
+) -> None:
+    groups = to_restart(split("1 2", "3 4 5"), NODES, set(), holders)
+    assert groups == [["n1"], ["n2"]]
+
+
+def test_no_further_node_is_restarted_once_the_cluster_is_healthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problems: list[dict[str, NodeProblem]] = [dict.fromkeys(NODES, CLOSED), {}]
+    recovered, restarted, recorded = recover(monkeypatch, problems, allowed=True)
+    assert recovered
+    assert restarted == ["n1"]
+    assert recorded["replicas"] == ["n1", "n2"]
 
 
 def test_nodes_that_still_remember_a_partition_are_restarted_one_by_one() -> None:
     problems = {node: NodeProblem("x", EVERYONE, remembers=False) for node in NODES}
     for node in ("n3", "n4"):
         problems[node] = NodeProblem("x", EVERYONE - {"n1", "n2"}, remembers=True)
-    assert to_restart(problems, NODES, set()) == [["n1", "n2"]]
-    assert to_restart(problems, NODES, {"n1", "n2"}) == [["n3"], ["n4"]]
+    assert to_restart(problems, NODES, set(), NODES) == [["n1", "n2"]]
+    assert to_restart(problems, NODES, {"n1", "n2"}, NODES) == [["n3"], ["n4"]]
 
 
 def test_nodes_on_the_trusted_side_of_a_partition_are_never_restarted() -> None:
     for sides in (("1", "2 3 4 5"), ("1 2", "3 4 5"), ("1 3 5", "2 4")):
         largest = max(sides, key=len)
-        (group,) = to_restart(split(*sides), NODES, set())
+        (group,) = to_restart(split(*sides), NODES, set(), NODES)
         assert not {f"n{number}" for number in largest.split()} & set(group)
 
 
@@ -176,3 +201,21 @@ def test_the_problems_of_a_view() -> None:
     assert View(frozenset(NODES[:3]), {}).troubles(NODES) == ["does not see n4 n5 running"]
     assert View(frozenset(NODES), {"n1": ["n4"]}).troubles(NODES) == ["sees a partition from n4"]
     assert View(frozenset(NODES), {}, ["memory"]).troubles(NODES) == ["has an alarm"]
+
+
+@pytest.mark.parametrize(
+    ("now", "back"),
+    [
+        (None, False),
+        (Replicas("n1", ("n1", "n2"), ("n1",)), False),
+        (Replicas("n1", ("n1", "n2"), ("n2",)), False),
+        (Replicas("n1", ("n1", "n2"), ("n1", "n2")), True),
+    ],
+)
+def test_a_restarted_node_is_back_with_its_replica(
+    monkeypatch: pytest.MonkeyPatch, now: Replicas | None, back: bool
+) -> None:
+    monkeypatch.setattr(Recovery, "_replicas", lambda _: now)
+    monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
+    under_test = Recovery(Fleet(), Journal(), "q", 1.0)  # type: ignore[arg-type]  # fakes
+    assert under_test._is_back(["n2"], Replicas("n1", ("n1", "n2"), ("n1",))) is back

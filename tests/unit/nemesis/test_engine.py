@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
@@ -10,12 +12,13 @@ import pytest
 
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, START
 from jepsenvm.machines.ssh import Output
-from jepsenvm.nemesis import heal_all, heal_timer, probes
+from jepsenvm.nemesis import engine, heal_all, heal_timer, probes
 from jepsenvm.nemesis.engine import HIDDEN, Nemesis, heal_everything
 from jepsenvm.nemesis.evidence import EvidenceCollector, Probe
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.firing import LEAD_S
+from jepsenvm.nemesis.power import PowerSwitch
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.nemesis.request import FaultRequest
 from tests.unit.fakes import (
@@ -403,3 +406,107 @@ def _probe_by_fault_count() -> Probe:
         return dict.fromkeys(names, value)
 
     return probe
+
+
+def test_a_late_healing_still_looks_at_its_fault_first() -> None:
+    run = Run(_probe_with_time(["whole", "broken", "whole"]))
+    run.nemesis.inject(1, FAULT)
+    run.nemesis.heal(1, at=run.clock.time() - 60)
+    heal = next(record for record in run.records if record.phase == HEAL)
+    assert heal.proof["at-end"]["fake"] == "whole"
+    assert heal.error == "it did not last: the probe says whole"
+
+
+def test_a_node_that_cannot_be_healed_delays_no_other_node(run: Run) -> None:
+    run.nemesis.inject(1, FAULT)
+    run.fleet.broken.add("n1")
+    run.nemesis.heal(1)
+    assert ("n2", "1", "mend 1") in run.fired()
+
+
+@pytest.mark.parametrize("act", ["renew", "inject", "heal"])
+def test_a_node_that_hangs_delays_neither_another_fault_nor_the_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    hung, release = threading.Event(), threading.Event()
+    run.nemesis.inject(1, FakeFault(name="fake", text="n2", nodes=("n2",)))
+    run.nemesis.inject(2, FakeFault(name="fake", text="n1", nodes=("n1",)))
+    original_run, original_python = run.fleet.run, run.fleet.python
+
+    def hanging_run(node: str, *arguments: Any, **options: Any) -> Any:
+        if node == "n1" and not release.is_set():
+            hung.set()
+            release.wait(60)
+        return original_run(node, *arguments, **options)
+
+    def hanging_python(node: str, *arguments: Any, **options: Any) -> Any:
+        if node == "n1" and not release.is_set():
+            hung.set()
+            release.wait(60)
+        return original_python(node, *arguments, **options)
+
+    monkeypatch.setattr(run.fleet, "run", hanging_run)
+    monkeypatch.setattr(run.fleet, "python", hanging_python)
+    monkeypatch.setattr(engine, "END_S", 0.1)
+    other = FakeFault(name="fake", text="n1", nodes=("n1",))
+    acts = {
+        "renew": run.nemesis.renew,
+        "inject": lambda: run.nemesis.inject(3, other),
+        "heal": lambda: run.nemesis.heal(2),
+    }
+    stuck = threading.Thread(target=acts[act], daemon=True)
+    stuck.start()
+    assert hung.wait(30)
+    run.nemesis.heal(1)
+    assert ("n2", "1", "mend 1") in run.fired()
+    ending = threading.Thread(target=run.nemesis.end, daemon=True)
+    ending.start()
+    script = heal_all.heal_and_disarm()
+    for _ in range(600):
+        if {"n2", "n3"} <= {node for node, given in run.fleet.scripts if given == script}:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the end did not heal the other nodes")
+    release.set()
+    ending.join(30)
+    assert not ending.is_alive()
+    assert ("n1", script) in run.fleet.scripts
+
+
+def test_a_view_after_the_end_is_skipped() -> None:
+    run = Run(views=True)
+    run.nemesis.inject(1, FAULT)
+    run.nemesis.end()
+    run.nemesis._view("after", 1, FAULT)
+    run.nemesis.heal(1)
+
+
+def test_whatever_the_provider_raises_everything_is_healed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_node: str) -> None:
+        raise ValueError("a bug")
+
+    run.nemesis.inject(1, PowerFault(name="power", text="n2", nodes=("n2",)))
+    monkeypatch.setattr(run.power, "_on", broken)
+    run.nemesis._switch = PowerSwitch(run.fleet, run.power.power(), run.clock)
+    assert len(run.nemesis.end()) == 1
+    healed = [node for node, script in run.fleet.scripts if script == heal_all.heal_and_disarm()]
+    assert sorted(healed) == list(NODES)
+
+
+def test_a_malformed_answer_to_a_fault_is_recorded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.fleet, "python", lambda *_arguments, **_options: {"fired": None})
+    run.nemesis.inject(1, FAULT)
+    assert "n1: its answer was not understood" in str(run.errors()[IN_FORCE])
+
+
+def test_one_probe_is_enough_for_somebody_who_does_not_want_to_wait() -> None:
+    probe = _probe_with_time(["whole", "whole", "whole", "broken"])
+    run = Run(probe)
+    run.nemesis.hurry()
+    run.nemesis.inject(1, FAULT)
+    assert len(probe.calls) == 2

@@ -4,8 +4,10 @@ once.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +75,48 @@ def test_skew_and_times_in_the_history(tmp_path: Path) -> None:
     (window,) = fault_intervals(open_history(tmp_path / "history.arrow"))
     assert window.skew_ms == pytest.approx(4.0, abs=0.1)
     assert window.number == 100_001
+
+
+_CHANGES: list[dict[str, Any]] = [
+    {"number": 1},
+    {"number": "100001"},
+    {"number": None},
+    {"fault": {}},
+    {"fault": {"kind": "nothing"}},
+    {"fault": {**FAULT.as_data(), "grudge": 7}},
+    {"proof": {"before": 7}},
+    {"proof": None},
+    {"fired": {"n1": "soon"}},
+    {"fired": None},
+    {"f": "drain"},
+    {"phase": 7},
+    {"error": {}},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"7",
+        b"[" * 100_000,
+        b'{"f": "start"}',
+        *(json.dumps({**NOTE.as_data(), **change}).encode() for change in _CHANGES),
+    ],
+)
+def test_a_line_that_is_no_record_is_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    caplog.set_level("INFO")
+    with (tmp_path / SPOOL).open("ab") as file:
+        file.write(line + b"\n")
+    spooled(tmp_path)(NOTE)
+    spool = Spool(tmp_path)
+    assert list(spool.new()) == [NOTE]
+    assert list(spool.new()) == []
+    assert ["was not understood" in text for text in caplog.messages] == [True]
+    assert len(caplog.messages[0]) < 200

@@ -128,7 +128,7 @@ def test_publishers_and_consumers_have_processes_of_their_own(
 ) -> None:
     given: list[list[int]] = []
 
-    def record(_: Context, processes: list[Any]) -> list[Any]:
+    def record(_: Context, processes: list[Any], **_options: Any) -> list[Any]:
         given.append([next(numbers) for numbers in processes])
         return []
 
