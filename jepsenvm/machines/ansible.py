@@ -59,6 +59,8 @@ def play(
                 playbook=str(playbooks() / playbook),
                 inventory=str(inventory.path),
                 extravars={
+                    # Ansible would play on the group of the playbooks otherwise.
+                    "jepsenvm_nodes": [node.name for node in inventory.nodes],
                     "jepsenvm_secrets_dir": str(inventory.secrets_dir),
                     "jepsenvm_patience": inventory.patience,
                     **extra,
