@@ -9,7 +9,7 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
-from jepsenvm.errors import printable_line
+from jepsenvm.errors import UsageError, printable_line, shown
 from jepsenvm.experiment.deploy import deploy
 from jepsenvm.plan.plan import PartitionHandling
 
@@ -104,4 +104,11 @@ def command(
 
 def _absolute(file: str) -> str:
     """Return an absolute path: Ansible runs in another working directory."""
-    return file if "://" in file else str(Path(file).expanduser().absolute())
+    if "://" in file:
+        return file
+    try:
+        return str(Path(file).expanduser().absolute())
+    except RuntimeError:
+        raise UsageError(
+            f"--file is {shown(file)}", remedy="name an existing user after ~"
+        ) from None

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,14 +15,42 @@ from jepsenvm.machines.inventory import LEAST_PATIENCE
 if TYPE_CHECKING:
     from jepsenvm.machines.ansible_progress import Recap
 
+GROUP_OPTION: Final = "jepsenvm.group"
+"""The key of click's ``Context.meta`` for the value of --group."""
+
+
+def _refuse_empty(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> Path | None:
+    # An empty text, such as that of an unset variable, would be the current folder.
+    if path == Path():
+        raise click.BadParameter("it is empty; name a file or a folder, such as ./inventory")
+    return path
+
+
 _inventory = click.option(
     "-i",
     "--inventory",
     "inventory_path",
     metavar="INVENTORY",
     type=click.Path(path_type=Path),
+    callback=_refuse_empty,
     help="Ansible inventory, a file or a folder.  "
     "[default: the VMs of the .vagrant folder, else the lab]",
+)
+
+
+def _keep_group(context: click.Context, _option: click.Parameter, group: str | None) -> None:
+    context.meta[GROUP_OPTION] = group
+
+
+_group = click.option(
+    "--group",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep_group,
+    help="Group of the inventory that lists the nodes of the cluster.  "
+    "[default: jepsenvm_group of the inventory, else `rabbitmq`]",
 )
 
 
@@ -73,7 +101,7 @@ ansible_log = click.option(
 
 def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose the inventory."""
-    return _inventory(_vault(command))
+    return _inventory(_group(_vault(command)))
 
 
 def print_recap(recap: Recap) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.errors import CommandError, JepsenvmError, UsageError
 from jepsenvm.experiment import preflight
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.inventory import Inventory
@@ -49,8 +49,10 @@ def host_findings(inventory: Inventory) -> Iterator[Finding]:
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         answers = fleet.each_or_error(lambda node: fleet.run(node, "true"))
         for node, answer in answers.items():
-            problem = str(answer) if isinstance(answer, Exception) else None
-            yield Finding(f"{node}: SSH and root", problem)
+            error = answer if isinstance(answer, Exception) else None
+            if isinstance(error, CommandError):
+                error = preflight.no_root(node, error)
+            yield Finding(f"{node}: SSH and root", str(error) if error else None)
         if any(isinstance(answer, Exception) for answer in answers.values()):
             return
         yield from _capability_findings(fleet)

@@ -18,7 +18,6 @@ from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.credentials import Credentials
-from jepsenvm.rabbitmq.names import GROUP
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,8 @@ def require_testable(state: ClusterState, inventory: Inventory) -> None:
         raise UsageError(
             f"{inventory.path}: the cluster has members that are not in the inventory: "
             f"{shorten(' '.join(unnamed))}",
-            remedy=f"add them to its group `{GROUP}`: a fault must be able to affect every member",
+            remedy=f"add them to its group `{inventory.group}`: "
+            "a fault must be able to affect every member",
         )
 
 

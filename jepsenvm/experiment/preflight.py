@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Final
 
 from jepsenvm.errors import CommandError, UsageError, message_of, shorten
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_of
-from jepsenvm.machines.reachability import pairs
-from jepsenvm.machines.reachability_probe import matrix
+from jepsenvm.machines.reachability import broken_links
+from jepsenvm.machines.reachability_probe import reachability
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES
@@ -21,9 +22,11 @@ from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 from jepsenvm.rabbitmq.versions import PARTITION_HANDLING_ENDED, release, release_text
 from jepsenvm.workloads.registry import WORKLOADS
+
+MEASUREMENTS: Final = 3
+"""Measurements of the network that must all find it broken, before a run is refused."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,21 @@ def connect(fleet: Fleet) -> Mapping[str, Facts]:
     answers = fleet.each_or_error(lambda node: fleet.run(node, "true"))
     for node, error in answers.items():
         if isinstance(error, CommandError):
-            raise UsageError(
-                f"cannot become root: {error.message}",
-                node=node,
-                remedy="let the SSH user use sudo without a password, "
-                "or set ansible_become_password",
-            )
+            raise no_root(node, error)
         if isinstance(error, Exception):
             raise error
     broker.learn_names(fleet)
     return facts(fleet)
+
+
+def no_root(node: str, error: CommandError) -> UsageError:
+    """Return the error for a node where a command did not run as root."""
+    return UsageError(
+        f"cannot become root: {error.message}",
+        node=node,
+        remedy="let the SSH user use sudo without a password, or set ansible_become_password "
+        "to the right one",
+    )
 
 
 def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> None:
@@ -95,17 +103,30 @@ def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> Non
                 node=node,
                 remedy="run `jepsenvm heal`",
             )
-    cut = [
-        f"{a} to {b}"
-        for a, b, passes in pairs(matrix(fleet, facts_of, CLUSTER_PORTS))
-        if not passes
-    ]
-    if cut:
+    broken = _broken_links(fleet, facts_of)
+    if broken:
         raise UsageError(
-            f"the network is broken before any fault: {shorten(', '.join(cut), 200)}",
+            f"the network is broken before any fault: {shorten(', '.join(broken), 200)}",
             remedy="run `jepsenvm heal`, and check firewalls between the nodes "
-            f"(ports {' and '.join(map(str, CLUSTER_PORTS))})",
+            "(TCP 4369 and 25672, or the distribution_port of the inventory)",
         )
+
+
+def _broken_links(fleet: Fleet, facts_of: Mapping[str, Facts]) -> list[str]:
+    """Return the links that are not whole in any of a few measurements.
+
+    A single packet may be lost, and a broker may begin to listen between two answers.
+    """
+    broken: list[str] = []
+    for _ in range(MEASUREMENTS):
+        now = reachability(fleet, facts_of)
+        broken = [
+            f"{source} to {target}{ports}"
+            for source, target, ports in broken_links(now.matrix, now.blocked)
+        ]
+        if not broken:
+            break
+    return broken
 
 
 def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:

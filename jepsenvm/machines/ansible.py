@@ -46,6 +46,8 @@ def play(
             remedy="name another inventory, or remove that line",
         )
     variables = {
+        # Ansible would play on the group of the playbooks otherwise.
+        "jepsenvm_nodes": [node.name for node in inventory.nodes],
         "jepsenvm_secrets_dir": str(inventory.secrets_dir),
         "jepsenvm_patience": inventory.patience,
         **extra,

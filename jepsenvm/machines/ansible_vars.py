@@ -20,8 +20,9 @@ VAULT_REMEDY: Final = (
 )
 
 READ_BY_JEPSENVM: Final = re.compile(
-    r"ansible_(host|port|user|private_key_file|python_interpreter|ssh_\w+|become_\w+|sudo_\w+)"
-    r"|cluster_address|amqp_\w+|allowed_faults|jepsenvm_\w+"
+    r"ansible_(connection|host|port|user|password|python_interpreter"
+    r"|(private_key|pkcs11|ssh|become|sudo)\w*)"
+    r"|cluster_address|distribution_port|amqp_\w+|allowed_faults|jepsenvm_\w+"
 )
 """The variables that jepsenvm reads. Only the playbooks read the others."""
 
@@ -76,12 +77,16 @@ def _ask_ansible(
         "ANSIBLE_STDOUT_CALLBACK": "minimal",
     }
     module = ["-m", "ansible.builtin.debug", "-a", arguments]
+    # With a comma in it, a name with a colon is not taken for two patterns.
+    pattern = ",".join([*hosts, ""])
     try:
         done = subprocess.run(
-            [program("ansible"), "-i", str(path), *module, "--", ",".join(hosts)],
+            [program("ansible"), "-i", str(path), *module, "--", pattern],
             env=os.environ | quiet,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=TIMEOUT_S,
             check=False,
         )

@@ -8,6 +8,7 @@ checked here.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shown
-from jepsenvm.machines.inventory_hostvars import read_hostvars
+from jepsenvm.machines.ansible_settings import Settings, ansible_settings
+from jepsenvm.machines.inventory_hostvars import read_hosts, require_host_names
 from jepsenvm.machines.inventory_node import Node, node_from_hostvars
 
 DEFAULT_VHOST: Final = "/"
@@ -52,22 +54,32 @@ class Inventory:
     """Names of nemeses or kinds of faults; None allows all."""
     patience: float = 1.0
     """Multiplies every deadline with these hosts."""
+    group: str = "all"
+    """The group of the inventory that lists the nodes."""
 
 
-def load(path: Path, group: str, *, existing: bool = False) -> Inventory:
+def load(
+    path: Path, default_group: str, *, chosen_group: str | None = None, existing: bool = False
+) -> Inventory:
     """Read an inventory with Ansible; raise UsageError for whatever is wrong in it.
 
-    ``group`` names the inventory group with the cluster's nodes. ``existing`` has the same
-    effect as ``jepsenvm_existing: true`` in the inventory.
+    ``chosen_group`` names the inventory group with the cluster's nodes. Without it, the variable
+    ``jepsenvm_group`` names that group, otherwise ``default_group`` is that group if it exists
+    (``machines.inventory_group``). ``existing`` has the same effect as ``jepsenvm_existing: true``
+    in the inventory.
     """
     path = path.absolute()
-    hostvars = read_hostvars(path, group)
+    listed = read_hosts(path, default_group, chosen_group)
+    hostvars = listed.hostvars
     shared = _shared(hostvars)
     existing = existing or _boolean(path, shared, "jepsenvm_existing")
+    if not existing:
+        require_host_names(path, hostvars)
     inventory = Inventory(
         path=path,
         machines=str(shared.get("jepsenvm_machines", "cloud")),
         nodes=_nodes(path, hostvars, shared, existing=existing),
+        group=listed.group,
         secrets_dir=_secrets_dir(path, shared),
         vars=shared,
         existing=existing,
@@ -88,11 +100,13 @@ def _nodes(
     path: Path, hostvars: Hostvars, shared: Mapping[str, Any], *, existing: bool
 ) -> tuple[Node, ...]:
     vhost = _vhost(path, shared) if existing else DEFAULT_VHOST
+    settings: Mapping[str, Settings] = ansible_settings(path, hostvars)
     return tuple(
         node_from_hostvars(
             path,
             name,
             hostvars[name],
+            settings[name],
             # The nodes of an existing cluster are asked for their Erlang names.
             broker=None if existing else f"rabbit@{name}",
             vhost=vhost,
@@ -113,14 +127,25 @@ def _vhost(path: Path, shared: Mapping[str, Any]) -> str:
 
 def _secrets_dir(path: Path, shared: Mapping[str, Any]) -> Path:
     default = path.parent / ".jepsenvm" / path.stem
-    return Path(shared.get("jepsenvm_secrets_dir", default)).expanduser().absolute()
+    value = shared.get("jepsenvm_secrets_dir", str(default))
+    try:
+        folder = Path(value).expanduser()
+        os.fsencode(folder)
+    except (TypeError, ValueError, RuntimeError):
+        folder = None
+    if folder is None or not str(value).strip() or "\0" in str(value):
+        raise UsageError(
+            f"{path}: jepsenvm_secrets_dir is {shown(value)}",
+            remedy="write the path of a folder, and an existing user after ~",
+        )
+    return folder.absolute()
 
 
 def _patience(path: Path, shared: Mapping[str, Any]) -> float:
     value = shared.get("jepsenvm_patience", 1)
     try:
-        patience = float(value)
-    except (TypeError, ValueError):
+        patience = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         patience = math.nan
     if not LEAST_PATIENCE <= patience < math.inf:
         raise UsageError(

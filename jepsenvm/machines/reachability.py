@@ -10,6 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 Matrix = Mapping[str, Mapping[str, bool | None]]
 """from -> to -> whether packets pass; None where the probe failed."""
 
+BlockedPorts = Mapping[str, Mapping[str, Sequence[int] | None]]
+"""from -> to -> the cluster's ports on which packets do not pass; None where the probe failed."""
+
 Grudge = Mapping[str, frozenset[str]]
 Groups = tuple[tuple[str, ...], ...]
 
@@ -20,6 +23,25 @@ def pairs(matrix: Matrix) -> Iterator[tuple[str, str, bool | None]]:
         for target, passes in row.items():
             if source != target:
                 yield source, target, passes
+
+
+def broken_links(matrix: Matrix, blocked: BlockedPorts) -> Iterator[tuple[str, str, str]]:
+    """Yield (from, to, " on port ..." or "") for each link that is not whole.
+
+    A link is whole if packets pass on every port of the cluster. One port on which they pass only
+    proves that the link is not cut completely.
+    """
+    for source, target, passes in pairs(matrix):
+        ports = blocked.get(source, {}).get(target) or ()
+        if not passes:
+            yield source, target, ""
+        elif ports:
+            yield source, target, on_ports(ports)
+
+
+def on_ports(ports: Sequence[int]) -> str:
+    """Return ports for a message, such as `` on port 25672``."""
+    return f" on port{'s' if len(ports) > 1 else ''} {' and '.join(map(str, ports))}"
 
 
 def cut_pairs(grudge: Grudge) -> frozenset[tuple[str, str]]:

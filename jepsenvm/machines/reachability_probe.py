@@ -2,38 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from jepsenvm.machines.facts import Facts
-from jepsenvm.machines.reachability import Matrix
+from jepsenvm.machines.reachability import BlockedPorts, Matrix
 from jepsenvm.machines.ssh import Fleet
 
 SILENCE_S: Final = 1.0
 """Seconds without any answer after which a link counts as cut."""
 
+Row = Mapping[str, Any]
+"""The answer of ``machines.remote.reach`` on one node."""
 
-def matrix(
-    fleet: Fleet, facts: Mapping[str, Facts], ports: Sequence[int], silence: float = SILENCE_S
-) -> Matrix:
-    """Return who can reach whom on any of the TCP ports.
 
-    A refused connection is an answer. A node whose probe failed has None for every peer.
+@dataclass(frozen=True)
+class Reachability:
+    """Who can reach whom."""
+
+    matrix: Matrix
+    """Whether packets pass at all: on any port of any address."""
+    blocked: BlockedPorts
+    """The ports of the cluster address on which packets do not pass."""
+
+
+def reachability(
+    fleet: Fleet, facts: Mapping[str, Facts], silence: float = SILENCE_S
+) -> Reachability:
+    """Return who can reach whom on the cluster's ports.
+
+    A refused connection is an answer, unless the node listens there: then a firewall refused it. A
+    node whose probe failed has None for every peer.
     """
     silence *= fleet.patience
-
-    def probe(node: str) -> Mapping[str, bool | None]:
-        peers = {name: list(peer.global_addresses) for name, peer in facts.items() if name != node}
-        order = {"peers": peers, "ports": ports, "timeout": silence}
-        row: dict[str, bool | None] = fleet.python(
-            node, "reach", order, timeout=silence / fleet.patience + 30
-        )
-        return row
-
-    rows = fleet.each_or_error(probe)
-    return {
-        node: dict.fromkeys(name for name in facts if name != node)
-        if isinstance(row, Exception)
-        else row
-        for node, row in rows.items()
+    targets = {
+        name: {
+            "addresses": list(of_node.global_addresses),
+            "cluster_address": fleet.nodes[name].cluster_address,
+            "ports": list(fleet.nodes[name].cluster_ports),
+        }
+        for name, of_node in facts.items()
     }
+
+    def probe(node: str) -> Row:
+        peers = {name: target for name, target in targets.items() if name != node}
+        order = {"peers": peers, "own": targets[node], "timeout": silence}
+        answer: Row = fleet.python(node, "reach", order, timeout=silence / fleet.patience + 30)
+        return answer
+
+    answers = fleet.each_or_error(probe)
+    rows = {node: answer for node, answer in answers.items() if not isinstance(answer, Exception)}
+    nothing = {node: dict.fromkeys(name for name in facts if name != node) for node in facts}
+    return Reachability(
+        matrix={node: rows[node]["reached"] if node in rows else nothing[node] for node in facts},
+        blocked={node: _blocked(node, rows) if node in rows else nothing[node] for node in facts},
+    )
+
+
+def _blocked(node: str, rows: Mapping[str, Row]) -> dict[str, list[int] | None]:
+    answers: Mapping[str, Mapping[str, str]] = rows[node]["answers"]
+    return {
+        peer: [
+            int(port)
+            for port, answer in of_peer.items()
+            if not _passes(answer, int(port), rows.get(peer))
+        ]
+        for peer, of_peer in answers.items()
+    }
+
+
+def _passes(answer: str, port: int, row_of_peer: Row | None) -> bool:
+    listens = row_of_peer is not None and port in row_of_peer["listening"]
+    return answer == "open" or (answer == "refused" and not listens)

@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 def select_inventory(
     path: Path | None,
-    group: str,
+    default_group: str,
     *,
+    chosen_group: str | None = None,
     bring_up: bool = False,
     may_be_off: bool = False,
     existing: bool = False,
@@ -26,13 +27,14 @@ def select_inventory(
 ) -> Inventory:
     """Return the inventory at ``path``, or without a path the machines that a provider finds here.
 
-    ``group`` names the inventory group with the cluster's nodes. ``bring_up`` starts machines if
-    there are none. Machines that are off are refused unless they ``may_be_off``. ``existing``
-    marks a cluster that jepsenvm did not deploy. ``patience`` overrides ``jepsenvm_patience``.
+    ``chosen_group`` and ``default_group`` name the inventory group with the cluster's nodes, as for
+    ``inventory.load``. ``bring_up`` starts machines if there are none. Machines that are off are
+    refused unless they ``may_be_off``. ``existing`` marks a cluster that jepsenvm did not deploy.
+    ``patience`` overrides ``jepsenvm_patience``.
     """
     if path is None:
         path = machines_here(PROVIDERS, bring_up=bring_up and not existing)
-    inventory = load(path, group, existing=existing)
+    inventory = load(path, default_group, chosen_group=chosen_group, existing=existing)
     provider = provider_of(inventory)
     if not may_be_off:
         provider.require_running(inventory)

@@ -204,13 +204,14 @@ class Fleet:
     def _as_root(self, node: str, script: str, stdin: str) -> tuple[str, str, str]:
         """Return the prefix for sudo, the script, and the input for both."""
         password = self.nodes[node].become_password
+        sudo = shlex.join(self.nodes[node].sudo)
         if self._routes[node].user == "root":
             return "", script, stdin
         if password is None:
-            return "sudo -n ", script, stdin
+            return f"{sudo} -n ", script, stdin
         # sudo reads the password only if it needs one. The script skips the rest up to the mark.
         skip = f'while IFS= read -r line && [ "$line" != {INPUT_MARK} ]; do :; done'
-        return "sudo -S -p '' ", f"{skip}\n{script}", f"{password}\n{INPUT_MARK}\n{stdin}"
+        return f"{sudo} -S -p '' ", f"{skip}\n{script}", f"{password}\n{INPUT_MARK}\n{stdin}"
 
     def _execute(self, node: str, command: str, timeout: float, stdin: str) -> Output:
         timeout *= self.patience

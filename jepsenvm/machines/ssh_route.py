@@ -6,16 +6,18 @@ use the same arguments, ~/.ssh/config, jump hosts and host keys.
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from jepsenvm.errors import UsageError, last_line
+from jepsenvm.errors import UsageError, last_line, shorten
 from jepsenvm.machines.inventory_node import Node
 
 TIMEOUT_S: Final = 10
@@ -35,6 +37,11 @@ class SshRoute:
     agent: bool
     proxy: tuple[str, ...] | None
     """The command whose standard input and output lead to sshd, such as one for a jump host."""
+    password: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    """The passphrase of the key files."""
+    host_key_name: str = ""
+    """The name for which known_hosts files have the host keys; empty for ``host``."""
 
     def __str__(self) -> str:
         jump = " through its jump host" if self.proxy else ""
@@ -43,20 +50,35 @@ class SshRoute:
 
 def ssh_route(node: Node) -> SshRoute:
     """Return the route to a node; raise UsageError for arguments that ssh refuses."""
-    argv = ["ssh", "-G", *node.ssh_args]
+    argv = [node.ssh_program, "-G", *node.ssh_args]
     argv += [] if node.ssh_port is None else ["-o", f"Port={node.ssh_port}"]
     argv += [] if node.ssh_user is None else ["-o", f"User={node.ssh_user}"]
-    done = subprocess.run(
-        [*argv, "--", node.ssh_host],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*argv, "--", node.ssh_host],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except OSError as error:
+        raise UsageError(
+            f"cannot run {node.ssh_program}: {error.strerror}",
+            node=node.name,
+            remedy="install the OpenSSH client",
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"`{node.ssh_program} -G` took longer than {TIMEOUT_S} s",
+            node=node.name,
+            remedy="check the commands of `Match exec` in ~/.ssh/config",
+        ) from None
     if done.returncode:
         raise UsageError(
-            f"ssh refuses its arguments: {last_line(done.stderr, 'no reason given')}",
+            f"ssh refuses its arguments: {shorten(last_line(done.stderr, 'no reason given'), 200)}",
             node=node.name,
             remedy="correct ansible_ssh_common_args, ansible_ssh_extra_args or ~/.ssh/config",
         )
@@ -71,31 +93,42 @@ def parse_route(config: str, node: Node) -> SshRoute:
         values.setdefault(key.lower(), []).append(value)
     first = {key: entries[0] for key, entries in values.items()}
     host, port, user = first["hostname"], int(first["port"]), first["user"]
-    tokens = {"%h": host, "%p": str(port), "%r": user, "%n": node.ssh_host, "%%": "%"}
+    tokens = {
+        **{"%h": host, "%p": str(port), "%r": user, "%n": node.ssh_host, "%%": "%"},
+        **{"%d": str(Path.home()), "%u": _local_user(), "%i": str(os.getuid())},
+    }
     return SshRoute(
         host=host,
         port=port,
         user=user,
-        keys=_keys(values, node),
-        known_hosts=_known_hosts(first, node),
+        keys=_keys(values, node, tokens),
+        known_hosts=_known_hosts(first, node, tokens),
         accept_new=first.get("stricthostkeychecking") == "accept-new",
         agent=not node.ssh_key and first.get("identitiesonly") != "yes",
         proxy=_proxy(first, node, tokens),
+        password=node.ssh_password,
+        passphrase=node.key_passphrase,
+        host_key_name=first.get("hostkeyalias", ""),
     )
 
 
-def _keys(values: Mapping[str, Sequence[str]], node: Node) -> tuple[str, ...]:
+def _keys(
+    values: Mapping[str, Sequence[str]], node: Node, tokens: Mapping[str, str]
+) -> tuple[str, ...]:
     if node.ssh_key:
         return (node.ssh_key,)
     # ssh lists default keys that may not exist.
-    keys = map(_expand_home, values.get("identityfile", []))
-    return tuple(key for key in keys if Path(key).exists())
+    keys = (_file(key, tokens) for key in values.get("identityfile", []))
+    return tuple(key for key in keys if Path(key).is_file())
 
 
-def _known_hosts(first: Mapping[str, str], node: Node) -> tuple[str, ...]:
+def _known_hosts(
+    first: Mapping[str, str], node: Node, tokens: Mapping[str, str]
+) -> tuple[str, ...]:
     user, system = first.get("userknownhostsfile", ""), first.get("globalknownhostsfile", "")
     own = [node.known_hosts] if node.known_hosts else []
-    return tuple(map(_expand_home, [*own, *f"{user} {system}".split()]))
+    files = [file for file in f"{user} {system}".split() if file != "none"]
+    return tuple(_file(file, tokens) for file in [*own, *files])
 
 
 def _proxy(
@@ -109,11 +142,10 @@ def _proxy(
         target = last if "://" in last else f"ssh://{last}"
         destination = f"[{tokens['%h']}]:{tokens['%p']}"
         options = ["-o", "BatchMode=yes", *_config_option(node.ssh_args), *others]
-        return ("ssh", *options, "-W", destination, target)
+        return (node.ssh_program, *options, "-W", destination, target)
     if command == "none":
         return None
-    expanded = re.sub(r"%[hprn%]", lambda token: tokens[token[0]], command)
-    return ("/bin/sh", "-c", f"exec {expanded}")
+    return ("/bin/sh", "-c", f"exec {_expanded(command, tokens)}")
 
 
 def _config_option(args: Sequence[str]) -> list[str]:
@@ -124,8 +156,24 @@ def _config_option(args: Sequence[str]) -> list[str]:
     return []
 
 
-def _expand_home(file: str) -> str:
-    return str(Path(file).expanduser())
+def _local_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user has no name, as in some containers
+        return str(os.getuid())
+
+
+def _file(path: str, tokens: Mapping[str, str]) -> str:
+    """Return a path of ssh's configuration with its tokens and its ~ expanded."""
+    expanded = _expanded(path, tokens)
+    try:
+        return str(Path(expanded).expanduser())
+    except RuntimeError:
+        return expanded  # there is no such user, so there is no such file
+
+
+def _expanded(text: str, tokens: Mapping[str, str]) -> str:
+    return re.sub("%[hprndui%]", lambda token: tokens[token[0]], text)
 
 
 class Tunnel:

@@ -10,15 +10,15 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.machines.datagrams import datagrams
 from jepsenvm.machines.facts import Facts
-from jepsenvm.machines.reachability_probe import matrix
+from jepsenvm.machines.reachability_probe import Reachability, reachability
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl
-from jepsenvm.rabbitmq.names import CLUSTER_PORTS
 
 CONNECT_S: Final = 2.0
 """Seconds without any answer after which a port counts as silent."""
@@ -37,6 +37,11 @@ class Cluster:
     facts: Mapping[str, Facts]
     queue: str | None
     """The queue whose leader and replicas are of interest."""
+
+    @cached_property
+    def reachability(self) -> Reachability:
+        """The reachability of the nodes, measured once for all probes that show a part of it."""
+        return reachability(self.fleet, self.facts)
 
 
 def probe(
@@ -77,9 +82,13 @@ def _replicas(cluster: Cluster, nodes: Sequence[str], timeout: float) -> ctl.Rep
 
 
 def _matrix(cluster: Cluster) -> Any:
-    """Who can open TCP connections to whom, on the cluster's ports."""
-    rows = matrix(cluster.fleet, cluster.facts, CLUSTER_PORTS)
-    return {node: dict(row) for node, row in rows.items()}
+    """Who can exchange packets with whom, on any of the cluster's ports."""
+    return {node: dict(row) for node, row in cluster.reachability.matrix.items()}
+
+
+def _blocked_ports(cluster: Cluster) -> Any:
+    """The cluster's ports on which packets do not pass, by direction."""
+    return {node: dict(row) for node, row in cluster.reachability.blocked.items()}
 
 
 def _datagrams(cluster: Cluster) -> Any:
@@ -190,6 +199,7 @@ def _queue(cluster: Cluster) -> Any:
 
 PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "matrix": _matrix,
+    "blocked-ports": _blocked_ports,
     "datagrams": _datagrams,
     "burst": _burst,
     "clients": _clients,

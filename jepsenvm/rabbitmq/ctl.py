@@ -1,7 +1,8 @@
 """``rabbitmqctl`` on the nodes: the state of the cluster, queues, settings and virtual hosts.
 
 Each function asks one node over SSH. It raises CommandError if the node's broker does not answer,
-and UnreachableError if the node does not.
+UnreachableError if the node does not, and RunError for an answer that is not understood. What each
+version of RabbitMQ can be asked stands in ``rabbitmq.versions``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq.erlang import Erlang
 from jepsenvm.rabbitmq.names import SERVICE
+from jepsenvm.rabbitmq.versions import RAFT_STATES, has_leader_columns
 
 UNKNOWN_COUNT: Final = -1
 """The count of messages of a queue that does not answer. It must not pass for an empty queue."""
@@ -40,6 +43,14 @@ end means nothing there.
 """
 
 STOP_TIMEOUT_S: Final = 60.0
+
+_QUEUE_COLUMNS: Final = (
+    *("name", "state", "leader", "pid"),
+    *("messages_ready", "messages_unacknowledged", "messages"),
+)
+_REPLICA_COLUMNS: Final = ("name", "type", "leader", "pid", "members", "online")
+_LEADER_COLUMNS: Final = ("leader", "members", "online")
+"""The columns that old versions lack."""
 
 
 @dataclass(frozen=True)
@@ -112,54 +123,37 @@ class Settings:
 def view(fleet: Fleet, node: str, timeout: float = 60) -> View:
     """Return the cluster as this node sees it."""
     status = _ctl_json(fleet, node, "cluster_status", timeout=timeout)
-    inventory_name = _inventory_names(fleet)
-    partitions = {
-        inventory_name(name): [inventory_name(other) for other in others]
-        for name, others in dict(status["partitions"] or {}).items()
-    }
-    members = [name for kind in ("disk_nodes", "ram_nodes") for name in status.get(kind) or ()]
-    alarms = [
-        {**alarm, "node": inventory_name(str(alarm["node"]))} if _names_a_node(alarm) else alarm
-        for alarm in status["alarms"] or []
-    ]
-    return View(
-        running=frozenset(map(inventory_name, status["running_nodes"])),
-        partitions=partitions,
-        alarms=alarms,
-        members=frozenset(map(inventory_name, members)),
-    )
+    with _understood(node, "cluster_status"):
+        return _view(status, _inventory_names(fleet))
 
 
 def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
     """Return the queues of the run's virtual host by name, as this node lists them."""
-    # The table format names the node in a pid. The JSON format replaces it with the name that the
-    # process has within rabbitmqctl itself.
-    columns = [
-        "name",
-        "state",
-        "leader",
-        "pid",
-        "messages_ready",
-        "messages_unacknowledged",
-        "messages",
-    ]
     inventory_name = _inventory_names(fleet)
-    lines = _list_queues(fleet, node, columns, timeout)
-    # Of a queue that is listed twice only the name is known.
-    unique = dict.fromkeys(name if rows > 1 else line for line, name, rows in _with_rows(lines))
-    return {queue.name: queue for queue in (_queue(line, inventory_name) for line in unique)}
+    listed = _list_queues(fleet, node, _QUEUE_COLUMNS, timeout)
+    times_listed = Counter(row["name"] for row in listed)
+    # list_queues does not escape newlines, so the name of one queue can contain a line that looks
+    # like another queue's. Of a queue that is listed twice only the name is known.
+    rows = [
+        row if times_listed[row["name"]] == 1 else _row(row["name"], _QUEUE_COLUMNS)
+        for row in listed
+    ]
+    return {row["name"]: _queue(row, inventory_name) for row in rows}
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
     """Return where a queue of the run's virtual host is; None if this node lists no such queue."""
-    columns = ["name", "leader", "pid", "members", "online"]
     inventory_name = _inventory_names(fleet)
-    for line, name, rows in _with_rows(_list_queues(fleet, node, columns, timeout)):
-        if name == queue and rows > 1:
-            raise RunError(f"list_queues lists the queue {shown(queue)} twice", node=node)
-        if name == queue:
-            return _replicas(line, inventory_name)
-    return None
+    rows = _list_queues(fleet, node, _REPLICA_COLUMNS, timeout)
+    matches = [row for row in rows if row["name"] == queue]
+    if not matches:
+        return None
+    if len(matches) > 1:
+        raise RunError(f"list_queues lists the queue {shown(queue)} twice", node=node)
+    (row,) = matches
+    if row.get("type") == "quorum" and "members" not in row:
+        return _quorum_replicas(fleet, node, row, timeout)
+    return _replicas(row, inventory_name)
 
 
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
@@ -168,11 +162,10 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     Raise RunError for an answer that is not understood.
     """
     answer = _eval(fleet, node, _SETTINGS, timeout=timeout)
-    match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d+)", answer)
+    match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d{1,9})", answer)
     if not match:
-        raise RunError(
-            f"rabbitmqctl eval gave an answer that is not understood: {answer[:60]!r}", node=node
-        )
+        raise _not_understood(node, "eval", answer)
+    fleet.learn(replace(fleet.nodes[node], broker_version=match[1]))
     return Settings(match[1], match[2], int(match[3]))
 
 
@@ -204,7 +197,9 @@ def make_vhost(fleet: Fleet, node: str, user: str) -> bool:
     """
     vhost = fleet.nodes[node].vhost
     existing = _ctl_json(fleet, node, "list_vhosts", "name", timeout=60)
-    if vhost in (entry["name"] for entry in existing):
+    with _understood(node, "list_vhosts"):
+        names = [entry["name"] for entry in existing]
+    if vhost in names:
         return False
     _ctl(fleet, node, "add_vhost", vhost, timeout=60)
     try:
@@ -254,30 +249,57 @@ def _ctl(fleet: Fleet, node: str, *words: str, timeout: float) -> str:
 
 
 def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
-    stdout = _ctl(fleet, node, *words, "--formatter", "json", timeout=timeout)
-    try:
-        return json.loads(stdout)
-    except (ValueError, RecursionError):
-        raise RunError(
-            f"rabbitmqctl {words[0]} printed {shown(stdout)} instead of JSON", node=node
-        ) from None
+    answer = _ctl(fleet, node, *words, "--formatter", "json", timeout=timeout)
+    with _understood(node, words[0]):
+        return json.loads(answer)
 
 
-def _list_queues(fleet: Fleet, node: str, columns: Sequence[str], timeout: float) -> list[str]:
+def _list_queues(
+    fleet: Fleet, node: str, columns: Sequence[str], timeout: float
+) -> list[Mapping[str, str]]:
+    """Return a row for each queue: column -> text. Columns that the version lacks are missing."""
+    # The table format names the node in a pid. The JSON format replaces it with the name that the
+    # process has within rabbitmqctl itself.
+    version = _version(fleet, node, timeout)
+    if not has_leader_columns(version):
+        columns = [column for column in columns if column not in _LEADER_COLUMNS]
     words = ["--no-table-headers", "list_queues", "-p", fleet.nodes[node].vhost, *columns]
-    return _ctl(fleet, node, *words, timeout=timeout).splitlines()
+    lines = _ctl(fleet, node, *words, timeout=timeout).splitlines()
+    return [_row(line, columns) for line in lines]
 
 
-def _with_rows(lines: Sequence[str]) -> Iterator[tuple[str, str, int]]:
-    """Yield each line with its queue's name, and how many lines have that name.
+def _row(line: str, columns: Sequence[str]) -> Mapping[str, str]:
+    # Of a queue that does not answer, columns may be missing.
+    fields = line.split("\t") + [""] * len(columns)
+    return dict(zip(columns, fields, strict=False))
 
-    ``list_queues`` does not escape newlines, so the name of one queue can contain a line that looks
-    like another queue's.
-    """
-    names = [line.split("\t")[0] for line in lines]
-    rows = Counter(names)
-    for line, name in zip(lines, names, strict=True):
-        yield line, name, rows[name]
+
+def _version(fleet: Fleet, node: str, timeout: float) -> str:
+    """Return the version of a node's RabbitMQ, which is also that of its rabbitmqctl."""
+    known = fleet.nodes[node].broker_version
+    if known is not None:
+        return known
+    answer = _ctl(fleet, node, "version", timeout=timeout)
+    match = re.search(r"^\d+\.\d+\S*$", answer, re.MULTILINE)
+    if not match:
+        raise _not_understood(node, "version", answer)
+    fleet.learn(replace(fleet.nodes[node], broker_version=match[0]))
+    return match[0]
+
+
+@contextmanager
+def _understood(node: str, command: str) -> Iterator[None]:
+    """Raise RunError if an answer of ``rabbitmqctl`` lacks what is read from it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _not_understood(node, command, f"{type(error).__name__}: {error}") from error
+
+
+def _not_understood(node: str, command: str, answer: str) -> RunError:
+    return RunError(
+        f"rabbitmqctl {command} gave an answer that is not understood: {shown(answer)}", node=node
+    )
 
 
 InventoryName = Callable[[str], str]
@@ -289,28 +311,68 @@ def _inventory_names(fleet: Fleet) -> InventoryName:
     return lambda broker: names.get(broker) or broker.partition("@")[2]
 
 
-def _queue(line: str, inventory_name: InventoryName) -> Queue:
-    name, state, leader, pid, *counts = (line.split("\t") + [""] * 7)[:7]
+def _view(status: Mapping[str, Any], inventory_name: InventoryName) -> View:
+    partitions = {
+        inventory_name(name): [inventory_name(other) for other in others]
+        for name, others in dict(status["partitions"] or {}).items()
+    }
+    members = [name for kind in ("disk_nodes", "ram_nodes") for name in status.get(kind) or ()]
+    alarms = [
+        {**alarm, "node": inventory_name(str(alarm["node"]))} if _names_a_node(alarm) else alarm
+        for alarm in status["alarms"] or []
+    ]
+    return View(
+        running=frozenset(map(inventory_name, status["running_nodes"])),
+        partitions=partitions,
+        alarms=alarms,
+        members=frozenset(map(inventory_name, members)),
+    )
+
+
+def _queue(row: Mapping[str, str], inventory_name: InventoryName) -> Queue:
     return Queue(
-        name, state or "unknown", _leader(leader, pid, inventory_name), *map(_count, counts)
+        name=row["name"],
+        state=row["state"] or "unknown",
+        leader=_leader(row, inventory_name),
+        ready=_count(row["messages_ready"]),
+        unacknowledged=_count(row["messages_unacknowledged"]),
+        messages=_count(row["messages"]),
     )
 
 
-def _replicas(line: str, inventory_name: InventoryName) -> Replicas:
-    _, leader, pid, members, online = (line.split("\t") + [""] * 5)[:5]
+def _replicas(row: Mapping[str, str], inventory_name: InventoryName) -> Replicas:
     return Replicas(
-        leader=_leader(leader, pid, inventory_name),
-        members=_node_list(members, inventory_name),
-        online=_node_list(online, inventory_name),
+        leader=_leader(row, inventory_name),
+        members=_node_list(row.get("members", ""), inventory_name),
+        online=_node_list(row.get("online", ""), inventory_name),
     )
 
 
-def _leader(leader: str, pid: str, inventory_name: InventoryName) -> str | None:
-    # Only quorum queues report a leader. The leader of a classic queue is the node in its pid, such
-    # as <rabbit@n1.1700000000.2345.0>.
-    match = re.search(r"<([^<>]+@[^<>]+?)\.\d+\.\d+\.\d+>", pid)
+def _quorum_replicas(fleet: Fleet, node: str, row: Mapping[str, str], timeout: float) -> Replicas:
+    """Return where a quorum queue is, in a version whose ``list_queues`` does not tell."""
+    words = ["quorum_status", "-p", fleet.nodes[node].vhost, row["name"], "--formatter", "json"]
+    command = shlex.join(["rabbitmq-queues", "--quiet", *words])
+    answer = fleet.run(node, command, timeout=timeout).stdout
+    inventory_name = _inventory_names(fleet)
+    with _understood(node, "quorum_status"):
+        states = {
+            inventory_name(entry["Node Name"]): entry["Raft State"] for entry in json.loads(answer)
+        }
+    leaders = [name for name, state in states.items() if state == "leader"]
+    return Replicas(
+        # During an election, no replica or two replicas may call themselves the leader.
+        leader=leaders[0] if len(leaders) == 1 else _leader(row, inventory_name),
+        members=tuple(sorted(states)),
+        online=tuple(sorted(name for name, state in states.items() if state in RAFT_STATES)),
+    )
+
+
+def _leader(row: Mapping[str, str], inventory_name: InventoryName) -> str | None:
+    # Only quorum queues and streams report a leader. The leader of a classic queue is the node in
+    # its pid, such as <rabbit@n1.1700000000.2345.0>.
+    match = re.search(r"<([^<>]+@[^<>]+?)\.\d+\.\d+\.\d+>", row.get("pid", ""))
     pid_node = match[1].strip("'") if match else ""
-    return inventory_name(leader or pid_node) or None
+    return inventory_name(row.get("leader") or pid_node) or None
 
 
 def _node_list(text: str, inventory_name: InventoryName) -> tuple[str, ...]:
@@ -331,4 +393,4 @@ def _alarm_text(alarm: Any) -> str:
 
 
 def _count(text: str) -> int:
-    return int(text) if text.isdecimal() else UNKNOWN_COUNT
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else UNKNOWN_COUNT

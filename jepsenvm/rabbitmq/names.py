@@ -15,6 +15,3 @@ DATABASE_DIR: Final = f"{DATA_DIR}/mnesia"
 LOG_DIR: Final = "/var/log/rabbitmq"
 
 AMQP_PORT: Final = 5672
-
-CLUSTER_PORTS: Final = (4369, 25672)
-"""Erlang's port mapper and RabbitMQ's distribution, which connect the nodes of a cluster."""

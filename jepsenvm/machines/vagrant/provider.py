@@ -38,7 +38,9 @@ class VagrantProvider(MachineProvider):
 
     def folder(self, inventory: Inventory) -> str:
         """Return the folder of the Vagrantfile: the parent of the inventory's own by default."""
-        return str(inventory.vars.get(machines.FOLDER, inventory.path.parents[1]))
+        # An inventory in the root folder has no folder above its own.
+        above = inventory.path.parent.parent
+        return str(inventory.vars.get(machines.FOLDER, above))
 
     def power_at(self, folder: str) -> Power:
         """Return the power switch of a Vagrantfile's VMs, which `vagrant` operates."""

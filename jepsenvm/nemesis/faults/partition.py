@@ -13,9 +13,11 @@ from jepsenvm.machines.action import Action
 from jepsenvm.machines.reachability import (
     Groups,
     Matrix,
+    broken_links,
     cut_pairs,
     leaves_a_majority,
     majority,
+    on_ports,
     one_way_pairs,
     pairs,
 )
@@ -266,11 +268,14 @@ class Partition(Fault):
         return [iptables.remove(fault_id)] if self.grudge.get(node) else []
 
     def probes(self) -> tuple[str, ...]:
-        """Return the reachability matrix, and datagrams if only one direction of a link is cut.
+        """Return the reachability matrix and the ports on which packets do not pass.
+
+        If only one direction of a link is cut, return datagrams as well.
 
         A connection needs both directions, so the matrix cannot show which direction is cut.
         """
-        return ("matrix", "datagrams") if one_way_pairs(self.grudge) else ("matrix",)
+        directions = ("datagrams",) if one_way_pairs(self.grudge) else ()
+        return ("matrix", "blocked-ports", *directions)
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
@@ -278,9 +283,8 @@ class Partition(Fault):
         """Yield each link that was cut before, is not cut, or is cut but should not be."""
         cut = cut_pairs(self.grudge)
         concurrent_before = ConcurrentFaults.of(before)
-        for source, target, passes in pairs(before["matrix"]):
-            if not passes and not concurrent_before.explains(source, target):
-                yield f"{source} could not reach {target} before the fault"
+        for source, target, where in self._broken_links(before, concurrent_before):
+            yield f"{source} could not reach {target}{where} before the fault"
         yield from _unmeasured(cut, during["matrix"], concurrent)
         for source, target, passes in pairs(during["matrix"]):
             # No packet may pass a link that this fault cuts, whatever other faults do to the link.
@@ -294,6 +298,11 @@ class Partition(Fault):
                 and not concurrent.explains(source, target)
             ):
                 yield f"{source} cannot reach {target}, although the partition keeps that link"
+            elif passes and (ports := self._blocked(during, source, target, concurrent)):
+                where = on_ports(ports)
+                yield (
+                    f"{source} cannot reach {target}{where}, although the partition keeps that link"
+                )
         yield from self._verify_directions(during.get("datagrams") or {}, concurrent)
 
     def verify_healed(
@@ -301,9 +310,8 @@ class Partition(Fault):
     ) -> Iterator[str]:
         """Yield each link that is still cut after healing."""
         yield from _unmeasured(cut_pairs(self.grudge), after["matrix"], concurrent)
-        for source, target, passes in pairs(after["matrix"]):
-            if not passes and not concurrent.explains(source, target):
-                yield f"{source} still cannot reach {target} after healing"
+        for source, target, where in self._broken_links(after, concurrent):
+            yield f"{source} still cannot reach {target}{where} after healing"
 
     def requirements(self) -> tuple[str, ...]:
         """Return iptables for both versions of IP."""
@@ -337,6 +345,30 @@ class Partition(Fault):
             text=f"{groups_text(groups)}, leader {leader}",
             role=None,
         )
+
+    def _broken_links(
+        self, evidence: Evidence, concurrent: ConcurrentFaults
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield (from, to, ports) for each link that is not whole for no known reason."""
+        blocked = {
+            source: {target: self._blocked(evidence, source, target, concurrent) for target in row}
+            for source, row in evidence["matrix"].items()
+        }
+        for source, target, ports in broken_links(evidence["matrix"], blocked):
+            if not concurrent.explains(source, target):
+                yield source, target, ports
+
+    def _blocked(
+        self, evidence: Evidence, source: str, target: str, concurrent: ConcurrentFaults
+    ) -> Sequence[int]:
+        """Return the ports on which packets do not pass, unless other faults may be the reason.
+
+        A broker that a fault stops may leave connections without an answer. Evidence of earlier
+        versions has no ports.
+        """
+        if concurrent.explains(source, target) or target in concurrent.mute:
+            return ()
+        return (evidence.get("blocked-ports") or {}).get(source, {}).get(target) or ()
 
     def _verify_directions(
         self, datagrams: Mapping[str, Any], concurrent: ConcurrentFaults

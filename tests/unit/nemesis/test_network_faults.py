@@ -60,6 +60,38 @@ def test_any_other_state_of_a_link_is_a_problem(
     assert active_problems(CUT, {"matrix": OPEN}, {"matrix": matrix}) == [problem]
 
 
+BLOCKED = {"n2": {"n3": [25672]}}
+"""One of the cluster's ports does not pass on a link that the partition keeps."""
+
+
+def test_each_port_of_a_link_that_stays_must_pass() -> None:
+    before = {"matrix": OPEN, "blocked-ports": {}}
+    during = {"matrix": PARTED, "blocked-ports": BLOCKED}
+    assert active_problems(CUT, before, during) == [
+        "n2 cannot reach n3 on port 25672, although the partition keeps that link"
+    ]
+    blocked_before = {"matrix": OPEN, "blocked-ports": BLOCKED}
+    assert active_problems(CUT, blocked_before, {"matrix": PARTED}) == [
+        "n2 could not reach n3 on port 25672 before the fault"
+    ]
+    # Links that are cut have no port that passes.
+    cut = {"n1": {"n2": [4369, 25672], "n3": [4369, 25672]}}
+    assert active_problems(CUT, before, {"matrix": PARTED, "blocked-ports": cut}) == []
+
+
+@pytest.mark.parametrize("ports", [[25672], [4369]])
+def test_a_link_with_a_port_that_does_not_pass_is_not_healed(ports: list[int]) -> None:
+    after = {"matrix": OPEN, "blocked-ports": {"n1": {"n3": ports}}}
+    assert healed_problems(CUT, {}, after) == [
+        f"n1 still cannot reach n3 on port {ports[0]} after healing"
+    ]
+    rough = ConcurrentFaults(rough=frozenset({("n1", "n3")}))
+    assert healed_problems(CUT, {}, after, rough) == []
+    # A broker that another fault pauses may leave connections without an answer.
+    assert healed_problems(CUT, {}, after, ConcurrentFaults(mute=frozenset({"n3"}))) == []
+    assert healed_problems(CUT, {}, after, ConcurrentFaults(mute=frozenset({"n1"}))) != []
+
+
 def test_rules_that_were_never_set_are_a_problem_of_every_cut_pair() -> None:
     assert len(active_problems(CUT, {"matrix": OPEN}, {"matrix": OPEN})) == 4
 
@@ -122,7 +154,7 @@ def test_a_healed_partition_leaves_no_link_cut() -> None:
 
 def test_a_one_way_cut_is_proven_in_both_directions() -> None:
     fault = replace(CUT, grudge=one_way(["n1"], ["n2", "n3"]))
-    assert fault.probes() == ("matrix", "datagrams")
+    assert fault.probes() == ("matrix", "blocked-ports", "datagrams")
     before = {"matrix": OPEN, "datagrams": datagrams()}
 
     def problems(**counts: int) -> list[str]:

@@ -111,7 +111,9 @@ def test_a_link_that_the_matrix_does_not_have_is_not_cut() -> None:
     fault = fault_of("partition", grudge=GRUDGE)
     whole = {a: {b: True for b in HOSTS if b != a} for a in HOSTS}
     partial = {"n2": {"n3": True}, "n3": {"n2": True}}
-    found = verdicts(fault, {"matrix": whole}, {"matrix": partial})
+    no_blocked_ports: dict[str, dict[str, list[int]]] = {host: {} for host in HOSTS}
+    ports = {"blocked-ports": no_blocked_ports}
+    found = verdicts(fault, {"matrix": whole, **ports}, {"matrix": partial, **ports})
     assert "the link from n1 to n2 was not measured" in found["verify_active"]
     assert "the link from n1 to n2 was not measured" in found["verify_healed"]
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from jepsenvm.errors import RunError
-from jepsenvm.rabbitmq.ctl import Queue, Replicas, View, _queue, _replicas, queues, replicas
+from jepsenvm.machines.ssh import Output
+from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq.ctl import (
+    _QUEUE_COLUMNS,
+    _REPLICA_COLUMNS,
+    Queue,
+    Replicas,
+    View,
+    _queue,
+    _replicas,
+    _row,
+    queues,
+    replicas,
+)
 from tests.unit.fakes import FakeFleet
 
 
@@ -35,32 +51,34 @@ def host(name: str) -> str:
     ],
 )
 def test_a_line_of_list_queues(line: str, queue: Queue) -> None:
-    assert _queue(line, host) == queue
+    assert _queue(_row(line, _QUEUE_COLUMNS), host) == queue
 
 
 def test_only_a_queue_with_counts_can_be_empty() -> None:
-    assert _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0\t0", host).empty
-    assert not _queue("q\tdown\t\t\t\t", host).empty
-    assert not _queue("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0", host).empty
+    assert _queue(_row("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0\t0", _QUEUE_COLUMNS), host).empty
+    assert not _queue(_row("q\tdown\t\t\t\t", _QUEUE_COLUMNS), host).empty
+    assert not _queue(_row("q\trunning\t\t<rabbit@n5.1.2.3>\t0\t0", _QUEUE_COLUMNS), host).empty
 
 
 def test_a_queue_that_keeps_messages_for_a_dead_letter_queue_is_not_empty() -> None:
-    assert not _queue("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t40", host).empty
+    assert not _queue(
+        _row("q\trunning\trabbit@n2\t<rabbit@n2.1.2.3>\t0\t0\t40", _QUEUE_COLUMNS), host
+    ).empty
 
 
 @pytest.mark.parametrize(
     ("line", "replicas"),
     [
         (
-            "q\trabbit@n2\t<rabbit@n2.1.2.3>\t[rabbit@n1, rabbit@n2, 'rabbit@n-3']\t[rabbit@n2, rabbit@n1]",
+            "q\tquorum\trabbit@n2\t<rabbit@n2.1.2.3>\t[rabbit@n1, rabbit@n2, 'rabbit@n-3']\t[rabbit@n2, rabbit@n1]",
             Replicas("n2", ("n-3", "n1", "n2"), ("n1", "n2")),
         ),
-        ("q\t\t<rabbit@n5.1795476522.1418.0>\t\t", Replicas("n5", (), ())),
+        ("q\tclassic\t\t<rabbit@n5.1795476522.1418.0>\t\t", Replicas("n5", (), ())),
         ("q", Replicas(None, (), ())),
     ],
 )
 def test_where_a_queue_is(line: str, replicas: Replicas) -> None:
-    assert _replicas(line, host) == replicas
+    assert _replicas(_row(line, _REPLICA_COLUMNS), host) == replicas
 
 
 def test_alarms_as_texts() -> None:
@@ -76,13 +94,93 @@ def test_alarms_as_texts() -> None:
     ]
 
 
+class Rabbitmqctl(FakeFleet):
+    """Answers the commands of rabbitmqctl; each answer belongs to a word of the command."""
+
+    def __init__(self, answers: Mapping[str, str]) -> None:
+        super().__init__("n1", "n2", "n3")
+        self.answers = answers
+
+    def run(self, node: str, script: str, **_options: Any) -> Output:
+        self.scripts.append((node, script))
+        return Output(next(text for word, text in self.answers.items() if word in script), "", 0)
+
+
 def test_the_name_of_a_queue_cannot_forge_the_line_of_another() -> None:
     """A queue with the name ``x<newline>q<tab>running...``, as rabbitmqctl prints it."""
-    fleet = FakeFleet("n1")
     forged = "q\trunning\t\t<rabbit@n1.1.2.3>\t0\t0\t0"
-    fleet.outputs["n1"] = f"x\n{forged}\nq\trunning\t\t<rabbit@n1.1.2.3>\t7\t0\t7"
+    rows = f"x\n{forged}\nq\trunning\t\t<rabbit@n1.1.2.3>\t7\t0\t7"
+    fleet = Rabbitmqctl({" version": "3.10.8\n", "list_queues": rows})
     assert queues(fleet, "n1")["q"] == Queue("q", "unknown", None, -1, -1, -1)
     with pytest.raises(RunError, match="n1: list_queues lists the queue 'q' twice"):
         replicas(fleet, "n1", "q")
-    fleet.outputs["n1"] = forged
+    fleet = Rabbitmqctl({" version": "3.10.8\n", "list_queues": forged})
     assert queues(fleet, "n1")["q"].empty
+
+
+OLD = {
+    " version": "3.8.9\n",
+    "list_queues": "c\trunning\tclassic\t<rabbit@n2.1.709.0>\t0\t0\t0\n",
+}
+"""What rabbitmqctl of 3.8.9 prints. It refuses the columns leader, members and online."""
+
+
+def test_the_queues_of_an_old_version_are_listed_without_the_columns_that_it_lacks() -> None:
+    fleet = Rabbitmqctl({**OLD, "list_queues": "q\trunning\t<rabbit@n2.1.709.0>\t1\t2\t3\n"})
+    assert ctl.queues(fleet, "n1") == {"q": Queue("q", "running", "n2", 1, 2, 3)}
+    listing = fleet.scripts[-1][1]
+    assert not {"leader", "members", "online"} & set(listing.split())
+    ctl.queues(fleet, "n1")
+    assert [script for _, script in fleet.scripts].count("rabbitmqctl --quiet version") == 1
+
+
+def test_the_replicas_of_a_quorum_queue_of_an_old_version_come_from_its_status() -> None:
+    status = """[
+        {"Node Name": "rabbit@n1", "Raft State": "follower", "Log Index": 1},
+        {"Node Name": "rabbit@n2", "Raft State": "noproc", "Log Index": ""},
+        {"Node Name": "rabbit@n3", "Raft State": "leader", "Log Index": 1}
+    ]"""
+    rows = "other\tclassic\t<rabbit@n1.1.7.0>\nq 1\tquorum\t<rabbit@n2.1.7.0>\n"
+    fleet = Rabbitmqctl({**OLD, "list_queues": rows, "quorum_status": status})
+    assert ctl.replicas(fleet, "n1", "q 1") == Replicas("n3", ("n1", "n2", "n3"), ("n1", "n3"))
+    assert ctl.replicas(fleet, "n1", "other") == Replicas("n1", (), ())
+    assert ctl.replicas(fleet, "n1", "gone") is None
+
+
+@pytest.mark.parametrize("version", ["3.10.8", "4.0.5", "4.3.6", "4.4.0-beta.1+5.gabc"])
+def test_newer_versions_are_asked_for_the_leader(version: str) -> None:
+    row = "q\tquorum\trabbit@n3\t<rabbit@n2.1.7.0>\t[rabbit@n2,rabbit@n3]\t[rabbit@n3]\n"
+    fleet = Rabbitmqctl({" version": version, "list_queues": row})
+    assert ctl.replicas(fleet, "n1", "q") == Replicas("n3", ("n2", "n3"), ("n3",))
+
+
+def test_the_version_of_a_node_is_learnt_with_its_settings() -> None:
+    fleet = Rabbitmqctl({"eval": "3.8.9|ignore|60ok"})
+    assert ctl.settings(fleet, "n1").version == "3.8.9"
+    assert fleet.nodes["n1"].broker_version == "3.8.9"
+
+
+ODD = [
+    "",
+    "{}",
+    "[]",
+    "null",
+    "3",
+    '"text"',
+    "{",
+    "[" * 100_000,
+    '{"running_nodes": 5}',
+    "1" * 5000,
+]
+
+
+@pytest.mark.parametrize("answer", ODD, ids=range(len(ODD)))
+def test_an_answer_that_is_not_understood_is_one_clear_error(answer: str) -> None:
+    fleet = Rabbitmqctl({"rabbitmqctl": answer})
+    for ask in (ctl.view, ctl.settings, ctl.queues):
+        with pytest.raises(RunError, match=r"^n1: rabbitmqctl .* not understood") as refused:
+            ask(fleet, "n1")
+        assert len(str(refused.value)) < 300
+    if answer not in ("{}", "[]"):
+        with pytest.raises(RunError, match=r"list_vhosts .* not understood"):
+            ctl.make_vhost(fleet, "n1", "user")

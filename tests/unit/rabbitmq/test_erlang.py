@@ -101,7 +101,9 @@ def test_nothing_else_reaches_eval() -> None:
     words = [
         ast.unparse(call)
         for file, call in calls()
-        if file.name == "ctl.py" and "'eval'" in ast.unparse(call)
+        if file.name == "ctl.py"
+        and "'eval'" in ast.unparse(call)
+        and not ast.unparse(call).startswith("_not_understood(")
     ]
     assert words == ["_ctl(fleet, node, 'eval', expression.code, timeout=timeout)"]
 

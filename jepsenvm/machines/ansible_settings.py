@@ -1,0 +1,90 @@
+"""The settings with which Ansible reaches each host: variables, environment and ansible.cfg.
+
+Ansible resolves them (``machines.ansible_options``), so that its names, their aliases and their
+precedence hold here too.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jepsenvm.errors import UsageError, last_line, shorten
+
+TIMEOUT_S: Final = 60
+
+_PROGRAM: Final = Path(__file__).with_name("ansible_options.py")
+
+Hostvars = Mapping[str, Mapping[str, Any]]
+"""host -> variable -> value."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The value of one of Ansible's options for a host."""
+
+    value: Any
+    source: str
+    """The variable, the environment variable or the file that sets it, for error messages."""
+    is_default: bool
+
+
+Settings = Mapping[str, Setting]
+"""Ansible's name of an option -> its value. Older versions of Ansible lack some options."""
+
+
+def ansible_settings(path: Path, hostvars: Hostvars) -> dict[str, Settings]:
+    """Return the settings of each host; raise UsageError if Ansible cannot read one.
+
+    ``path`` is the inventory, for error messages. ``hostvars`` are the resolved variables.
+    """
+    # Other variables may have any values. Ansible's options are set by variables of this prefix.
+    variables = {
+        host: {name: value for name, value in values.items() if name.startswith("ansible_")}
+        for host, values in hostvars.items()
+    }
+    try:
+        done = subprocess.run(
+            # Without -P, `import ansible` would find the module of this name beside the program.
+            [sys.executable, "-P", str(_PROGRAM)],
+            input=json.dumps(variables),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"{path}: Ansible did not read its settings within {TIMEOUT_S} s",
+            remedy="check ansible.cfg and the environment variables ANSIBLE_*",
+        ) from None
+    if done.returncode != 0:
+        raise UsageError(
+            f"{path}: Ansible cannot read its settings: "
+            f"{shorten(last_line(done.stderr, 'no reason given'), 300)}",
+            remedy="check ansible.cfg and the environment variables ANSIBLE_*",
+        )
+    answer = json.loads(done.stdout)
+    return {
+        host: {option: _setting(path, host, option, *entry) for option, entry in options.items()}
+        for host, options in answer.items()
+    }
+
+
+def _setting(path: Path, host: str, option: str, value: Any, source: str) -> Setting:
+    if source == "error":
+        raise UsageError(
+            f"{path}: Ansible cannot read its setting {option}: {shorten(value, 200)}",
+            node=host,
+            remedy="check ansible.cfg and the environment variables ANSIBLE_*",
+        )
+    kind, _, name = source.partition(": ")
+    text = name if kind in {"var", "env"} else f"{option} in {source}"
+    return Setting(value, text, is_default=source == "default")

@@ -1,0 +1,50 @@
+"""The queue workload on the oldest and the newest RabbitMQ within reach.
+
+Each version needs a lab of its own. `script/test --all` runs these tests after the others, with the
+lab down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jepsenvm.machines import lab
+from tests.lab.conftest import jepsenvm
+
+OLDEST, NEWEST = "bullseye", "forky"
+"""Debian suites with RabbitMQ 3.8.9 and 4.3.6."""
+
+
+@pytest.fixture(scope="module", params=[OLDEST, NEWEST])
+def suite(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Bring up three hosts of a suite with RabbitMQ on them; take them down afterwards."""
+    if lab.is_up():
+        pytest.fail("the lab is up; take it down with `jepsenvm lab down` to test other versions")
+    lab.up(3, request.param)
+    try:
+        jepsenvm("deploy", expect=0, timeout=900)
+        yield str(request.param)
+    finally:
+        lab.down()
+
+
+@pytest.mark.parametrize(
+    "nemesis", ["none", "partition-random-halves", "partition-leader", "kill", "leader-transfer"]
+)
+def test_the_queue_workload_is_valid_on_a_quorum_queue(
+    suite: str, nemesis: str, tmp_path: Path
+) -> None:
+    words = ["--queue-type", "quorum", "--nemesis", nemesis, "--time-limit", "60"]
+    done = jepsenvm("run", *words, "--store", str(tmp_path / suite), timeout=600)
+    assert done.returncode == 0, f"{suite}, {nemesis}:\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_queue_workload_ends_with_a_verdict_on_a_mirrored_queue(
+    suite: str, tmp_path: Path
+) -> None:
+    words = ["--queue-type", "mirrored", "--nemesis", "none", "--time-limit", "30"]
+    expect = 0 if suite == OLDEST else 254  # mirrored queues were removed in RabbitMQ 4.0
+    jepsenvm("run", *words, "--store", str(tmp_path / suite), expect=expect)
