@@ -21,9 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shorten
 from jepsenvm.history import edn
+from jepsenvm.history.checksums import Extent, begins_like_arrow, has_checksums, verify
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
+from jepsenvm.history.vetting import vet
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -99,8 +101,7 @@ class History:
     """Ops in the order in which they were recorded.
 
     Iterate over a history to get its chunks; it can be iterated repeatedly. ``names`` and ``nodes``
-    are complete for the chunks that were read, ``complete`` once the last chunk was read: it is
-    False if the file's end mark is missing. ``labels`` are the values of a foreign history by
+    are complete for the chunks that were read. ``labels`` are the values of a foreign history by
     their codes, None for a journal of jepsenvm.
     """
 
@@ -109,6 +110,15 @@ class History:
     nodes: list[str] = field(default_factory=list)
     labels: Sequence[Any] | None = None
     complete: bool = True
+    """False if ops are missing at the end: the file is cut short or damaged."""
+    damage: str | None = None
+    """What is wrong with the file, beyond that it may be cut short; None if nothing is."""
+    own: bool = False
+    """Whether a run of jepsenvm recorded the history, in whatever format it is now."""
+    plan: str | None = None
+    """The plan of the run as YAML, if the history has it."""
+    doubts: Sequence[str] = ()
+    """Why the file's ops were not all understood, such as ops without a process."""
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks(self)
@@ -198,18 +208,48 @@ class History:
 def open_arrow(path: Path) -> History:
     """Return the history in a journal's file, which is read chunk by chunk.
 
-    Raises UsageError if the file is not a journal of jepsenvm.
+    A damaged file gives the ops before the damage. Raises UsageError if the file is not a journal
+    of jepsenvm.
     """
     try:
         # The file is mapped once for all passes: its pages are shared by them, and the kernel can
         # drop the pages when it needs the memory.
         mapped = pa.memory_map(str(path)).read_buffer()
-        schema = pa.ipc.open_stream(mapped).schema
     except (OSError, pa.ArrowInvalid) as problem:
-        raise UsageError(f"{path}: not a history of jepsenvm: {problem}") from None
-    if b"jepsenvm" not in (schema.metadata or {}):
+        raise UsageError(f"{path}: cannot be read: {shorten(problem, 200)}") from None
+    file = memoryview(mapped)
+    if has_checksums(file):
+        return _opened(path, mapped, verify(file), version=b"history 2")
+    if not begins_like_arrow(file):
+        raise UsageError(f"{path}: not a history of jepsenvm: it does not begin like one")
+    return _opened(path, mapped, vet(path), version=b"history 1")
+
+
+def _opened(path: Path, mapped: pa.Buffer, extent: Extent, version: bytes) -> History:
+    """Return the history in the part of a file that is known to be undamaged."""
+    damage = extent.damage
+    if extent.end == 0:
+        raise UsageError(
+            f"{path}: not a history of jepsenvm: {damage or 'it is cut short before its first op'}"
+        )
+    metadata = pa.ipc.open_stream(mapped.slice(0, extent.end)).schema.metadata or {}
+    if b"jepsenvm" not in metadata:
         raise UsageError(f"{path}: an Arrow stream, but not a history of jepsenvm")
-    return History(partial(_arrow_chunks, mapped))
+    if metadata[b"jepsenvm"] != version:
+        damage = damage or f"it says {metadata[b'jepsenvm']!r} but was written otherwise"
+    plan = metadata.get(b"plan")
+    return History(
+        partial(_arrow_chunks, mapped.slice(0, extent.end)),
+        complete=extent.complete and damage is None,
+        damage=damage,
+        own=True,
+        plan=None if plan is None else plan.decode(),
+    )
+
+
+def history_of_stream(stream: pa.Buffer) -> History:
+    """Return the history in an Arrow IPC stream whose bytes are known to be undamaged."""
+    return History(partial(_arrow_chunks, stream))
 
 
 def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
@@ -219,7 +259,7 @@ def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
     """
     batches: list[pa.RecordBatch] = []
     rows = 0
-    for batch in _batches(mapped, history):
+    for batch in pa.ipc.open_stream(mapped):
         batches.append(batch)
         rows += len(batch)
         if rows >= CHUNK_ROWS:
@@ -227,25 +267,6 @@ def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
             batches, rows = [], 0
     if batches:
         yield _chunk(batches, history)
-
-
-END_MARK: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-"""The last bytes of a closed Arrow IPC stream."""
-
-
-def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
-    reader = pa.ipc.open_stream(mapped)
-    while True:
-        try:
-            yield reader.read_next_batch()
-        except StopIteration:
-            # Arrow also stops without an error where a file simply ends. Only the end mark shows
-            # that the writer closed the journal.
-            history.complete = mapped[-len(END_MARK) :].to_pybytes() == END_MARK
-            return
-        except (OSError, pa.ArrowInvalid):
-            history.complete = False
-            return
 
 
 def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
@@ -372,13 +393,14 @@ def _chunk_in_memory(
 
 
 def _value_key(value: Any) -> Any:
-    """Return a hashable key that differs for different values.
+    """Return a hashable key that is equal for equal values, and differs for different values.
 
-    The value itself cannot be the key: in Python 1, 1.0 and True are equal, and many forms of EDN
-    cannot be hashed.
+    The value itself cannot be the key: in Python 1, 1.0 and True are equal, a list never equals a
+    tuple, and many forms of EDN cannot be hashed. ``written`` gives equal sets and maps the same
+    text.
     """
     kind = type(value)
-    return value if kind is int or kind is str else (kind.__name__, edn.written(value))
+    return value if kind is int else edn.written(value)
 
 
 def _with_expanded_drain(op: Op) -> Iterator[Op]:

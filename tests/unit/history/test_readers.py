@@ -136,7 +136,6 @@ TRICKY = st.one_of(
             "٣",
             "1" * 18,
             "1" * 19,
-            "#x",
             "^",
         ]
     ),
@@ -146,7 +145,6 @@ TRICKY = st.one_of(
             ":a:b",
             "::a",
             ":é",
-            ":a/b/c",
             ":+",
             r"\a",
             r"\{",
@@ -303,7 +301,7 @@ def test_sets_and_maps_have_no_order() -> None:
             "{:type :ok :f :x}\n\n{:type :ok :f :x :time 9999999999999999999}",
             "h.edn:3: the key 'time'",
         ),
-        ("h.edn", "{:type :ok :f :x}\n\n{:type :ok :f #nope 1}", "h.edn:3: not EDN"),
+        ("h.edn", "{:type :ok :f :x}\n\n{:type :ok :f #nope 1}", "h.edn:3: the key 'f' must be"),
         ("h.jsonl", '{"type": "ok", "f": "x", "time": NaN}', "h.jsonl:1: the key 'time' must be"),
         (
             "h.jsonl",
