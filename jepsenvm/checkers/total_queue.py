@@ -59,7 +59,8 @@ def total_queue(
     Lost and unexpected messages make it invalid.
 
     Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
-    queue, and in a history that is cut short, they may have been delivered later. What did not come back is then undecided instead of lost, and the verdict is unknown.
+    queue, and a history that is cut short may lack their deliveries. What did not come back is
+    then undecided instead of lost, and the verdict is unknown.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.

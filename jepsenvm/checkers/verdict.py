@@ -83,7 +83,7 @@ def check(history: History, checkers: Mapping[str, Checker]) -> Results:
     raises an exception gets the verdict unknown, since its violations might have gone unseen.
     """
     results = {name: _run(name, checker, history) for name, checker in checkers.items()}
-    if history.damage is not None:
+    if history.damage is not None or history.doubts:
         results = {name: _not_invalid(result) for name, result in results.items()}
     results = {"history": _completeness(history), **results}
     return Results(
@@ -102,7 +102,7 @@ def _run(name: str, checker: Checker, history: History) -> Result:
 
 
 def _not_invalid(result: Result) -> Result:
-    """Return a result that accuses nobody: what it found may be the damage of the history."""
+    """Return a result that accuses nobody: what it found may come from how the file was read."""
     if result.verdict is not Verdict.INVALID:
         return result
     return replace(result, verdict=Verdict.UNKNOWN)
@@ -116,4 +116,5 @@ def _completeness(history: History) -> Result:
         reasons.append(f"the history is damaged, so no verdict can rest on it: {history.damage}")
     elif not history.complete:
         reasons.append("the history is cut short: its writer ended before it closed the file")
+    reasons += [f"the history was not understood: {doubt}" for doubt in history.doubts]
     return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons))

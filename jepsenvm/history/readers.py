@@ -224,7 +224,6 @@ class Noticed:
 
     cut_short: bool = False
     ops: int = 0
-    without_process: int = 0
     without_value: Counter[str] = field(default_factory=Counter)
     about: Any = None
     """What an export of jepsenvm says about its history; None for other files."""
@@ -237,8 +236,6 @@ class Noticed:
         op = _op(entry)
         self._notice_marks(entry)
         self.ops += 1
-        if op.process == NO_PROCESS:
-            self.without_process += 1
         if (op.type, op.f) in NEEDS_VALUE and "value" not in entry:
             self.without_value[op.f] += 1
         return op
@@ -264,9 +261,6 @@ class Noticed:
             f"{count:,} {name} {'op has' if count == 1 else 'ops have'} no value"
             for name, count in sorted(self.without_value.items())
         ]
-        if self.without_process:
-            ops = "op has" if self.without_process == 1 else "ops have"
-            doubts.append(f"{self.without_process:,} {ops} no process")
         return replace(
             history,
             complete=not (self.cut_short or unended or self.damage),

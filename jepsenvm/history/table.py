@@ -118,7 +118,7 @@ class History:
     plan: str | None = None
     """The plan of the run as YAML, if the history has it."""
     doubts: Sequence[str] = ()
-    """Why the file's ops were not all understood, such as ops without a process."""
+    """Why the file's ops were not all understood, such as ops without a value."""
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks(self)

@@ -37,4 +37,3 @@ def vet(path: Path) -> Extent:
     except (ValueError, TypeError):
         pass
     return Extent(0, damage="reading it crashed, so it is damaged")
-
