@@ -33,7 +33,7 @@ class JepsenvmError(Exception):
         has_status = self.command is not None and self.status is not None
         origin = f" (`{self.command}` exited {self.status})" if has_status else ""
         suffix = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{prefix}{self.message}{origin}{suffix}".split())
+        return printable(" ".join(f"{prefix}{self.message}{origin}{suffix}".split()))
 
 
 class UsageError(JepsenvmError):
@@ -59,12 +59,25 @@ def message_of(error: Exception) -> str:
     return error.message if isinstance(error, JepsenvmError) else str(error)
 
 
+def printable(text: str) -> str:
+    """Return a text with escapes for what a terminal might obey or cannot show.
+
+    These are control characters, such as those of colours, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """Return a value as one line of at most ``limit`` characters, for an error message.
 
     A longer text ends with ``...``.
     """
-    text = " ".join(str(value).split())
+    text = printable(" ".join(str(value).split()))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

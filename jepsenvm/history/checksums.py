@@ -50,10 +50,20 @@ def with_checksum(metadata: bytes, body: bytes, previous: int) -> tuple[bytes, i
     return head + _CRC.pack(checksum) + body, checksum
 
 
+VERSION: Final = b"history 2"
+"""What the schema of a journal with checksums says; older journals have none."""
+
+
 def has_checksums(file: memoryview) -> bool:
-    """Return whether the first message of a file has a checksum; older journals have none."""
+    """Return whether a file is a journal with checksums, even if its beginning is damaged."""
     size = _metadata_size(file, 0)
-    return size is not None and _trailer(file, size)[0] == _MARK
+    if size is not None and file[_PREFIX.size + size - _TRAILER.size :][:4].tobytes() == _MARK:
+        return True
+    return VERSION in file[:MOST_SCHEMA].tobytes()
+
+
+MOST_SCHEMA: Final = 1 << 16
+"""The schema of a journal, with the plan, ends before this position."""
 
 
 def begins_like_arrow(file: memoryview) -> bool:
@@ -118,9 +128,3 @@ def _metadata_size(file: memoryview, position: int) -> int | None:
     continuation, size = _PREFIX.unpack(prefix)
     whole = continuation == _CONTINUATION and _TRAILER.size <= size <= len(file) - _PREFIX.size
     return size if whole else None
-
-
-def _trailer(file: memoryview, size: int) -> tuple[bytes, int, int]:
-    end = _PREFIX.size + size
-    mark, body_size, checksum = _TRAILER.unpack(file[end - _TRAILER.size : end])
-    return mark, body_size, checksum

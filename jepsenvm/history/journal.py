@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from jepsenvm.errors import RunError, shorten
-from jepsenvm.history.checksums import END_MARK, with_checksum
+from jepsenvm.history.checksums import END_MARK, VERSION, with_checksum
 from jepsenvm.history.op import TYPES, Type
 
 _NAMES = pa.dictionary(pa.int32(), pa.utf8())
@@ -38,7 +38,7 @@ SCHEMA: Final = pa.schema(
         ("error", pa.utf8()),
         ("data", pa.utf8()),
     ],
-    metadata={"jepsenvm": "history 2", "type": json.dumps(TYPES)},
+    metadata={"jepsenvm": VERSION.decode(), "type": json.dumps(TYPES)},
 )
 """The columns of a journal, one row for each op. ``type`` is an index into TYPES, ``data`` JSON.
 
@@ -131,7 +131,9 @@ class Journal:
         try:
             encoded_data = None if data is None else json.dumps(data)
             for number in (process, value, offset):
-                if number is not None and not _LEAST <= number <= _GREATEST:
+                if number is not None and not (
+                    isinstance(number, int) and _LEAST <= number <= _GREATEST
+                ):
                     raise ValueError(  # noqa: TRY301 - a function call for each op would be slow
                         f"{shorten(number)} is not an integer of 64 bits"
                     )

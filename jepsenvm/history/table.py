@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.history import edn
-from jepsenvm.history.checksums import Extent, begins_like_arrow, has_checksums, verify
+from jepsenvm.history.checksums import VERSION, Extent, begins_like_arrow, has_checksums, verify
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 from jepsenvm.history.vetting import vet
 
@@ -219,7 +219,7 @@ def open_arrow(path: Path) -> History:
         raise UsageError(f"{path}: cannot be read: {shorten(problem, 200)}") from None
     file = memoryview(mapped)
     if has_checksums(file):
-        return _opened(path, mapped, verify(file), version=b"history 2")
+        return _opened(path, mapped, verify(file), version=VERSION)
     if not begins_like_arrow(file):
         raise UsageError(f"{path}: not a history of jepsenvm: it does not begin like one")
     return _opened(path, mapped, vet(path), version=b"history 1")
@@ -228,18 +228,21 @@ def open_arrow(path: Path) -> History:
 def _opened(path: Path, mapped: pa.Buffer, extent: Extent, version: bytes) -> History:
     """Return the history in the part of a file that is known to be undamaged."""
     damage = extent.damage
-    if extent.end == 0:
+    stream = mapped.slice(0, extent.end)
+    try:
+        metadata = pa.ipc.open_stream(stream).schema.metadata or {}
+    except (OSError, pa.ArrowInvalid) as problem:
+        reason = damage or ("it is cut short before its first op" if extent.end == 0 else problem)
         raise UsageError(
-            f"{path}: not a history of jepsenvm: {damage or 'it is cut short before its first op'}"
-        )
-    metadata = pa.ipc.open_stream(mapped.slice(0, extent.end)).schema.metadata or {}
+            f"{path}: not a history of jepsenvm, or damaged: {shorten(reason, 200)}"
+        ) from None
     if b"jepsenvm" not in metadata:
         raise UsageError(f"{path}: an Arrow stream, but not a history of jepsenvm")
     if metadata[b"jepsenvm"] != version:
         damage = damage or f"it says {metadata[b'jepsenvm']!r} but was written otherwise"
     plan = metadata.get(b"plan")
     return History(
-        partial(_arrow_chunks, mapped.slice(0, extent.end)),
+        partial(_arrow_chunks, stream),
         complete=extent.complete and damage is None,
         damage=damage,
         own=True,
@@ -259,7 +262,7 @@ def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
     """
     batches: list[pa.RecordBatch] = []
     rows = 0
-    for batch in pa.ipc.open_stream(mapped):
+    for batch in _batches(mapped, history):
         batches.append(batch)
         rows += len(batch)
         if rows >= CHUNK_ROWS:
@@ -267,6 +270,21 @@ def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
             batches, rows = [], 0
     if batches:
         yield _chunk(batches, history)
+
+
+def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
+    reader = pa.ipc.open_stream(stream)
+    while True:
+        try:
+            yield reader.read_next_batch()
+        except StopIteration:
+            return
+        except pa.ArrowInvalid:
+            # A batch follows the names that are new in it. If the history ends between them, Arrow
+            # misses the batch.
+            if history.complete:
+                raise
+            return
 
 
 def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
