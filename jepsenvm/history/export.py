@@ -73,8 +73,7 @@ def _marked(history: History, ops: Iterator[Op]) -> Iterator[tuple[Op, _Marks]]:
 
 
 def _about(history: History) -> dict[str, Any]:
-    plan = {} if history.plan is None else {"plan": history.plan}
-    return {"own": history.own, **plan}
+    return {} if history.plan is None else {"plan": history.plan}
 
 
 def _without_expanded_drains(ops: Iterator[Op]) -> Iterator[Op]:
@@ -130,7 +129,7 @@ def _json_line(index: int, op: Op, marks: _Marks) -> str:
     for key in _OPTIONAL_KEYS:
         if (value := getattr(op, key)) is not None:
             entry[key] = _json_value(value)
-    return json.dumps(entry | marks) + "\n"
+    return json.dumps({**entry, **marks}) + "\n"
 
 
 def _json_value(value: Any) -> Any:

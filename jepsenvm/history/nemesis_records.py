@@ -53,9 +53,9 @@ INTERRUPT: Final = "interrupt"
 """The ``f`` of the record that a signal ended the run early."""
 
 ABOUT: Final = "jepsenvm"
-"""The key that ``jepsenvm export`` adds to the first op of a text: where the history comes from.
+"""The key that ``jepsenvm export`` adds to the first op of a text.
 
-Its value is a map with the keys ``own`` (whether a run of jepsenvm recorded it) and ``plan``.
+Its value is a map with the ``plan`` of the run as YAML, if the history has it.
 """
 
 ENDED: Final = "jepsenvm-end"

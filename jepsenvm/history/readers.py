@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.history import edn
-from jepsenvm.history.nemesis_records import ABOUT, ENDED, SCHEDULE
+from jepsenvm.history.nemesis_records import ABOUT, ENDED
 from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
 from jepsenvm.history.table import History, from_ops, open_arrow
 
@@ -265,15 +265,9 @@ class Noticed:
             history,
             complete=not (self.cut_short or unended or self.damage),
             damage=self.damage,
-            own=about.get("own") is True or _has_own_records(history),
             plan=plan if isinstance(plan, str) else None,
             doubts=tuple(doubts),
         )
-
-
-def _has_own_records(history: History) -> bool:
-    """Return whether a history has the record of planned faults that each run of jepsenvm has."""
-    return any(op.f == SCHEDULE and isinstance(op.data, list) for op in history.nemesis_ops())
 
 
 def _history(elements: Callable[[Noticed], Iterator[tuple[Any, str]]]) -> History:

@@ -24,6 +24,7 @@ import pyarrow as pa
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.history import edn
 from jepsenvm.history.checksums import VERSION, Extent, begins_like_arrow, has_checksums, verify
+from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 from jepsenvm.history.vetting import vet
 
@@ -113,8 +114,6 @@ class History:
     """False if ops are missing at the end: the file is cut short or damaged."""
     damage: str | None = None
     """What is wrong with the file, beyond that it may be cut short; None if nothing is."""
-    own: bool = False
-    """Whether a run of jepsenvm recorded the history, in whatever format it is now."""
     plan: str | None = None
     """The plan of the run as YAML, if the history has it."""
     doubts: Sequence[str] = ()
@@ -200,9 +199,21 @@ class History:
                 offset=offset if offset >= 0 else None,
             )
 
+    @property
+    def own(self) -> bool:
+        """Whether a run of jepsenvm recorded the history, in whatever format it is now."""
+        return self.plan is not None or any(
+            isinstance(op.data, list) if op.f == SCHEDULE else _is_of_fault(op.data)
+            for op in self._survey[1]
+        )
+
     def nemesis_ops(self) -> list[Op]:
         """Return the nemesis' ops."""
         return list(self._survey[1])
+
+
+def _is_of_fault(data: Any) -> bool:
+    return isinstance(data, dict) and "window" in data and "phase" in data
 
 
 def open_arrow(path: Path) -> History:
@@ -245,7 +256,6 @@ def _opened(path: Path, mapped: pa.Buffer, extent: Extent, version: bytes) -> Hi
         partial(_arrow_chunks, stream),
         complete=extent.complete and damage is None,
         damage=damage,
-        own=True,
         plan=None if plan is None else plan.decode(),
     )
 

@@ -96,7 +96,8 @@ def old(tmp_path: Path) -> bytes:
     with pa.ipc.new_stream(sink, journal_module.SCHEMA.with_metadata(metadata)) as writer:
         for batch in batches:
             writer.write_batch(batch.replace_schema_metadata(metadata))
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def test_an_old_journal_keeps_its_verdict(tmp_path: Path, old: bytes) -> None:
