@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.history import edn
+from jepsenvm.history.arrow_file import open_arrow
 from jepsenvm.history.nemesis_records import ABOUT, ENDED
 from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
-from jepsenvm.history.table import History, from_ops, open_arrow
+from jepsenvm.history.table import History, from_ops
 
 EDN_IN_JSON: Final = "jepsenvm/edn"
 """In JSON lines, an object with only this key stands for a value that JSON cannot represent.
