@@ -43,7 +43,7 @@ class JepsenvmError(Exception):
         has_status = self.command is not None and self.status is not None
         origin = f" (`{self.command}` exited {self.status})" if has_status else ""
         suffix = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{prefix}{self.message}{origin}{suffix}".split())
+        return printable(" ".join(f"{prefix}{self.message}{origin}{suffix}".split()))
 
 
 class UsageError(JepsenvmError):
@@ -78,7 +78,7 @@ def shorten(value: object, limit: int = 60) -> str:
 
     A longer text ends with ``...``.
     """
-    text = " ".join(str(value).split())
+    text = printable(" ".join(str(value).split()))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

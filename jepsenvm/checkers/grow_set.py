@@ -28,6 +28,8 @@ def grow_set(history: History) -> Result:
     Beyond Jepsen: an element that was acknowledged only after the read was invoked, and is not in
     it, is undecided instead of lost, and makes it unknown. The read may have come before it.
     """
+    if not history.complete:
+        return _unread("the history is cut short, so a later read may be missing")
     last_read = _last_read(history)
     if last_read is None:
         return _unread("no read of the set was ok")

@@ -59,8 +59,9 @@ def total_queue(
     Lost and unexpected messages make it invalid.
 
     Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
-    queue. What did not come back is then undecided instead of lost, and the verdict is unknown. The
-    same holds if jepsenvm restarted every replica of the queue before the drain.
+    queue, and a history that is cut short may lack their deliveries. What did not come back is
+    then undecided instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted
+    every replica of the queue before the drain.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
@@ -148,6 +149,8 @@ def _drain_reasons(figures: Mapping[str, Any], drain_problem: str | None) -> lis
 
 def _drain_problem(history: History, *, required: bool) -> str | None:
     """Return why the queue is not proven to be empty, or None if it is."""
+    if not history.complete:
+        return "the history is cut short"
     invoked, ok = history.count("invoke", "drain"), history.count("ok", "drain")
     if history.count("info", "drain"):
         return "a drain crashed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -83,7 +83,8 @@ def check(history: History, checkers: Mapping[str, Checker]) -> Results:
     raises an exception gets the verdict unknown, since its violations might have gone unseen.
     """
     results = {name: _run(name, checker, history) for name, checker in checkers.items()}
-    # After the checkers: a history knows whether it is complete when it was read to its end.
+    if history.damage is not None or history.doubts:
+        results = {name: _not_invalid(result) for name, result in results.items()}
     results = {"history": _completeness(history), **results}
     return Results(
         worst(*(result.verdict for result in results.values())),
@@ -100,10 +101,20 @@ def _run(name: str, checker: Checker, history: History) -> Result:
         return Result(Verdict.UNKNOWN, (reason,))
 
 
+def _not_invalid(result: Result) -> Result:
+    """Return a result that accuses nobody: what it found may come from how the file was read."""
+    if result.verdict is not Verdict.INVALID:
+        return result
+    return replace(result, verdict=Verdict.UNKNOWN)
+
+
 def _completeness(history: History) -> Result:
-    """Return unknown if the run was interrupted or its history was cut short."""
+    """Return unknown if the run was interrupted or its history is cut short or damaged."""
     interrupts = [op.error or "interrupted" for op in history.nemesis_ops() if op.f == INTERRUPT]
     reasons = [f"the run was ended early: {cause}" for cause in interrupts]
-    if not history.complete:
+    if history.damage is not None:
+        reasons.append(f"the history is damaged, so no verdict can rest on it: {history.damage}")
+    elif not history.complete:
         reasons.append("the history is cut short: its writer ended before it closed the file")
+    reasons += [f"the history was not understood: {doubt}" for doubt in history.doubts]
     return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons))

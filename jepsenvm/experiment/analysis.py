@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
@@ -18,11 +20,13 @@ from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.register import register
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
-from jepsenvm.checkers.verdict import Checker, Results, check
-from jepsenvm.errors import UsageError
-from jepsenvm.experiment.plan_file import read_plan
+from jepsenvm.checkers.verdict import Checker, Result, Results, Verdict, check
+from jepsenvm.errors import UsageError, shorten
+from jepsenvm.experiment.plan_file import parse_plan, plan_of_new_run, read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
+from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
+from jepsenvm.history.table import History
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.report.presentation import Presentation
@@ -30,6 +34,8 @@ from jepsenvm.workloads.registry import WORKLOADS
 from jepsenvm.workloads.workload import Workload
 
 DEFAULT_FOREIGN_WORKLOAD: Final = "queue"
+JEPSEN_HISTORY: Final = "history.edn"
+"""The history in a store directory of Jepsen."""
 
 
 @dataclass(frozen=True)
@@ -76,38 +82,157 @@ def foreign_workloads() -> dict[str, ForeignWorkload]:
 
 
 def judge(path: Path, workload: str | None = None) -> Analysis:
-    """Check a run's directory or a history file.
+    """Check a run's directory, a history file, or a store directory of Jepsen.
 
-    ``workload`` names the checker for a history of another program. Raises UsageError if there is
-    nothing to check at the path or the workload is unknown.
+    ``workload`` names the checker for a history of another program. A history that a run recorded
+    is judged with everything that it records about the run, wherever it is. Raises UsageError if
+    there is nothing to check at the path or the workload is unknown.
     """
-    if path.is_dir():
-        return judge_stored(path)
-    if not path.exists():
-        raise UsageError(f"{path}: no such run or history", remedy="give a path that exists")
+    try:
+        is_folder = path.is_dir()
+        path.lstat()
+    except OSError as problem:
+        missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
+        raise UsageError(
+            f"{path}: {'no such run or history' if missing else problem.strerror}",
+            remedy="give a path that exists" if missing else None,
+        ) from None
+    if is_folder:
+        return _judge_folder(path, workload)
     if path.name == HISTORY and (path.parent / PLAN).exists():
         return judge_stored(path.parent)
-    name, known = workload or DEFAULT_FOREIGN_WORKLOAD, foreign_workloads()
-    if name not in known:
+    return _judge_history(path, open_history(path), workload)
+
+
+def _judge_folder(path: Path, workload: str | None) -> Analysis:
+    if (path / HISTORY).exists() and not (path / PLAN).exists():
+        return _judge_history(path, open_history(path / HISTORY), workload)
+    if (path / HISTORY).exists() or (path / PLAN).exists():
+        return judge_stored(path)
+    jepsen = path / JEPSEN_HISTORY
+    if jepsen.exists():
+        return _judge_history(jepsen, open_history(jepsen), workload)
+    raise UsageError(
+        f"{path}: there is no run and no history here",
+        remedy=f"give a folder with {HISTORY} or {JEPSEN_HISTORY}, or a history file",
+    )
+
+
+def _judge_history(path: Path, history: History, workload: str | None) -> Analysis:
+    """Check a history that is not in the folder of its run."""
+    if workload is not None and workload not in foreign_workloads().keys() | WORKLOADS.keys():
+        names = ", ".join(sorted(foreign_workloads().keys() | WORKLOADS.keys()))
         raise UsageError(
-            f"--workload: unknown workload {name!r}", remedy=f"use {', '.join(sorted(known))}"
+            f"--workload: unknown workload {shorten(workload)!r}", remedy=f"use {names}"
         )
-    foreign = known[name]
+    if history.own and (history.plan is not None or (workload or "queue") in WORKLOADS):
+        return _judge_own(path, history, workload)
+    name = workload or _workload_of(path, history)
+    if name not in foreign_workloads():
+        raise UsageError(
+            f"--workload {name}: only runs of jepsenvm can be checked for it",
+            remedy=f"use {', '.join(sorted(foreign_workloads()))}",
+        )
+    foreign = foreign_workloads()[name]
     checkers = {foreign.presentation.main_checker: foreign.checker}
-    return Analysis(check(open_history(path), checkers), foreign.presentation)
+    return Analysis(check(history, checkers), foreign.presentation)
+
+
+OPERATIONS: Final[Mapping[str, Sequence[str]]] = {
+    "queue": ("enqueue", "dequeue", "drain"),
+    "lock": ("acquire", "release", "tokens"),
+    "register": ("write", "cas", "read"),
+    "set": ("add", "read"),
+    "stream": ("end",),
+}
+"""The operations by which the workload of a history is recognised, if nobody names it."""
+
+MOST_NAMES: Final = 10
+"""A message lists at most this many names of operations."""
+
+
+def _workload_of(path: Path, history: History) -> str:
+    """Return the workload of a history, by the names of its operations.
+
+    That is the queue, unless the history has only operations of other workloads. Raises UsageError
+    then: how these are to be judged is for the user to say.
+    """
+    names = _operations(history)
+    if names & set(OPERATIONS[DEFAULT_FOREIGN_WORKLOAD]):
+        return DEFAULT_FOREIGN_WORKLOAD
+    others = [
+        workload
+        for workload, operations in OPERATIONS.items()
+        if workload in foreign_workloads() and names & set(operations)
+    ]
+    if not others:
+        return DEFAULT_FOREIGN_WORKLOAD
+    shown_names = ", ".join(shorten(repr(name)) for name in sorted(names)[:MOST_NAMES])
+    raise UsageError(
+        f"{path}: the history has the operations {shown_names}, and none of a queue",
+        remedy=f"name its workload: {' or '.join(f'--workload {name}' for name in others)}",
+    )
+
+
+def _operations(history: History) -> set[str]:
+    """Return the names of the clients' operations."""
+    codes: set[int] = set()
+    for chunk in history:
+        codes.update(np.unique(chunk.f[chunk.process != NEMESIS]).tolist())
+    return {history.names[code] for code in codes if code >= 0}
+
+
+def _judge_own(path: Path, history: History, workload: str | None) -> Analysis:
+    """Check a history of a run that is not in the folder of its run.
+
+    Its own records of faults, recovery and interruption count. Older histories do not have their
+    plan: they are judged as the default plan of their workload says.
+    """
+    if history.plan is not None:
+        plan = parse_plan(history.plan, f"the plan in {path}")
+    else:
+        plan = plan_of_new_run(None, {"workload": workload or _own_workload(history), "seed": 0})
+    return Analysis(
+        check(history, run_checkers(plan, read_logs(path.parent / "nodes"))),
+        presentation_of(WORKLOADS[plan.workload]),
+    )
+
+
+def _own_workload(history: History) -> str:
+    """Return the workload that recorded a history without its plan, by its operations."""
+    names = _operations(history)
+    for workload in ("lock", "stream"):
+        if names & set(OPERATIONS[workload]):
+            return workload
+    return DEFAULT_FOREIGN_WORKLOAD
 
 
 def judge_stored(path: Path) -> Analysis:
     """Check the run in a directory of the store."""
-    workload = WORKLOADS[read_plan(path / PLAN).workload]
-    return Analysis(judge_run(path), presentation_of(workload))
+    history = open_history(path / HISTORY)
+    plan, remarks = _plan_of_run(path, history)
+    checkers = {**run_checkers(plan, read_logs(path / "nodes")), **remarks}
+    return Analysis(check(history, checkers), presentation_of(WORKLOADS[plan.workload]))
 
 
 def judge_run(path: Path) -> Results:
     """Check a run from its plan, history and logs. A run that ended early can be checked too."""
-    plan = read_plan(path / PLAN)
-    checkers = run_checkers(plan, read_logs(path / "nodes"))
-    return check(open_history(path / HISTORY), checkers)
+    return judge_stored(path).results
+
+
+def _plan_of_run(path: Path, history: History) -> tuple[Plan, Mapping[str, Checker]]:
+    """Return the plan of a run, and a checker that remarks on a plan file that was edited.
+
+    The plan in the history counts: the run followed it, and it has a checksum.
+    """
+    from_file = read_plan(path / PLAN)
+    if history.plan is None:
+        return from_file, {}
+    plan = parse_plan(history.plan, f"the plan in {path / HISTORY}")
+    if plan == from_file:
+        return plan, {}
+    remark = f"{PLAN} was changed after the run; the run is judged by the plan in {HISTORY}"
+    return plan, {"plan": lambda _: Result(Verdict.VALID, (remark,))}
 
 
 def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, Checker]:

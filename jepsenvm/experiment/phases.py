@@ -27,7 +27,7 @@ from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.power import power_of
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
-from jepsenvm.nemesis.records import journaled
+from jepsenvm.nemesis.records import FaultRecord, Recorder, journaled
 from jepsenvm.workloads.context import Context, OpCounts, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
 
@@ -53,6 +53,19 @@ def execute(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
         raise first_error(group) from None
 
 
+def _healing_goes_on(record: Recorder) -> Recorder:
+    """Return a recorder that ignores a journal's failure, so that it never ends the healing.
+
+    The journal keeps the failure, and the next flush ends the run with it.
+    """
+
+    def record_if_possible(entry: FaultRecord) -> None:
+        with suppress(RunError):
+            record(entry)
+
+    return record_if_possible
+
+
 class _Run:
     def __init__(self, prepared: Prepared, store: Store, show_load: ShowLoad) -> None:
         self._cluster, self._steps = prepared.cluster, prepared.steps
@@ -61,7 +74,12 @@ class _Run:
         self._plan = prepared.plan.patient(self._fleet.patience)
         self._workload = WORKLOADS[self._plan.workload]
         began = time.monotonic_ns()
-        self._journal = Journal(store.history, lambda: time.monotonic_ns() - began)
+        self._journal = Journal(
+            store.history,
+            lambda: time.monotonic_ns() - began,
+            # A history that is moved or exported takes its plan along.
+            about={"plan": prepared.plan.to_yaml()},
+        )
         self._stop = asyncio.Event()
         self._interrupts = Interrupts(self._stop)
         login, nodes = self._cluster.credentials, self._cluster.inventory.nodes
@@ -72,7 +90,7 @@ class _Run:
             journal=self._journal,
             stop=self._stop,
         )
-        self._record = journaled(self._journal)
+        self._record = _healing_goes_on(journaled(self._journal))
         self._spool = Spool(store.path)
         self._nemesis = Nemesis(
             fleet=self._fleet,

@@ -22,6 +22,11 @@ def read_plan(path: Path) -> Plan:
     return resolve(_read(path), str(path), WORKLOADS, NEMESES)
 
 
+def parse_plan(text: str, source: str) -> Plan:
+    """Return the plan in a YAML text; ``source`` is its name for error messages."""
+    return resolve(read(text, source), source, WORKLOADS, NEMESES)
+
+
 def plan_of_new_run(path: Path | None, overrides: Mapping[str, object]) -> Plan:
     """Return the plan of a new run. The overrides take precedence over the file.
 

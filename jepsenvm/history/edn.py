@@ -8,16 +8,19 @@ passed to edn_format. Both paths give the same values:
 - a keyword is a ``Keyword``, a vector or list a list, a set a frozenset, a map a dict;
 - a ratio is a Fraction, a decimal number a Decimal, a character an edn_format.Char;
 - inside a set or as a key of a map, where Python needs something hashable, a vector is a tuple and
-  a map is edn_format's ImmutableDict.
+  a map is edn_format's ImmutableDict;
+- a form with a tag that nobody knows here is a ``Tagged``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -39,6 +42,22 @@ class EdnError(ValueError):
     def __init__(self, problem: object, position: int) -> None:
         super().__init__(str(problem))
         self.position = position
+
+
+class UnfinishedError(EdnError):
+    """The text ends within a form."""
+
+
+class _DuplicateKeyError(Exception):
+    """A map has a key twice, so one of its two values would be ignored."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A form with a tag that has no meaning here, such as ``#error {:cause "refused"}``."""
+
+    tag: str
+    form: Any
 
 
 class Keyword(str):
@@ -88,7 +107,10 @@ def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
         if position == len(text) or text[position] in "])}":
             return position
         match = _PLAIN_MAP.match(text, position)
-        plain_map = _plain_map(match[1]) if match else None
+        try:
+            plain_map = _plain_map(match[1]) if match else None
+        except _DuplicateKeyError as problem:
+            raise EdnError(problem, position) from None
         if match and plain_map is not None:
             yield plain_map, position
             position = match.end()
@@ -120,7 +142,7 @@ _PLAIN_LEXEME: Final = re.compile(
     rf'|#\{{|[\[\](){{}}]|[^ \t\r\n,\[\](){{}}"]+|")'
 )
 _PLAIN_KEYWORD: Final = re.compile(
-    r":[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*(?:/[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*)?", re.ASCII
+    r":[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*(?:/[a-zA-Z*+!_?<>=.-][\w*+!?<>=.-]*)*", re.ASCII
 )
 _CLOSING: Final = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _ESCAPE_SEQUENCE: Final = re.compile(r"\\(.)")
@@ -168,7 +190,10 @@ def _collection(bracket: str, content: list[Any]) -> Any:
     if bracket == "#{":
         return frozenset(content)
     if bracket == "{":
-        return dict(zip(content[::2], content[1::2], strict=True))
+        entries = dict(zip(content[::2], content[1::2], strict=True))
+        if len(entries) * 2 < len(content):
+            raise _DuplicateKeyError("a map has a key twice")
+        return entries
     return content
 
 
@@ -214,34 +239,67 @@ _LEXEME: Final = re.compile(
 )
 
 
+MOST_DEPTH: Final = 100
+"""Forms may be nested this deep. Histories are not, and Python's stack has an end."""
+
+
 def _end_of_form(text: str, position: int) -> int:
     depth = 0
     for lexeme in _LEXEME.finditer(text, position):
         first = lexeme[0][0]
         if first in "[{(":
             depth += 1
+            if depth > MOST_DEPTH:
+                raise EdnError(f"brackets are nested more than {MOST_DEPTH} deep", position)
         elif first in "]})":
             depth -= 1
         elif first in ";#":  # a comment, or a tag or discard, which belongs to the next form
             continue
         if depth <= 0:
             return lexeme.end()
-    return len(text)
+    raise UnfinishedError("the text ends within this form", position)
+
+
+_EXTRA_SLASH: Final = "*-slash-*"
+"""Stands for the second slash of a name such as ``:a/b/c``, which edn_format would cut in three."""
+
+_TAG: Final = re.compile(r"#([a-zA-Z][^\s,\[\]{}()\"\\;]*)")
 
 
 def _by_edn_format(text: str, position: int) -> Iterator[Any]:
+    lexemes = _LEXEME.finditer(text)
+    for tag in {match[1] for lexeme in lexemes if (match := _TAG.fullmatch(lexeme[0]))}:
+        if tag not in _KNOWN_TAGS:
+            _KNOWN_TAGS.add(tag)
+            edn_format.add_tag(tag, partial(Tagged, tag))
     try:
-        for form in edn_format.loads_all(text):
+        for form in edn_format.loads_all(_LEXEME.sub(_without_extra_slashes, text)):
             yield _converted(form)
-    # edn_format raises its own errors, NotImplementedError for unknown tags, and whatever the
-    # constructor of a known tag raises for an invalid value.
+    # edn_format raises its own errors, and whatever the constructor of a known tag raises for an
+    # invalid value.
     except Exception as problem:
         raise EdnError(problem, position) from None
 
 
-def _converted(form: Any) -> Any:
+_KNOWN_TAGS: Final = {"inst", "uuid", "jepsen.history.Op"}
+"""The tags that edn_format reads by itself or that were added to it."""
+
+
+def _without_extra_slashes(lexeme: re.Match[str]) -> str:
+    text = lexeme[0]
+    if text.count("/") < 2 or text[0] in '";\\#':
+        return text
+    namespace, _, rest = text.partition("/")
+    return f"{namespace}/{rest.replace('/', _EXTRA_SLASH)}"
+
+
+def _converted(form: Any) -> Any:  # noqa: PLR0911 - a case for each form that edn_format has
     if isinstance(form, edn_format.Keyword):
-        return Keyword(f":{form.name}")
+        return Keyword(f":{form.name}".replace(_EXTRA_SLASH, "/"))
+    if isinstance(form, edn_format.Symbol) and _EXTRA_SLASH in form.name:
+        return edn_format.Symbol(form.name.replace(_EXTRA_SLASH, "/"))
+    if isinstance(form, Tagged):
+        return Tagged(form.tag, _hashable(form.form))
     if isinstance(form, edn_format.ImmutableDict | dict):
         return {_hashable(key): _converted(value) for key, value in form.items()}
     if isinstance(form, edn_format.ImmutableList | list | tuple):
@@ -270,6 +328,8 @@ def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for eac
     match value:
         case None:
             return "nil"
+        case Tagged():
+            return f"#{value.tag} {written(value.form)}"
         case bool():
             return "true" if value else "false"
         case Keyword() | edn_format.Symbol() | int():

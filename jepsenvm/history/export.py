@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from jepsenvm.history import edn
-from jepsenvm.history.nemesis_records import INTERRUPT
-from jepsenvm.history.op import NEMESIS, TYPES, Op
+from jepsenvm.history.nemesis_records import ABOUT, ENDED, INTERRUPT
+from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
 from jepsenvm.history.readers import EDN_IN_JSON
 from jepsenvm.history.table import Chunk, History, drained_values
 
@@ -23,6 +23,9 @@ CUT_SHORT: Final = "the history that this was exported from is cut short"
 """The ``error`` of the op that marks the end of an incomplete history."""
 
 LINES_PER_WRITE: Final = 1000
+
+_Marks = Mapping[str, Any]
+"""The keys of an op beside those of ``Op``, with their values as JSON can represent them."""
 
 
 def write_edn(history: History, out: BinaryIO) -> None:
@@ -38,25 +41,40 @@ def write_jsonl(history: History, out: BinaryIO) -> None:
     _write_lines(history, out, _json_line)
 
 
-def _write_lines(history: History, out: BinaryIO, line: Callable[[int, Op], str]) -> None:
+def _write_lines(history: History, out: BinaryIO, line: Callable[[int, Op, _Marks], str]) -> None:
     ops = history.ops() if history.labels is None else _without_expanded_drains(history.ops())
-    lines = (line(index, op) for index, op in enumerate(_with_end_mark(history, ops)))
+    lines = (line(index, op, marks) for index, (op, marks) in enumerate(_marked(history, ops)))
     # Many lines are written at once: a system call for each line would take most of the time.
     while lines_to_write := list(islice(lines, LINES_PER_WRITE)):
         out.write("".join(lines_to_write).encode())
 
 
-def _with_end_mark(history: History, ops: Iterator[Op]) -> Iterator[Op]:
-    """Yield the ops; if the history was cut short, end with an op ``interrupt`` of the nemesis.
+def _marked(history: History, ops: Iterator[Op]) -> Iterator[tuple[Op, _Marks]]:
+    """Yield each op with the keys that mark the first op and the last one.
 
-    Text has no end mark that could be missing, so the op keeps the verdict unknown.
+    A text that lost its end looks like a shorter history, so the last op of a complete history says
+    that it is the last. A history that was cut short ends with an op ``interrupt`` of the nemesis.
     """
-    time = 0
+    marks: dict[str, Any] = {ABOUT: _about(history)}
+    count, last = 0, None
     for op in ops:
-        time = op.time
-        yield op
+        if last is not None:
+            yield last, marks
+            marks = {}
+        last, count = op, count + 1
+    if history.complete and last is not None:
+        yield last, {**marks, ENDED: count}
+        return
+    if last is not None:
+        yield last, marks
+        marks = {}
     if not history.complete:
-        yield Op("info", INTERRUPT, process=NEMESIS, time=time, error=CUT_SHORT)
+        time = 0 if last is None else last.time
+        yield Op("info", INTERRUPT, process=NEMESIS, time=time, error=CUT_SHORT), marks
+
+
+def _about(history: History) -> dict[str, Any]:
+    return {} if history.plan is None else {"plan": history.plan}
 
 
 def _without_expanded_drains(ops: Iterator[Op]) -> Iterator[Op]:
@@ -76,12 +94,18 @@ def _without_expanded_drains(ops: Iterator[Op]) -> Iterator[Op]:
     yield from dequeues
 
 
-def _edn_line(index: int, op: Op) -> str:
-    process = ":nemesis" if op.process == NEMESIS else op.process
+def _edn_line(index: int, op: Op, marks: _Marks) -> str:
+    process = {NEMESIS: ":nemesis", NO_PROCESS: "nil"}.get(op.process, op.process)
+    optional = "".join((*_optional_edn(op), *_edn_marks(marks)))
     return (
         f"{{:index {index}, :time {op.time}, :type :{op.type}, :process {process}, "
-        f":f {edn.keyword(op.f)}, :value {edn.written(op.value)}{''.join(_optional_edn(op))}}}\n"
+        f":f {edn.keyword(op.f)}, :value {edn.written(op.value)}{optional}}}\n"
     )
+
+
+def _edn_marks(marks: _Marks) -> Iterator[str]:
+    for key, value in marks.items():
+        yield f", :{key} {edn.written(value)}"
 
 
 def _optional_edn(op: Op) -> Iterator[str]:
@@ -93,12 +117,12 @@ def _optional_edn(op: Op) -> Iterator[str]:
 _OPTIONAL_KEYS: Final = ("node", "error", "data", "offset")
 
 
-def _json_line(index: int, op: Op) -> str:
+def _json_line(index: int, op: Op, marks: _Marks) -> str:
     entry = {
         "index": index,
         "time": op.time,
         "type": op.type,
-        "process": "nemesis" if op.process == NEMESIS else op.process,
+        "process": {NEMESIS: "nemesis", NO_PROCESS: None}.get(op.process, op.process),
         # Some tools write keywords into JSON with their colon, so readers remove one colon.
         "f": f":{op.f}" if op.f.startswith(":") else op.f,
         "value": _json_value(op.value),
@@ -106,7 +130,7 @@ def _json_line(index: int, op: Op) -> str:
     for key in _OPTIONAL_KEYS:
         if (value := getattr(op, key)) is not None:
             entry[key] = _json_value(value)
-    return json.dumps(entry) + "\n"
+    return json.dumps({**entry, **marks}) + "\n"
 
 
 def _json_value(value: Any) -> Any:

@@ -2,22 +2,27 @@
 
 The file is an Arrow IPC stream of small record batches. Of the formats that were measured (JSON
 lines, msgpack, SQLite, Parquet; see docs/decisions.md) it is the fastest to append and to read. A
-stream without its end mark was cut short.
+stream without its end mark was cut short. Each message has a checksum; see ``checksums``.
+
+A failure to record is final. What could not be written is missing from the history, so a journal
+that failed once raises that error at every later use and is never closed as complete.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from jepsenvm.errors import RunError
+from jepsenvm.errors import RunError, shorten
+from jepsenvm.history.checksums import END_MARK, VERSION, with_checksum
 from jepsenvm.history.op import TYPES, Type
 
 _NAMES = pa.dictionary(pa.int32(), pa.utf8())
@@ -33,37 +38,79 @@ SCHEMA: Final = pa.schema(
         ("error", pa.utf8()),
         ("data", pa.utf8()),
     ],
-    metadata={"jepsenvm": "history 1", "type": json.dumps(TYPES)},
+    metadata={"jepsenvm": VERSION.decode(), "type": json.dumps(TYPES)},
 )
-"""The columns of a journal, one row for each op. ``type`` is an index into TYPES, ``data`` JSON."""
+"""The columns of a journal, one row for each op. ``type`` is an index into TYPES, ``data`` JSON.
+
+The metadata ``jepsenvm`` is the version of the format. Version 1 had no checksums.
+"""
 
 _CODES: Final = {name: code for code, name in enumerate(TYPES)}
+
+
+_LEAST: Final = -(2**63)
+_GREATEST: Final = 2**63 - 1
+"""The range of the integers of a journal."""
+
+
+class RawFile(Protocol):
+    """What a journal needs of a file; as with ``io.FileIO``, ``write`` may write fewer bytes."""
+
+    def write(self, data: memoryview, /) -> int | None:
+        """Write some of the bytes; return how many."""
+
+    def truncate(self, size: int, /) -> int:
+        """Cut the file to a size."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def create_file(path: Path) -> RawFile:
+    """Create a file for a journal; raise OSError if it exists or cannot be created."""
+    # Unbuffered, so that a batch is with the kernel as soon as it is written: a buffer of this
+    # process would be lost with the process.
+    return path.open("xb", buffering=0)
 
 
 class Journal:
     """Appends ops to a file and flushes them in batches. Any thread may append.
 
     Flushed ops survive the death of this process. Ops of a closed journal also survive a power
-    failure of this machine.
+    failure of this machine. After any failure to record, every method but ``now`` raises it.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], int],
+        *,
+        about: Mapping[str, str] | None = None,
+        create: Callable[[Path], RawFile] = create_file,
+    ) -> None:
         """Create the file ``path``; raise RunError if it exists or cannot be created.
 
-        ``clock`` returns the time of an op: nanoseconds since the run began.
+        ``clock``  returns the time of an op: nanoseconds since the run began.
+        ``about``  what the history is about, such as its ``plan`` as YAML. It stays in the file.
         """
+        self._path = path
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant, because a failure may be noticed while the lock is held.
+        self._lock = threading.RLock()
+        self._failure: RunError | None = None
         self._rows: list[tuple[Any, ...]] = []
         self._names: dict[str, dict[str, int]] = {"f": {}, "node": {}}
-        try:
-            # Unbuffered, so that a batch is with the kernel as soon as it is written: a buffer of
-            # this process would be lost with the process.
-            self._file = path.open("xb", buffering=0)
-            self._writer = pa.ipc.new_stream(self._file, SCHEMA)
-        except OSError as problem:
-            raise RunError(f"cannot write the history {path}: {problem.strerror}") from problem
-        self._path = path
+        self._size = self._checksum = 0
+        schema = SCHEMA.with_metadata({**(SCHEMA.metadata or {}), **(about or {})})
+        # pyarrow writes into memory; the messages get their checksums on the way to the file.
+        self._written = io.BytesIO()
+        self._writer = pa.ipc.new_stream(self._written, schema)
+        with self._final_errors():
+            self._file = create(path)
+            self._write_messages(schema.serialize())
 
     def append(  # noqa: PLR0913 - one argument for each column of the history
         self,
@@ -78,8 +125,21 @@ class Journal:
         offset: int | None = None,
     ) -> None:
         """Record an op now. ``data`` must be something that JSON can represent."""
-        encoded_data = None if data is None else json.dumps(data)
-        row = (_CODES[type], process, f, value, offset, node, error, encoded_data)
+        # Without ``_final_errors``: a context costs more than everything else here.
+        if self._failure is not None:
+            raise self._failure
+        try:
+            encoded_data = None if data is None else json.dumps(data)
+            for number in (process, value, offset):
+                if number is not None and not (
+                    isinstance(number, int) and _LEAST <= number <= _GREATEST
+                ):
+                    raise ValueError(  # noqa: TRY301 - a function call for each op would be slow
+                        f"{shorten(number)} is not an integer of 64 bits"
+                    )
+            row = (_CODES[type], process, f, value, offset, node, error, encoded_data)
+        except Exception as problem:
+            raise self._failed(problem) from problem
         with self._lock:
             # The time is read under the lock, so that rows are in the order of their times.
             self._rows.append((self._clock(), *row))
@@ -89,8 +149,11 @@ class Journal:
         return self._clock()
 
     def flush(self) -> None:
-        """Write all appended ops to the file; raise RunError if the disk refuses them."""
-        with self._lock:
+        """Write all appended ops to the file.
+
+        Raises RunError if they cannot be written, and if anything could not be recorded before.
+        """
+        with self._lock, self._final_errors():
             rows, self._rows = self._rows, []
             if not rows:
                 return
@@ -106,16 +169,39 @@ class Journal:
                 pa.array(error, pa.utf8()),
                 pa.array(data, pa.utf8()),
             ]
-            with self._disk_errors():
-                self._writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+            self._writer.write_batch(pa.record_batch(columns, names=SCHEMA.names))
+            messages = self._written.getvalue()
+            self._written.seek(0)
+            self._written.truncate()
+            self._write_messages(messages)
 
     def close(self) -> None:
-        """Flush, write the end mark and sync. Only a closed history is complete."""
-        self.flush()
-        with self._disk_errors():
-            self._writer.close()
+        """Flush, sync, and write the end mark. Only a closed history is complete.
+
+        Raises RunError as ``flush`` does; the history then has no end mark.
+        """
+        try:
+            with self._lock:
+                self.flush()
+                with self._final_errors():
+                    # The end mark is written last, so that no power failure leaves it without the
+                    # ops before it.
+                    os.fsync(self._file.fileno())
+                    self._write_end_mark()
+                    self._failure = RunError(f"the history {self._path} is closed")
+        finally:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def _write_end_mark(self) -> None:
+        size = self._size
+        try:
+            self._write(END_MARK)
             os.fsync(self._file.fileno())
-        self._file.close()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(size)
+            raise
 
     def _encoded(self, column: str, names: tuple[str | None, ...]) -> pa.DictionaryArray:
         codes_by_name = self._names[column]
@@ -128,13 +214,54 @@ class Journal:
             pa.array(codes, pa.int32()), pa.array(list(codes_by_name), pa.utf8())
         )
 
+    def _write_messages(self, messages: bytes | pa.Buffer) -> None:
+        """Write messages of Arrow with their checksums; the schema is written once."""
+        with_checksums = []
+        for message in pa.ipc.MessageReader.open_stream(messages):
+            if message.type == "schema" and self._size:
+                continue
+            body = b"" if message.body is None else message.body.to_pybytes()
+            written, self._checksum = with_checksum(
+                message.metadata.to_pybytes(), body, self._checksum
+            )
+            with_checksums.append(written)
+        self._write(b"".join(with_checksums))
+
+    def _write(self, data: bytes) -> None:
+        """Write all of the bytes. One call of the system may write only some of them."""
+        rest = memoryview(data)
+        while rest:
+            written = self._file.write(rest)
+            if not written:
+                raise OSError("nothing was written")
+            self._size += written
+            rest = rest[written:]
+
     @contextlib.contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        """Turn an OSError into the RunError that a user reads."""
+    def _final_errors(self) -> Iterator[None]:
+        """Raise the failure of this journal, if any; make any error in the context its failure."""
+        if self._failure is not None:
+            raise self._failure
         try:
             yield
-        except OSError as problem:
-            raise RunError(
-                f"cannot write the history {self._path}: {problem}",
+        except Exception as problem:
+            raise self._failed(problem) from problem
+
+    def _failed(self, problem: Exception) -> RunError:
+        """Return the failure of this journal, which is the first problem that it had."""
+        with self._lock:
+            if self._failure is None:
+                self._failure = self._failure_of(problem)
+            return self._failure
+
+    def _failure_of(self, problem: Exception) -> RunError:
+        if isinstance(problem, OSError):
+            return RunError(
+                f"cannot write the history {self._path}: {problem.strerror or problem}",
                 remedy="free some disk space and run again",
-            ) from problem
+            )
+        return RunError(
+            f"cannot write the history {self._path}: {type(problem).__name__}: "
+            f"{shorten(problem, 200)}",
+            remedy="report it",
+        )

@@ -51,3 +51,12 @@ RECOVER: Final = "recover"
 
 INTERRUPT: Final = "interrupt"
 """The ``f`` of the record that a signal ended the run early."""
+
+ABOUT: Final = "jepsenvm"
+"""The key that ``jepsenvm export`` adds to the first op of a text.
+
+Its value is a map with the ``plan`` of the run as YAML, if the history has it.
+"""
+
+ENDED: Final = "jepsenvm-end"
+"""The key that ``jepsenvm export`` adds to the last op of a complete text: the number of ops."""

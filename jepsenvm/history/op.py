@@ -13,6 +13,9 @@ TYPES: Final[tuple[Type, ...]] = ("invoke", "ok", "fail", "info")
 NEMESIS: Final = -1
 """The process number of the nemesis."""
 
+NO_PROCESS: Final = -2
+"""The process number of an op of another program that has none. It is not the nemesis."""
+
 
 @dataclass(frozen=True, slots=True)
 class Op:

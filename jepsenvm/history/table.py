@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jepsenvm.errors import UsageError
 from jepsenvm.history import edn
+from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 
 Ints = npt.NDArray[np.int64]
@@ -99,8 +98,7 @@ class History:
     """Ops in the order in which they were recorded.
 
     Iterate over a history to get its chunks; it can be iterated repeatedly. ``names`` and ``nodes``
-    are complete for the chunks that were read, ``complete`` once the last chunk was read: it is
-    False if the file's end mark is missing. ``labels`` are the values of a foreign history by
+    are complete for the chunks that were read. ``labels`` are the values of a foreign history by
     their codes, None for a journal of jepsenvm.
     """
 
@@ -109,6 +107,13 @@ class History:
     nodes: list[str] = field(default_factory=list)
     labels: Sequence[Any] | None = None
     complete: bool = True
+    """False if ops are missing at the end: the file is cut short or damaged."""
+    damage: str | None = None
+    """What is wrong with the file, beyond that it may be cut short; None if nothing is."""
+    plan: str | None = None
+    """The plan of the run as YAML, if the history has it."""
+    doubts: Sequence[str] = ()
+    """Why the file's ops were not all understood, such as ops without a value."""
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks(self)
@@ -190,26 +195,26 @@ class History:
                 offset=offset if offset >= 0 else None,
             )
 
+    @property
+    def own(self) -> bool:
+        """Whether a run of jepsenvm recorded the history, in whatever format it is now."""
+        return self.plan is not None or any(
+            isinstance(op.data, list) if op.f == SCHEDULE else _is_of_fault(op.data)
+            for op in self._survey[1]
+        )
+
     def nemesis_ops(self) -> list[Op]:
         """Return the nemesis' ops."""
         return list(self._survey[1])
 
 
-def open_arrow(path: Path) -> History:
-    """Return the history in a journal's file, which is read chunk by chunk.
+def _is_of_fault(data: Any) -> bool:
+    return isinstance(data, dict) and "window" in data and "phase" in data
 
-    Raises UsageError if the file is not a journal of jepsenvm.
-    """
-    try:
-        # The file is mapped once for all passes: its pages are shared by them, and the kernel can
-        # drop the pages when it needs the memory.
-        mapped = pa.memory_map(str(path)).read_buffer()
-        schema = pa.ipc.open_stream(mapped).schema
-    except (OSError, pa.ArrowInvalid) as problem:
-        raise UsageError(f"{path}: not a history of jepsenvm: {problem}") from None
-    if b"jepsenvm" not in (schema.metadata or {}):
-        raise UsageError(f"{path}: an Arrow stream, but not a history of jepsenvm")
-    return History(partial(_arrow_chunks, mapped))
+
+def history_of_stream(stream: pa.Buffer) -> History:
+    """Return the history in an Arrow IPC stream whose bytes are known to be undamaged."""
+    return History(partial(_arrow_chunks, stream))
 
 
 def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
@@ -229,22 +234,18 @@ def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
         yield _chunk(batches, history)
 
 
-END_MARK: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-"""The last bytes of a closed Arrow IPC stream."""
-
-
-def _batches(mapped: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
-    reader = pa.ipc.open_stream(mapped)
+def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
+    reader = pa.ipc.open_stream(stream)
     while True:
         try:
             yield reader.read_next_batch()
         except StopIteration:
-            # Arrow also stops without an error where a file simply ends. Only the end mark shows
-            # that the writer closed the journal.
-            history.complete = mapped[-len(END_MARK) :].to_pybytes() == END_MARK
             return
-        except (OSError, pa.ArrowInvalid):
-            history.complete = False
+        except pa.ArrowInvalid:
+            # A batch follows the names that are new in it. If the history ends between them, Arrow
+            # misses the batch.
+            if history.complete:
+                raise
             return
 
 
@@ -372,13 +373,14 @@ def _chunk_in_memory(
 
 
 def _value_key(value: Any) -> Any:
-    """Return a hashable key that differs for different values.
+    """Return a hashable key that is equal for equal values, and differs for different values.
 
-    The value itself cannot be the key: in Python 1, 1.0 and True are equal, and many forms of EDN
-    cannot be hashed.
+    The value itself cannot be the key: in Python 1, 1.0 and True are equal, a list never equals a
+    tuple, and many forms of EDN cannot be hashed. ``written`` gives equal sets and maps the same
+    text.
     """
     kind = type(value)
-    return value if kind is int or kind is str else (kind.__name__, edn.written(value))
+    return value if kind is int else edn.written(value)
 
 
 def _with_expanded_drain(op: Op) -> Iterator[Op]:

@@ -58,14 +58,13 @@ def login_refusal(
     offered = _offered(route)
     if not offered:
         return f"there is no key and no password to log in to {route}", _OFFER
-    # paramiko tries a key file as a key of each type, and raises the error of the last type. It
-    # hides that the node did not answer the right one.
-    if not refused:
-        return None
-    return (
+    refusal = (
         f"{route} refused the SSH login with {offered}",
         "check ansible_user, ansible_password and the key file",
     )
+    # paramiko tries a key file as a key of each type, and raises the error of the last type. It
+    # hides that the node did not answer the right one.
+    return refusal if refused else None
 
 
 def _is_silence(problem: Exception, transport: paramiko.Transport) -> bool:

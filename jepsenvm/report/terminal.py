@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jepsenvm.checkers.verdict import Results
-from jepsenvm.errors import printable_line
+from jepsenvm.errors import printable_line, shorten
 from jepsenvm.report.presentation import Presentation
 
 SHOWN_VALUES: Final = 10
@@ -15,11 +15,14 @@ ANOMALIES: Final = ("lost", "unexpected", "out-of-order", "divergent", "duplicat
 
 
 def verdict_lines(results: Results, presentation: Presentation) -> Iterator[str]:
-    """Yield the verdict with the headline, the reasons, and the first values of each anomaly."""
-    return map(printable_line, _verdict_lines(results, presentation))
+    """Yield the verdict with the headline, the reasons, and the first values of each anomaly.
+
+    Values and names of a history may hold anything, so control characters are escaped.
+    """
+    return map(printable_line, _lines(results, presentation))
 
 
-def _verdict_lines(results: Results, presentation: Presentation) -> Iterator[str]:
+def _lines(results: Results, presentation: Presentation) -> Iterator[str]:
     main = results.checkers.get(presentation.main_checker)
     figures = main.figures if main else {}
     # A checker that crashed has no figures.
@@ -33,5 +36,5 @@ def _verdict_lines(results: Results, presentation: Presentation) -> Iterator[str
         if values:
             shown = values[:SHOWN_VALUES]
             more = figures[f"{anomaly}-count"] - len(shown)
-            text = ", ".join(str(value) for value in shown)
+            text = ", ".join(shorten(value) for value in shown)
             yield f"  first {anomaly}: {text}" + (f" and {more:,} more" if more else "")

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
+from jepsenvm.checkers.foreign_queue import foreign_queue
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
@@ -25,7 +26,7 @@ class QueueWorkload(Workload[WorkloadOptions]):
     options = WorkloadOptions
     queue_types = ("quorum", "mirrored", "classic", "stream")
     main_checker = "total-queue"
-    foreign_checker = staticmethod(total_queue)
+    foreign_checker = staticmethod(foreign_queue)
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG002 - the same for all plans
         """Return total-queue. A run always drains, so a history without a drain is unfinished."""

@@ -82,7 +82,7 @@ def test_the_first_call_that_no_order_explains_is_named() -> None:
     assert result.stuck is not None
     assert (result.verdict, result.stuck.answered) == (Verdict.INVALID, 3)
     assert [call.process for call in result.concurrent] == [1]
-    assert set(result.states) == {("int", "1"), ("int", "2")}
+    assert set(result.states) == {("edn", "1"), ("edn", "2")}
 
 
 def test_an_op_in_doubt_stays_open_when_its_process_goes_on() -> None:

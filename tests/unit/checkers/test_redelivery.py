@@ -14,7 +14,7 @@ from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
-from jepsenvm.history.table import open_arrow
+from jepsenvm.history.readers import open_history
 from tests.unit.builders import (
     DRAIN,
     UNPROVEN_DRAINS,
@@ -118,7 +118,7 @@ def test_a_journal_of_many_chunks_gives_the_same_result(
         journal.append(op.type, op.f, op.value, process=op.process, node=op.node, data=op.data)
         journal.flush()
     journal.close()
-    result = redelivery(open_arrow(tmp_path / "history.arrow"), delivery_limit=0)
+    result = redelivery(open_history(tmp_path / "history.arrow"), delivery_limit=0)
     assert (result.figures["dropped"], result.figures["deliveries"]) == ([1], {"1": 2, "2": 1})
 
 

@@ -22,7 +22,8 @@ from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history import table
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op, Type
-from jepsenvm.history.table import from_ops, open_arrow
+from jepsenvm.history.readers import open_history
+from jepsenvm.history.table import from_ops
 from jepsenvm.plan.plan import Plan
 from jepsenvm.workloads.queue import WORKLOAD
 from tests.unit.builders import history, with_verdict
@@ -199,7 +200,7 @@ def recorded(ops: Sequence[Op], batch: int) -> Result:
         journal.close()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(table, "CHUNK_ROWS", 2 * batch)
-            return total_queue(open_arrow(path))
+            return total_queue(open_history(path))
 
 
 DENSE = st.integers(min_value=0, max_value=20)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.nemesis_records import SCHEDULE
+from jepsenvm.history.op import NEMESIS
 from jepsenvm.plan.plan import Plan
 from tests.unit.cli.conftest import Jepsenvm, assert_one_line
 
 SENT = ['{"type": "invoke", "f": "enqueue", "value": 1, "process": 0, "time": 1}']
 SENT += [SENT[0].replace("invoke", "ok").replace('"time": 1', '"time": 2')]
 READ = ['{"type": "ok", "f": "dequeue", "value": 1, "process": 1, "time": 3}']
+DRAINED = ['{"type": "ok", "f": "drain", "value": [], "process": 2, "time": 4}']
 IN_DOUBT = ['{"type": "info", "f": "drain", "process": 2, "time": 4, "error": "timeout"}']
 
 
@@ -28,7 +34,9 @@ def history(tmp_path: Path, lines: list[str]) -> Path:
     ("lines", "status", "verdict"),
     [
         ([*SENT, *READ], 0, "VALID: acknowledged 1, drained 1, LOST 0"),
-        (SENT, 1, "INVALID: acknowledged 1, drained 0, LOST 1"),
+        ([*SENT, *DRAINED], 1, "INVALID: acknowledged 1, drained 0, LOST 1"),
+        # Without a drain, the rest of the file may be missing.
+        (SENT, 2, "UNKNOWN: acknowledged 1, drained 0, LOST 0"),
         ([*SENT, *IN_DOUBT], 2, "UNKNOWN: acknowledged 1"),
     ],
 )
@@ -42,7 +50,7 @@ def test_the_exit_status_is_the_verdict(
 
 
 def test_results_are_printed_as_json(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
-    result = jepsenvm("check", history(tmp_path, SENT), "--json")
+    result = jepsenvm("check", history(tmp_path, [*SENT, *DRAINED]), "--json")
     assert result.exit_code == 1
     data = json.loads(result.stdout)
     assert data["verdict"] == "invalid"
@@ -57,6 +65,98 @@ def test_a_run_is_checked_from_its_folder_or_its_history(
     by_folder = jepsenvm("check", tmp_path)
     assert by_folder.exit_code == 2
     assert jepsenvm("check", tmp_path / HISTORY).stdout == by_folder.stdout
+
+
+def test_a_history_is_judged_by_its_own_records_wherever_it_is(
+    jepsenvm: Jepsenvm, tmp_path: Path
+) -> None:
+    """A run with a planned fault that was never injected is unknown, in every format."""
+    run = tmp_path / "run"
+    run.mkdir()
+    plan = Plan(nemesis="none").to_yaml()
+    (run / PLAN).write_text(plan)
+    journal = Journal(run / HISTORY, count().__next__, about={"plan": plan})
+    journal.append("info", SCHEDULE, process=NEMESIS, data=[{}])
+    for type_ in ("invoke", "ok"):
+        journal.append(type_, "enqueue", 1, process=1, node="n1")
+    journal.append("invoke", "drain", process=2)
+    journal.append("ok", "dequeue", 1, process=3)
+    journal.append("ok", "drain", process=2, data={"received": 1})
+    journal.close()
+    for format_ in ("edn", "jsonl"):
+        assert jepsenvm("export", run, "--format", format_).exit_code == 0
+    moved = (run / HISTORY).rename(tmp_path / "moved.arrow")
+    for path in (moved, run / "history.edn", run / "history.jsonl"):
+        result = jepsenvm("check", path)
+        assert result.exit_code == 2
+        assert "only 0 of 1 planned faults were injected" in result.stdout
+
+
+@pytest.mark.parametrize("format_", ["edn", "jsonl"])
+def test_an_export_that_is_cut_anywhere_is_unknown(
+    jepsenvm: Jepsenvm, tmp_path: Path, format_: str
+) -> None:
+    file = history(tmp_path, [*SENT, *READ, *SENT, *DRAINED])
+    export = tmp_path / f"export.{format_}"
+    jepsenvm("export", file, "--format", format_, "-o", export)
+    whole = export.read_bytes()
+    assert jepsenvm("check", export).exit_code == 1
+    for size in range(1, len(whole) - 1, 13):
+        export.write_bytes(whole[:size])
+        assert jepsenvm("check", export).exit_code in (2, 254), size
+    lines = whole.splitlines(keepends=True)
+    for missing in range(len(lines)):
+        export.write_bytes(b"".join(lines[:missing] + lines[missing + 1 :]))
+        assert jepsenvm("check", export).exit_code == 2, missing
+
+
+def test_a_changed_plan_file_does_not_change_the_verdict(
+    jepsenvm: Jepsenvm, tmp_path: Path
+) -> None:
+    plan = Plan(nemesis="none")
+    (tmp_path / PLAN).write_text(plan.to_yaml())
+    Journal(tmp_path / HISTORY, lambda: 0, about={"plan": plan.to_yaml()}).close()
+    before = jepsenvm("check", tmp_path)
+    (tmp_path / PLAN).write_text(plan.to_yaml().replace("workload: queue", "workload: lock"))
+    after = jepsenvm("check", tmp_path)
+    assert after.exit_code == before.exit_code
+    assert "plan.yml was changed after the run" in after.stdout
+
+
+def test_operations_of_another_workload_are_named(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
+    file = history(tmp_path, ['{"type": "invoke", "f": "acquire", "process": 1}'])
+    assert_one_line(jepsenvm("check", file), 254, "'acquire'", "--workload lock")
+
+
+def test_a_store_directory_of_jepsen_is_judged(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
+    (tmp_path / "history.edn").write_text(
+        "{:type :invoke, :f :enqueue, :value 1, :process 0}\n"
+        "{:type :ok, :f :enqueue, :value 1, :process 0}\n"
+        "{:type :invoke, :f :drain, :process 1}\n"
+        "{:type :ok, :f :drain, :value #{1}, :process 1}\n"
+    )
+    assert jepsenvm("check", tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["empty", "fifo.edn", "history.txt", "history.edn.gz", "packed.edn", "x" * 300 + ".edn"]
+)
+def test_what_cannot_be_checked_is_refused_in_one_line(
+    jepsenvm: Jepsenvm, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "fifo.edn")
+    (tmp_path / "history.txt").write_text("1\t:ok\t:read\t2\n")
+    for packed in ("history.edn.gz", "packed.edn"):
+        (tmp_path / packed).write_bytes(gzip.compress(b"{}"))
+    assert_one_line(jepsenvm("check", tmp_path / name), 254, str(tmp_path))
+
+
+def test_values_that_a_terminal_cannot_show_are_escaped(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
+    sent = [line.replace("1,", r'"\ud800\u001b[31m",', 1) for line in SENT]
+    result = jepsenvm("check", history(tmp_path, [*sent, *DRAINED]))
+    assert result.exit_code == 1
+    assert r"first lost: \ud800\x1b[31m" in result.stdout
 
 
 def test_a_missing_file_is_refused(jepsenvm: Jepsenvm, tmp_path: Path) -> None:

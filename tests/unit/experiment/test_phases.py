@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -19,7 +21,7 @@ from jepsenvm.experiment import phases
 from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import Cluster, Prepared
 from jepsenvm.experiment.recovery import Recovery
-from jepsenvm.experiment.store import RESULTS, Store, create
+from jepsenvm.experiment.store import PLAN, RESULTS, Store, create
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE
 from jepsenvm.history.readers import open_history
@@ -239,6 +241,54 @@ def test_an_error_of_the_journal_heals_and_ends_the_run(
     with pytest.raises(RunError, match="cannot write the history"):
         run(monkeypatch, tmp_path, load=fill_the_disk, time_limit=1000)
     assert holder["world"].acts[-2:] == ["heal by hand", "end"]
+
+
+def test_a_disk_that_was_full_for_a_moment_heals_and_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a callback of pika, the client never sees the error, and the run must end anyway."""
+
+    async def publish_on_a_full_disk(context: Context) -> None:
+        full = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))]
+        write = Journal._write
+
+        def write_once_in_vain(journal: Journal, data: bytes) -> None:
+            if full:
+                raise full.pop()
+            write(journal, data)
+
+        monkeypatch.setattr(Journal, "_write", write_once_in_vain)
+        context.journal.append("invoke", "enqueue", 1, process=0, node="n1")
+        with suppress(RunError):
+            context.journal.flush()
+        await context.stop.wait()
+
+    with pytest.raises(RunError, match="No space left"):
+        run(monkeypatch, tmp_path, load=publish_on_a_full_disk, time_limit=1000)
+    world, store = holder["world"], holder["store"]
+    assert world.acts[-2:] == ["heal by hand", "end"]
+    assert not open_history(store.history).complete
+    assert not (store.path / RESULTS).exists()
+
+
+def test_a_fault_in_force_is_healed_although_its_records_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def fail_to_record(context: Context) -> None:
+        while "inject" not in holder["world"].acts:
+            await asyncio.sleep(0.01)
+        with suppress(RunError):
+            context.journal.append("invoke", "enqueue", 2**64, process=0)
+        await context.stop.wait()
+
+    with pytest.raises(RunError, match="not an integer of 64 bits"):
+        run(monkeypatch, tmp_path, load=fail_to_record, time_limit=1000)
+    assert holder["world"].acts[-2:] == ["heal by hand", "end"]
+
+
+def test_a_history_has_the_plan_of_its_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _, store, _ = run(monkeypatch, tmp_path)
+    assert open_history(store.history).plan == (store.path / PLAN).read_text()
 
 
 def test_what_could_not_be_healed_ends_the_run(

@@ -136,7 +136,8 @@ def test_a_run_reads_back_as_the_same_history(format_: str, tmp_path: Path) -> N
 
 def test_edn_has_the_form_that_jepsen_writes(tmp_path: Path) -> None:
     assert written(recorded(tmp_path / "history.arrow"), "edn").decode().splitlines() == [
-        '{:index 0, :time 0, :type :invoke, :process 1, :f :enqueue, :value 7, :node "n1"}',
+        '{:index 0, :time 0, :type :invoke, :process 1, :f :enqueue, :value 7, :node "n1", '
+        ":jepsenvm {}}",
         "{:index 1, :time 1, :type :info, :process 1, :f :enqueue, :value 7, "
         r':node "n2", :error "no \"confirm\"\nat all"}',
         "{:index 2, :time 2, :type :invoke, :process 2, :f :dequeue, :value nil}",
@@ -144,7 +145,7 @@ def test_edn_has_the_form_that_jepsen_writes(tmp_path: Path) -> None:
         ':data {"redelivered" true}, :offset 3}',
         "{:index 4, :time 4, :type :info, :process :nemesis, :f :inject, :value nil, "
         ':data {"fault" {"groups" [["n1"] ["n2"]]}, "window" 1}}',
-        "{:index 5, :time 5, :type :ok, :process 3, :f :drain, :value nil}",
+        "{:index 5, :time 5, :type :ok, :process 3, :f :drain, :value nil, :jepsenvm-end 6}",
     ]
 
 
