@@ -16,6 +16,7 @@ class Loss(Fault):
     """Drop `percent` of the packets from the nodes in each node's grudge."""
 
     kind = "loss"
+    stops_load = "never"
 
     @classmethod
     def nemeses(cls) -> Mapping[str, NemesisSpec]:

@@ -35,6 +35,7 @@ class Packets(Fault):
     """Shape the packets that a node sends to the nodes in its grudge."""
 
     kind = "packets"
+    stops_load = "never"
     sweep = rf"""rm -rf {STATE_DIR}/packets {STATE_DIR}/packets.lock
 links=$(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*\) root.*/\1/p')
 for link in $links; do
