@@ -11,17 +11,19 @@ from typing import Any, Final
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.exceptions import exceptions
+from jepsenvm.checkers.exercise import exercised
 from jepsenvm.checkers.faults import faults
-from jepsenvm.checkers.grow_set import grow_set
+from jepsenvm.checkers.grow_set import SET_EXERCISE, grow_set
 from jepsenvm.checkers.latency import latency
 from jepsenvm.checkers.recovery import recovery
-from jepsenvm.checkers.register import register
+from jepsenvm.checkers.register import REGISTER_EXERCISE, register
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
+from jepsenvm.history import edn
 from jepsenvm.history.readers import open_history
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -62,25 +64,34 @@ def foreign_workloads() -> dict[str, ForeignWorkload]:
     but does not run them.
     """
     own = {
-        name: ForeignWorkload(workload.foreign_checker, presentation_of(workload))
+        name: ForeignWorkload(checker, presentation_of(workload))
         for name, workload in WORKLOADS.items()
-        if workload.foreign_checker is not None
+        if (checker := workload.exercised_foreign_checker()) is not None
     }
     return {
         **own,
         "register": ForeignWorkload(
-            register, Presentation(main_checker="register", headline=_register_headline)
+            exercised(register, REGISTER_EXERCISE),
+            Presentation(main_checker="register", headline=_register_headline),
         ),
-        "set": ForeignWorkload(grow_set, Presentation(main_checker="set", headline=_set_headline)),
+        "set": ForeignWorkload(
+            exercised(grow_set, SET_EXERCISE),
+            Presentation(main_checker="set", headline=_set_headline),
+        ),
     }
 
 
-def judge(path: Path, workload: str | None = None) -> Analysis:
+def judge(path: Path, workload: str | None = None, *, initial: str | None = None) -> Analysis:
     """Check a run's directory or a history file.
 
-    ``workload`` names the checker for a history of another program. Raises UsageError if there is
-    nothing to check at the path or the workload is unknown.
+    ``workload`` names the checker for a history of another program. ``initial`` is the value in EDN
+    with which registers begin. Raises UsageError if there is nothing to check at the path, the
+    workload is unknown, or it has no initial value.
     """
+    if initial is not None and (path.is_dir() or workload != "register"):
+        raise UsageError(
+            "--initial: only a register has an initial value", remedy="use --workload register"
+        )
     if path.is_dir():
         return judge_stored(path)
     if not path.exists():
@@ -93,8 +104,20 @@ def judge(path: Path, workload: str | None = None) -> Analysis:
             f"--workload: unknown workload {name!r}", remedy=f"use {', '.join(sorted(known))}"
         )
     foreign = known[name]
-    checkers = {foreign.presentation.main_checker: foreign.checker}
+    checker = foreign.checker if initial is None else _register_from(initial)
+    checkers = {foreign.presentation.main_checker: checker}
     return Analysis(check(open_history(path), checkers), foreign.presentation)
+
+
+def _register_from(initial: str) -> Checker:
+    """Return the register checker with an initial value, given in EDN."""
+    try:
+        value = edn.read(initial)
+    except edn.EdnError as problem:
+        raise UsageError(
+            f"--initial: {shorten(problem)}: {shown(initial)}", remedy="give a value as EDN"
+        ) from None
+    return exercised(partial(register, initial=value), REGISTER_EXERCISE)
 
 
 def judge_stored(path: Path) -> Analysis:
@@ -117,7 +140,7 @@ def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, 
     """
     workload = WORKLOADS[plan.workload]
     return {
-        **workload.checkers(plan),
+        **workload.exercised_checkers(plan),
         "stats": stats,
         "faults": partial(faults, acknowledgements=workload.acknowledgements),
         "vacuity": partial(vacuity, acknowledgements=workload.acknowledgements),

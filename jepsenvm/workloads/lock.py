@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import RunError
@@ -77,6 +78,10 @@ class LockWorkload(Workload[LockOptions]):
     invalid_when = "two clients hold the lock at once, or the lock's message is lost"
     options = LockOptions
     main_checker = "lock"
+    exercise = Exercise(
+        ("acquire", "release", "tokens"),
+        {"acquire-count": "no process acquired the lock, so it was not tested"},
+    )
     acknowledgements = ("acquire",)
     plots: Mapping[str, str] = {"acquire": "acquired"}
     foreign_checker = staticmethod(lock)

@@ -22,8 +22,11 @@ from jepsenvm.history.units import SECOND
 DRAINER: Final = 99
 """The process of DRAIN."""
 
-DRAIN: Final = [Op("invoke", "drain", process=DRAINER), Op("ok", "drain", process=DRAINER)]
-"""A finished drain."""
+DRAIN: Final = [
+    Op("invoke", "drain", process=DRAINER),
+    Op("ok", "drain", process=DRAINER, data={"received": 0}),
+]
+"""A finished drain. Its deliveries, if there are any, are ops of their own."""
 
 UNPROVEN_DRAINS: Final[list[list[Op]]] = [
     [],
