@@ -21,6 +21,7 @@ from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Results, check
 from jepsenvm.errors import UsageError, shorten, shown
+from jepsenvm.experiment.logs import INCOMPLETE
 from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history import edn
@@ -129,14 +130,19 @@ def judge_stored(path: Path) -> Analysis:
 def judge_run(path: Path) -> Results:
     """Check a run from its plan, history and logs. A run that ended early can be checked too."""
     plan = read_plan(path / PLAN)
-    checkers = run_checkers(plan, read_logs(path / "nodes"))
+    nodes = path / "nodes"
+    checkers = run_checkers(plan, read_logs(nodes), incomplete_logs(nodes))
     return check(open_history(path / HISTORY), checkers)
 
 
-def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, Checker]:
+def run_checkers(
+    plan: Plan,
+    logs: Mapping[str, Iterator[str]],
+    incomplete: Mapping[str, str] | None = None,
+) -> Mapping[str, Checker]:
     """Return the checkers of a run, by name: those of its workload, and those of every run.
 
-    ``logs`` has the lines of each node's logs.
+    ``logs`` has the lines of each node's logs. ``incomplete`` says why lines are missing, by node.
     """
     workload = WORKLOADS[plan.workload]
     return {
@@ -153,6 +159,7 @@ def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, 
         "broker-logs": partial(
             broker_logs,
             logs=logs,
+            incomplete=incomplete or {},
             patterns=plan.log_patterns,
             forbidden=plan.forbidden_log_patterns,
         ),
@@ -164,8 +171,16 @@ def read_logs(directory: Path) -> Mapping[str, Iterator[str]]:
     return {node.name: _lines(node) for node in sorted(directory.glob("*")) if node.is_dir()}
 
 
+def incomplete_logs(directory: Path) -> Mapping[str, str]:
+    """Return why lines are missing from a run's collected logs, by node."""
+    return {
+        file.parent.name: "; ".join(file.read_text(encoding="utf-8", errors="replace").splitlines())
+        for file in sorted(directory.glob(f"*/{INCOMPLETE}"))
+    }
+
+
 def _lines(directory: Path) -> Iterator[str]:
-    for path in sorted(directory.glob("*.log")):
+    for path in sorted(directory.glob("*.log*")):
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
 

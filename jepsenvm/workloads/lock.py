@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -167,7 +168,11 @@ async def _client(
             if delivery is None:
                 await wait(context.stop, ACQUIRE_RETRY_S)
                 continue
-            await wait(context.stop, draw_hold())
+            # A client that sees its connection closed knows at once that it lost the lock, because
+            # the broker requeues the message (https://www.rabbitmq.com/docs/confirms#automatic-requeueing).
+            # Its release is then in doubt.
+            with suppress(SessionLost):
+                await opened.unless_lost(wait(context.stop, draw_hold()))
             await release(context, opened, process, delivery, counts)
         if opened.lost is None:
             await close(opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ OPS = st.lists(
 
 @given(OPS)
 def test_lost_messages_always_make_it_invalid(ops: list[tuple[str, int]]) -> None:
-    parts = {
+    parts: dict[str, Callable[[int], list[Op]]] = {
         "sent": published,
         "doubt": lambda value: published(value, end="info"),
         "kept": delivered,
