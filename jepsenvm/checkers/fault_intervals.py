@@ -7,34 +7,47 @@ Before that, some nodes may not have acted yet; after that, some may already be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.fault_records import (
+    Record,
+    fault_numbers,
+    read_record,
+    records_by_number,
+)
+from jepsenvm.errors import shorten
 from jepsenvm.history.nemesis_records import (
     DURING,
     HEAL,
     HEALED,
     IN_FORCE,
-    OLD_ISOLATING_KINDS,
+    INJECT,
     VIEW,
 )
 from jepsenvm.history.op import Op
-from jepsenvm.history.table import History, Ints, Mask
+from jepsenvm.history.table import History
+from jepsenvm.history.units import SECOND
 from jepsenvm.machines.reachability import components, cut_pairs
-
-DEFAULT_ACKNOWLEDGEMENTS: Final = ("enqueue", "acquire")
-"""The acknowledgements of a history whose workload is not known.
-
-An acknowledgement is an operation whose ok is a promise of the broker: that it keeps a message, or
-that it granted a lock. A workload names its own. A dequeue is not one: a broker can deliver what it
-has without promising anything, so it does not show that a fault was tested.
-"""
 
 NEVER: Final = np.iinfo(np.int64).max
 """A time later than all others."""
+
+PHASES: Final = (INJECT, IN_FORCE, HEAL, HEALED)
+"""The phases of a fault, in the order in which the nemesis records them."""
+
+CLOCK_ERROR: Final = SECOND // 2
+"""Nanoseconds by which the time that a node reports may lie outside of the fault's records.
+
+A node reports by its own clock, which the controller knows only as exactly as SSH answers. The
+records of a fault by hand reach the run's history a moment after they were made.
+"""
+
+TITLE_CHARACTERS: Final = 200
+"""A title has at most this many characters of a fault's text."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class FaultInterval:
     """
 
     number: int
-    fault: dict[str, Any]
+    fault: Mapping[str, Any]
     """The fault as the nemesis recorded it: kind, name, text, nodes, grudge."""
     injected: int
     in_force: int | None = None
@@ -75,7 +88,7 @@ class FaultInterval:
     def title(self) -> str:
         """The fault for people: ``fault 1 (partition-random-halves {n1 n2 | n3 n4 n5})``."""
         name, text = self.fault.get("name", "unnamed"), self.fault.get("text", "")
-        return f"fault {self.number} ({name} {{{text}}})"
+        return shorten(f"fault {self.number} ({name} {{{text}}})", TITLE_CHARACTERS)
 
     @property
     def ended(self) -> int | None:
@@ -84,55 +97,102 @@ class FaultInterval:
 
 
 def fault_intervals(history: History) -> list[FaultInterval]:
-    """Return the faults that the nemesis recorded, by number."""
-    fields_by_number: dict[int, dict[str, Any]] = {}
-    views: list[Op] = []
-    for op in history.nemesis_ops():
-        if op.f == VIEW:
-            # A broker may be asked for its view before a fault, and may answer at any time. So a
-            # view never begins an interval.
-            views.append(op)
-        elif isinstance(op.data, dict) and "window" in op.data:
-            first = {"injected": op.time, "problems": ()}
-            _add_record(fields_by_number.setdefault(op.data["window"], first), op)
+    """Return the faults that the nemesis recorded, by number.
+
+    Records that contradict each other or cannot be read are problems of their fault, which is then
+    not proven. Records without a number make one fault with the number 0, which is never proven.
+    """
+    nemesis_ops = history.nemesis_ops()
+    views = [op for op in nemesis_ops if op.f == VIEW]
     return [
-        _with_leader(FaultInterval(number=number, **fields), views)
-        for number, fields in sorted(fields_by_number.items())
+        _with_leader(_interval(number, records), views)
+        for number, records in sorted(records_by_number(nemesis_ops).items())
     ]
 
 
-_FIELDS_BY_PHASE: Final = {IN_FORCE: "in_force", HEAL: "heal_began", HEALED: "healed"}
-
-
-def _add_record(fields: dict[str, Any], op: Op) -> None:
-    """Add one phase of a fault to the fields of its interval."""
-    fault = fields.setdefault("fault", op.data.get("fault", {}))
-    by_kind = fault.get("kind") in OLD_ISOLATING_KINDS
-    isolates_nodes = bool(op.data.get("isolates-nodes", by_kind))
-    fields["isolates_nodes"] = fields.get("isolates_nodes", False) or isolates_nodes
-    key = _FIELDS_BY_PHASE.get(op.data.get("phase"))
-    if key:
-        fields[key] = op.time
+def _interval(number: int, ops: Sequence[Op]) -> FaultInterval:
+    """Return the interval of one fault from its records, in the order of recording."""
+    records = [read_record(op) for op in ops]
+    by_phase = {record.phase: record for record in records if record.phase in PHASES}
+    times = {phase: record.time for phase, record in by_phase.items()}
+    in_force, healed = by_phase.get(IN_FORCE), by_phase.get(HEALED)
+    injected = times.get(INJECT, records[0].time)
+    interval = FaultInterval(
+        number=number,
+        fault=next((record.fault for record in records if record.fault), {}),
+        injected=injected,
+        in_force=times.get(IN_FORCE),
+        heal_began=times.get(HEAL),
+        healed=times.get(HEALED),
+        isolates_nodes=any(record.isolates_nodes for record in records),
+        problems=tuple(_problems(records, by_phase)),
+    )
     # A record is written after its evidence was collected, some seconds after the nodes acted. The
     # times that the nodes reported are more accurate. The last node decides.
-    if key == "healed" and op.data.get("fired"):
-        fields["undone"] = max(op.data["fired"].values())
-    if key == "in_force" and op.data.get("fired"):
-        fields["in_force"] = max(op.data["fired"].values())
-        fields["skew_ms"] = op.data.get("skew-ms")
-        fields["stops_load"] = bool(op.data.get("stops-load"))
-    if op.error:
-        fields["problems"] = (*fields["problems"], op.error)
+    if healed is not None and healed.fired:
+        interval = replace(interval, undone=max(healed.fired.values()))
+    if in_force is not None and in_force.fired:
+        interval = replace(
+            interval,
+            in_force=max(injected, *in_force.fired.values()),
+            skew_ms=in_force.skew_ms,
+            stops_load=in_force.stops_load,
+        )
+    return interval
+
+
+def _problems(records: Sequence[Record], by_phase: Mapping[str, Record]) -> Iterator[str]:
+    """Yield why a fault with these records is not proven."""
+    for record in records:
+        yield from record.problems
+    phases = [record.phase for record in records if record.phase in PHASES]
+    yield from (f"it was recorded twice: {name}" for name in PHASES if phases.count(name) > 1)
+    times = [record.time for record in records]
+    if phases != sorted(phases, key=PHASES.index) or times != sorted(times):
+        yield f"its phases are recorded in a wrong order: {', '.join(phases)}"
+    faults = [record.fault for record in records if record.fault]
+    names = {(fault.get("kind"), fault.get("name"), fault.get("text")) for fault in faults}
+    if len(names) > 1:
+        yield "two faults have this number"
+    if by_phase and not any(record.problems for record in records):
+        last = max(map(PHASES.index, by_phase))
+        # Without the record that it was in force, it is not proven in any case.
+        missing = {INJECT, HEAL}.intersection(PHASES[:last]) - by_phase.keys()
+        yield from (f"it has no record: {name}" for name in sorted(missing))
+    yield from _implausible_times(by_phase, acted=IN_FORCE, after=INJECT)
+    yield from _implausible_times(by_phase, acted=HEALED, after=HEAL)
+
+
+def _implausible_times(by_phase: Mapping[str, Record], *, acted: str, after: str) -> Iterator[str]:
+    """Yield the nodes that report to have acted outside of the time between two records."""
+    if acted not in by_phase or after not in by_phase:
+        return
+    earliest = by_phase[after].time - CLOCK_ERROR
+    latest = by_phase[acted].time + CLOCK_ERROR
+    for node, time in by_phase[acted].fired.items():
+        if not earliest <= time <= latest:
+            yield (
+                f"{node} reports to have acted at {time / SECOND:.3f} s, outside of the records "
+                f"{after} and {acted}"
+            )
 
 
 def _with_leader(interval: FaultInterval, views: Iterable[Op]) -> FaultInterval:
     """Return the interval with the leader that a broker reported while the fault was in force."""
     for op in views:
         data = op.data if isinstance(op.data, dict) else {}
-        of_interval = (data.get("window"), data.get("phase")) == (interval.number, DURING)
+        of_interval = fault_numbers(data) == (interval.number, DURING)
         if of_interval and op.time < (interval.ended or NEVER):
-            return replace(interval, leader=data.get("proof", {}).get("broker", {}).get("leader"))
+            leader = _nested(data, "proof", "broker", "leader")
+            return replace(interval, leader=leader if isinstance(leader, str) else None)
     return interval
+
+
+def _nested(data: Any, *keys: str) -> Any:
+    """Return what nested maps have under these keys; None if one of them is not a map."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
 
 
 def sides(interval: FaultInterval, nodes: Iterable[str]) -> list[tuple[str, ...]]:
@@ -150,26 +210,3 @@ def sides(interval: FaultInterval, nodes: Iterable[str]) -> list[tuple[str, ...]
     if grudge and interval.isolates_nodes:
         return list(components(all_nodes, cut_pairs(grudge)))
     return [tuple(sorted(group)) for group in (victims, all_nodes - victims) if group]
-
-
-def acknowledged_ops(history: History, f_names: Sequence[str]) -> tuple[Ints, Ints]:
-    """Return the times of the ok ops of these names, and the codes of their nodes.
-
-    Times are in nanoseconds since the run began; the arrays have the same length.
-    """
-    times, nodes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for chunk in history:
-        for f in f_names:
-            rows = history.mask(chunk, "ok", f)
-            times.append(chunk.time[rows])
-            nodes.append(chunk.node[rows])
-    return np.concatenate(times), np.concatenate(nodes)
-
-
-def in_force(times: Ints, interval: FaultInterval) -> Mask:
-    """Return which times are between the last node's action and the beginning of the healing."""
-    if interval.in_force is None:
-        return np.zeros(len(times), dtype=bool)
-    end = NEVER if interval.heal_began is None else interval.heal_began
-    inside: Mask = (times >= interval.in_force) & (times < end)
-    return inside

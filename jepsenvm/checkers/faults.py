@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jepsenvm.checkers.fault_intervals import (
-    DEFAULT_ACKNOWLEDGEMENTS,
-    FaultInterval,
-    acknowledged_ops,
-    fault_intervals,
-    in_force,
-)
+from jepsenvm.checkers.fault_intervals import FaultInterval, fault_intervals
+from jepsenvm.checkers.fault_load import DEFAULT_ACKNOWLEDGEMENTS, acknowledged_ops, in_force
 from jepsenvm.checkers.verdict import Result, Verdict
+from jepsenvm.errors import shown
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.table import History, Ints
 from jepsenvm.history.units import SECOND
@@ -29,9 +25,15 @@ def faults(
     ok; the workload defines them.
     """
     intervals = fault_intervals(history)
-    times, _ = acknowledged_ops(history, acknowledgements)
-    planned = [len(op.data) for op in history.nemesis_ops() if op.f == SCHEDULE]
-    reasons = [reason for interval in intervals for reason in _doubts(interval)]
+    began, _ = acknowledged_ops(history, acknowledgements)
+    schedules = [op.data for op in history.nemesis_ops() if op.f == SCHEDULE]
+    planned = [len(schedule) for schedule in schedules if isinstance(schedule, list)]
+    reasons = [_doubt(interval) for interval in intervals if not interval.proven]
+    reasons += [
+        f"the record of the planned faults cannot be read: {shown(schedule)}"
+        for schedule in schedules
+        if not isinstance(schedule, list)
+    ]
     # Faults that a person injected by hand have numbers of their own and replace no planned fault.
     planned_numbers = {number for count in planned for number in range(1, count + 1)}
     missing = planned_numbers - {interval.number for interval in intervals}
@@ -41,26 +43,25 @@ def faults(
         )
     if not planned:
         reasons.append("the history does not record which faults were planned")
-    if not len(times):
+    if not len(began):
         reasons.append("no operation was ever acknowledged, so there was nothing to lose")
     figures = {
         "planned-count": planned[-1] if planned else None,
-        "windows": [_figures(times, interval) for interval in intervals],
+        "windows": [_figures(began, interval) for interval in intervals],
     }
     return Result(Verdict.UNKNOWN if reasons else Verdict.VALID, tuple(reasons), figures)
 
 
-def _doubts(interval: FaultInterval) -> list[str]:
+def _doubt(interval: FaultInterval) -> str:
+    """Return why a fault is not proven."""
     if interval.problems:
-        return [f"{interval.title} is not proven: {'; '.join(interval.problems)}"]
+        return f"{interval.title} is not proven: {'; '.join(interval.problems)}"
     if interval.in_force is None:
-        return [f"{interval.title} was never seen in force"]
-    if interval.healed is None:
-        return [f"{interval.title} was never seen healed"]
-    return []
+        return f"{interval.title} was never seen in force"
+    return f"{interval.title} was never seen healed"
 
 
-def _figures(acknowledged: Ints, interval: FaultInterval) -> dict[str, object]:
+def _figures(began: Ints, interval: FaultInterval) -> dict[str, object]:
     return {
         "window": interval.number,
         "fault": interval.fault,
@@ -70,7 +71,7 @@ def _figures(acknowledged: Ints, interval: FaultInterval) -> dict[str, object]:
         "healed": _in_seconds(interval.healed),
         "proven": interval.proven,
         "skew-ms": interval.skew_ms,
-        "acknowledged-count": int(in_force(acknowledged, interval).sum()),
+        "acknowledged-count": int(in_force(began, interval).sum()),
     }
 
 

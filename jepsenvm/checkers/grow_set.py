@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from jepsenvm.checkers.client_calls import Call, client_calls
+from jepsenvm.checkers.exercise import Exercise
+from jepsenvm.checkers.op_columns import distinct, ops_with_value
 from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, graded
 from jepsenvm.checkers.wording import counted
 from jepsenvm.errors import shown
-from jepsenvm.history.table import History, Ints
+from jepsenvm.history.table import History
+
+SET_EXERCISE: Final = Exercise(
+    ("add", "read"),
+    {
+        "acknowledged-count": "no element was acknowledged, so there was nothing to lose",
+        "read-count": "no read of the set was ok, so it was not tested",
+    },
+)
 
 Elements = dict[tuple[str, str], Any]
 """Elements of a set by their ``value_key``."""
@@ -25,41 +36,114 @@ def grow_set(history: History) -> Result:
     attempted and unexpected were not. Lost are acknowledged and not read; recovered are ok and not
     acknowledged. Lost or unexpected elements make it invalid, a missing read unknown.
 
+    If all values are pairs [key value], as with ``jepsen.independent``, each key is a set of its
+    own, with a last read of its own.
+
     Beyond Jepsen: an element that was acknowledged only after the read was invoked, and is not in
-    it, is undecided instead of lost, and makes it unknown. The read may have come before it.
+    it, is undecided instead of lost, and makes it unknown. The read may have come before it. In a
+    history that is cut short, a later read may be missing, so it is unknown as well.
     """
     if not history.complete:
         return _unread("the history is cut short, so a later read may be missing")
-    last_read = _last_read(history)
-    if last_read is None:
+    calls, orphans = client_calls(history, "read")
+    reads = [call for call in (*calls, *orphans) if call.type == "ok"]
+    if not reads:
         return _unread("no read of the set was ok")
-    if not isinstance(last_read.answered, list | tuple | set | frozenset):
-        return _unread(f"the last read is not a collection: {shown(last_read.answered)}")
-    attempted = _elements(history, history.values("invoke", "add"))
-    acknowledged = _elements(history, history.values("ok", "add"))
-    acknowledged_before = _elements(history, _acknowledged_before(history, last_read))
-    read = {value_key(element): element for element in last_read.answered}
-    ok = {key: element for key, element in read.items() if key in attempted}
-    missing = _difference(acknowledged, read)
-    lost = {key: element for key, element in missing.items() if key in acknowledged_before}
-    kinds = {
+    results = [_judge(name, one_set) for name, one_set in _sets(history, reads).items()]
+    figures: dict[str, Any] = {"read-count": len(reads)}
+    for name in ("attempt", "acknowledged", "ok", *KINDS):
+        figures[f"{name}-count"] = sum(len(result.kinds[name]) for result in results)
+    for kind in KINDS:
+        elements = [element for result in results for element in result.kinds[kind].values()]
+        figures[kind] = elements[:SHOWN]
+    problems = [result.problem for result in results if result.problem is not None]
+    verdict = graded(
+        invalid=figures["lost-count"] > 0 or figures["unexpected-count"] > 0,
+        unknown=figures["undecided-count"] > 0 or bool(problems),
+    )
+    reasons = [f"the set cannot be judged: {problem}" for problem in problems]
+    return Result(verdict, (*_reasons(figures), *reasons), figures)
+
+
+KINDS: Final = ("lost", "unexpected", "recovered", "undecided")
+"""The kinds of elements that a result lists."""
+
+
+@dataclass
+class _Set:
+    """What the history has about one set."""
+
+    attempts: list[Any] = field(default_factory=list)
+    acknowledged: list[tuple[int, Any]] = field(default_factory=list)
+    """The row of each ok add, and its element."""
+    last_read: Call | None = None
+    """The ok read that completed last; its invocation need not be recorded."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Elements by the names of the figures, and why the set cannot be judged, if it cannot."""
+
+    kinds: Mapping[str, Elements]
+    problem: str | None
+
+
+def _sets(history: History, reads: Sequence[Call]) -> Mapping[str, _Set]:
+    """Return each set by the name of its key, or the only one under ""."""
+    attempts = ops_with_value(history, "invoke", "add")
+    oks = ops_with_value(history, "ok", "add")
+    labels = {code: history.label(code) for code in distinct(attempts.value).tolist()}
+    labels |= {code: history.label(code) for code in distinct(oks.value).tolist()}
+    # Only a read that is invoked with [key nil] shows that the values have keys.
+    has_keys = all(map(_is_pair, labels.values())) and all(
+        _is_pair(read.asked) and read.asked[1] is None and _is_pair(read.answered) for read in reads
+    )
+
+    def split(value: Any) -> tuple[str, Any]:
+        return (value_key(value[0])[1], value[1]) if has_keys else ("", value)
+
+    sets: dict[str, _Set] = defaultdict(_Set)
+    for code in attempts.value.tolist():
+        key, element = split(labels[code])
+        sets[key].attempts.append(element)
+    for row, code in zip(oks.row.tolist(), oks.value.tolist(), strict=True):
+        key, element = split(labels[code])
+        sets[key].acknowledged.append((row, element))
+    for read in sorted(reads, key=lambda read: read.returned or 0):
+        key, answered = split(read.answered)
+        sets[key].last_read = replace(read, answered=answered)
+    return sets
+
+
+def _judge(name: str, one_set: _Set) -> _Judged:
+    read = one_set.last_read
+    attempted = _elements(one_set.attempts)
+    acknowledged = _elements(element for _, element in one_set.acknowledged)
+    kinds = {"attempt": attempted, "acknowledged": acknowledged}
+    problem = None
+    if read is None:
+        problem = f"no read of the set {name} was ok"
+    elif not isinstance(read.answered, list | tuple | set | frozenset):
+        problem = f"the last read is not a collection: {shown(read.answered)}"
+    if read is None or problem is not None:
+        return _Judged({**{kind: {} for kind in ("ok", *KINDS)}, **kinds}, problem)
+    before = _elements(element for row, element in one_set.acknowledged if row < read.invoked)
+    answered = _elements(read.answered)
+    missing = _difference(acknowledged, answered)
+    ok = {key: element for key, element in answered.items() if key in attempted}
+    lost = {key: element for key, element in missing.items() if key in before}
+    kinds |= {
+        "ok": ok,
         "lost": lost,
-        "unexpected": _difference(read, attempted),
+        "unexpected": _difference(answered, attempted),
         "recovered": _difference(ok, acknowledged),
         "undecided": _difference(missing, lost),
     }
-    figures: dict[str, Any] = {
-        "attempt-count": len(attempted),
-        "acknowledged-count": len(acknowledged),
-        "ok-count": len(ok),
-    }
-    for kind, elements in kinds.items():
-        figures[f"{kind}-count"] = len(elements)
-        figures[kind] = list(elements.values())[:SHOWN]
-    verdict = graded(
-        invalid=bool(kinds["lost"] or kinds["unexpected"]), unknown=bool(kinds["undecided"])
-    )
-    return Result(verdict, _reasons(figures), figures)
+    return _Judged(kinds, None)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _unread(reason: str) -> Result:
@@ -79,28 +163,7 @@ def _reasons(figures: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _last_read(history: History) -> Call | None:
-    """Return the ok read that completed last; its invocation need not be recorded."""
-    calls, orphans = client_calls(history, "read")
-    return max(
-        (call for call in (*calls, *orphans) if call.type == "ok"),
-        key=lambda call: call.returned or 0,
-        default=None,
-    )
-
-
-def _acknowledged_before(history: History, read: Call) -> Ints:
-    """Return the elements that were acknowledged before the read was invoked."""
-    parts, rows_before = [np.empty(0, dtype=np.int64)], 0
-    for chunk in history:
-        rows = np.flatnonzero(history.mask(chunk, "ok", "add") & chunk.has_value)
-        parts.append(chunk.value[rows[rows + rows_before < read.invoked]])
-        rows_before += len(chunk.type)
-    return np.concatenate(parts)
-
-
-def _elements(history: History, codes: Ints) -> Elements:
-    elements = (history.label(code) for code in np.unique(codes).tolist())
+def _elements(elements: Iterable[Any]) -> Elements:
     return {value_key(element): element for element in elements}
 
 

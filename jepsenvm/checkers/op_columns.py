@@ -80,7 +80,7 @@ def has_flag(history: History, type: Type, f: str, key: str) -> Mask:
         # Decoding data is slow, so it is done only for the rows that have any.
         for row in np.flatnonzero(selected & chunk.has_data):
             data = chunk.data(int(row))
-            flags[row] = isinstance(data, dict) and bool(data.get(key))
+            flags[row] = isinstance(data, dict) and data.get(key) is True
         parts.append(flags[selected])
     return np.concatenate(parts)
 
@@ -107,3 +107,17 @@ def distinct(values: Ints) -> Ints:
 def difference(values: Ints, excluded: Ints) -> Ints:
     """Return each different value that is not among the excluded ones, ascending."""
     return distinct(values[~np.isin(values, excluded)])
+
+
+def multiset_difference(values: Ints, removed: Ints) -> Ints:
+    """Return the values as often as they occur more often than in ``removed``, ascending."""
+    different, counts = np.unique(values, return_counts=True)
+    removed_values, removed_counts = np.unique(removed, return_counts=True)
+    _, at, removed_at = np.intersect1d(different, removed_values, return_indices=True)
+    counts[at] -= np.minimum(counts[at], removed_counts[removed_at])
+    return np.repeat(different, counts)
+
+
+def multiset_union(values: Ints, others: Ints) -> Ints:
+    """Return each value as often as in the multiset that has it more often, ascending."""
+    return np.sort(np.concatenate([values, multiset_difference(others, values)]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jepsenvm.history.op import NEMESIS
-from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints
+from jepsenvm.history.table import TYPE_CODES, Chunk, History, Ints, Mask
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,19 @@ class OpPairs:
     completed: Ints
 
 
-def pairs(history: History) -> Iterator[OpPairs]:
+def pairs(history: History, fs: Sequence[str] | None = None) -> Iterator[OpPairs]:
     """Yield the clients' completed operations, for each chunk those that complete in it.
 
     A process does one operation at a time, so the next row of the process after an invocation is
-    its completion, if it has the same f.
+    its completion, if it has the same f. With ``fs``, only rows of these names are read.
     """
     open_invocations: Ints = np.empty((5, 0), dtype=np.int64)
     for chunk in history:
-        rows = np.concatenate([open_invocations, _client_rows(chunk)], axis=1)
+        of_clients = chunk.process != NEMESIS
+        if fs is not None:
+            codes = [code for code, name in enumerate(history.names) if name in fs]
+            of_clients &= np.isin(chunk.f, codes)
+        rows = np.concatenate([open_invocations, _rows(chunk, of_clients)], axis=1)
         if not rows.size:
             continue
         # A stable sort by process keeps the rows of a process in the order of recording, so that
@@ -49,7 +53,6 @@ def pairs(history: History) -> Iterator[OpPairs]:
         open_invocations = rows[:, np.append(~same_process, True) & invokes]
 
 
-def _client_rows(chunk: Chunk) -> Ints:
-    clients = chunk.process != NEMESIS
+def _rows(chunk: Chunk, selected: Mask) -> Ints:
     columns = (chunk.process, chunk.type, chunk.f, chunk.node, chunk.time)
-    return np.stack([column[clients].astype(np.int64) for column in columns])
+    return np.stack([column[selected].astype(np.int64) for column in columns])

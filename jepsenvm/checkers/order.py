@@ -17,7 +17,7 @@ from jepsenvm.checkers.publish_order import (
 )
 from jepsenvm.checkers.single_active_consumer import Overlap, overlaps
 from jepsenvm.checkers.total_queue import SHOWN, total_queue
-from jepsenvm.checkers.verdict import Result, Verdict, worst
+from jepsenvm.checkers.verdict import Result, graded, worst
 from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import History, Ints, Mask
 
@@ -40,6 +40,9 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
     - with ``single_active`` (a queue with ``x-single-active-consumer``), all of them, since only
       one consumer at a time gets messages. Stragglers are exempt: up to ``prefetch`` messages that
       were in flight to a consumer when it was replaced.
+
+    ``compared-count`` counts the deliveries that were compared with an earlier one to a consumer of
+    the load. If it is 0, no order was tested.
 
     The result includes total-queue, which judges missing messages and requires a drain. A delivery
     out of order, and two consumers active at once, make it invalid.
@@ -71,6 +74,7 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
     )
     figures = {
         **total.figures,
+        "compared-count": compared.count,
         "out-of-order-count": len(compared.out_of_order),
         "out-of-order": _value_pairs(history, published, compared.out_of_order[:SHOWN]),
         "excused-count": compared.excused,
@@ -81,7 +85,9 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
         *_order_reasons(figures, published, compared.out_of_order),
         *_two_active_reasons(active, history.nodes),
     ]
-    verdict = worst(Verdict.INVALID if reasons else Verdict.VALID, total.verdict)
+    # The figures decide. The reasons only explain them.
+    is_invalid = figures["out-of-order-count"] > 0 or figures["two-active-count"] > 0
+    verdict = worst(graded(invalid=is_invalid, unknown=False), total.verdict)
     return Result(verdict, (*reasons, *total.reasons), figures)
 
 
@@ -105,6 +111,8 @@ class _Compared:
     """One row per delivery out of order: its position, and the later one delivered before it."""
     excused: int
     """The number of deliveries that go backwards but are exempt."""
+    count: int
+    """The number of deliveries that were judged against a delivery to a consumer of the load."""
 
 
 def _compare(deliveries: _Deliveries, *, single_active: bool) -> _Compared:
@@ -123,11 +131,13 @@ def _compare(deliveries: _Deliveries, *, single_active: bool) -> _Compared:
         latest_of_load = _highest(position, publisher, deliveries.before_drain)
         latest_in_drain = np.maximum(latest_of_consumer, latest_of_load)
         latest = np.where(deliveries.of_drain, latest_in_drain, latest_of_consumer)
+    after_load = ~deliveries.of_drain | (_highest(position, publisher, ~deliveries.of_drain) >= 0)
     backwards = latest > position
     rows = np.flatnonzero(backwards & ~deliveries.again)
     return _Compared(
         out_of_order=np.stack([position[rows], latest[rows]], axis=1),
         excused=int((backwards & deliveries.again).sum()) + excused_stragglers,
+        count=int(((latest >= 0) & ~deliveries.again & after_load).sum()),
     )
 
 

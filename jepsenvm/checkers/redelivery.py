@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jepsenvm.checkers.loss_attribution import attribute
-from jepsenvm.checkers.op_columns import OpColumns, difference, has_flag, ops_with_value
+from jepsenvm.checkers.op_columns import (
+    OpColumns,
+    distinct,
+    has_flag,
+    multiset_difference,
+    ops_with_value,
+)
 from jepsenvm.checkers.total_queue import SHOWN, lost_reason, total_queue
 from jepsenvm.checkers.verdict import Result
 from jepsenvm.checkers.wording import counted
@@ -32,19 +39,19 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     returned = has_flag(history, "ok", "dequeue", "returned")
     hidden = returned & np.isin(deliveries.value, history.values("invoke", "enqueue"))
     returned_values, return_counts = np.unique(deliveries.value[hidden], return_counts=True)
-    missing = difference(history.values("ok", "enqueue"), deliveries.value[~hidden])
-    dropped = missing[np.isin(missing, returned_values)]
-    never_delivered = difference(missing, returned_values)
+    missing = multiset_difference(history.values("ok", "enqueue"), deliveries.value[~hidden])
+    was_returned = np.isin(missing, returned_values)
+    dropped, never_delivered = missing[was_returned], missing[~was_returned]
 
     def describe_lost(
         history: History,
-        lost: Ints,  # noqa: ARG001 - a multiset; here each message counts once
-        count: int,  # noqa: ARG001 - of that multiset
+        lost: Ints,  # noqa: ARG001 - ``missing`` has them with their numbers
+        count: int,  # noqa: ARG001 - the sum of these
     ) -> Sequence[str]:
-        counts_of_dropped = return_counts[np.isin(returned_values, dropped)]
+        counts_of_dropped = return_counts[np.searchsorted(returned_values, dropped)]
         reasons = _dropped_reasons(counts_of_dropped, delivery_limit)
         if len(never_delivered):
-            attribution = attribute(history, never_delivered)
+            attribution = attribute(history, distinct(never_delivered))
             reasons.append(lost_reason(len(never_delivered), attribution))
         return reasons
 
@@ -79,7 +86,7 @@ def _with_hidden_rows(history: History, hidden: Ints) -> History:
             yield chunk.with_columns(type=np.where(in_chunk, TYPE_CODES["info"], chunk.type))
             rows_before += len(in_chunk)
 
-    return History(chunks, history.names, history.nodes, history.labels, history.complete)
+    return replace(history, _chunks=chunks)
 
 
 def _histogram(deliveries: OpColumns) -> dict[str, Any]:

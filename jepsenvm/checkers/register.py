@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from jepsenvm.checkers.client_calls import Call, client_calls, orphans_reason
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization, linearize
+from jepsenvm.checkers.lock_holds import FOREVER
 from jepsenvm.checkers.sequential_model import ILLEGAL, Model
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, worst
@@ -27,14 +29,34 @@ MOST_NAMES: Final = 10
 FS: Final = ("read", "write", "cas")
 """The operations of a register."""
 
+REGISTER_EXERCISE: Final = Exercise(
+    FS, {"observed-count": "no operation returned the value of the register, so it was not tested"}
+)
+
+
+UNKNOWN_VALUE: Final = ("unknown", "")
+"""The state of a register that nobody has read or written yet. No ``value_key`` equals it."""
+
+NIL: Final = value_key(None)
+
 
 def _step(value: Hashable, f: str, operand: Any) -> object:
     if f == "read":
-        return value if operand == value else ILLEGAL
+        # Knossos allows a read of nil in every state: it stands for a read whose value is unknown.
+        return value if operand in (value, NIL) else ILLEGAL
     if f == "write":
         return operand
     old, new = operand
     return new if old == value else ILLEGAL
+
+
+def _step_from_unknown(value: Hashable, f: str, operand: Any) -> object:
+    """Step like ``_step``; the first read or cas shows which value the register began with."""
+    if value != UNKNOWN_VALUE or f == "write":
+        return _step(value, f, operand)
+    if f == "read":
+        return value if operand == NIL else operand
+    return operand[1]
 
 
 def _operand(call: Call) -> Hashable:
@@ -51,69 +73,129 @@ def _argument(call: Call) -> Any:
     return call.answered if call.asked is None else call.asked
 
 
-CAS_REGISTER: Final = Model(
-    initial=value_key(None), step=_step, operand=_operand, reads=frozenset({"read"})
-)
-"""Knossos' ``model/cas-register``. It is initially nil, and an ok read of nil is a read of that."""
+def cas_register(initial: Any = None) -> Model:
+    """Return Knossos' ``model/cas-register`` with an initial value, by default nil."""
+    return Model(
+        initial=value_key(initial), step=_step, operand=_operand, reads=frozenset({"read"})
+    )
 
 
-def register(history: History, *, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
+CAS_REGISTER: Final = cas_register()
+
+ANY_REGISTER: Final = Model(initial=UNKNOWN_VALUE, step=_step_from_unknown, operand=_operand)
+"""A register that may begin with any value. Its first read does change what is known of it."""
+
+NOT_STATED: Final = object()
+"""The initial value of registers if nobody states it."""
+
+
+def register(
+    history: History, *, initial: Any = NOT_STATED, bounds: Bounds = DEFAULT_BOUNDS
+) -> Result:
     """Judge ``read`` (value), ``write`` (value) and ``cas`` ([old new]) as a linearizable register.
 
     If all values are pairs [key value], as with ``jepsen.independent``, each key is a register of
     its own. ``bounds`` are the limits of the search for a linearization, for each register.
 
+    ``initial`` is the value with which every register begins. If it is not stated it is nil, as in
+    Knossos. A history that only another initial value explains is then unknown and not invalid.
+
     It is unknown if no operation was ok, the history has other operations, a completion has no
-    invocation, or a search reached its bounds.
+    invocation, it is not clear whether the values have keys, or a search reached its bounds.
     """
     calls, orphans = client_calls(history, *FS)
-    by_key = _by_key(calls)
     figures: dict[str, Any] = {
         **{f"{f}-count": sum(call.f == f and call.type == "ok" for call in calls) for f in FS},
+        "observed-count": sum(map(_is_observation, calls)),
         "in-doubt-count": sum(call.type == "info" for call in calls),
         "violation": [],
     }
-    problem = _problem(history, calls, orphans) or _malformed_cas(by_key)
+    problem = _problem(history, calls, orphans)
     if problem:
         return Result(Verdict.UNKNOWN, (problem,), figures)
-    unwritten = [call for key_calls in by_key.values() for call in _unwritten_reads(key_calls)]
-    if unwritten:
-        reason = _unwritten_reason(unwritten)
-        return Result(Verdict.INVALID, (reason,), figures | {"violation": [unwritten[0].as_data()]})
-    searches = {
-        key: linearize(key_calls, CAS_REGISTER, bounds) for key, key_calls in by_key.items()
+    judged = [_judge(by_key, initial, bounds) for by_key in _by_key(calls)]
+    result = replace(judged[0], figures={**figures, **judged[0].figures})
+    if all(other.verdict is result.verdict for other in judged):
+        return result
+    reason = "it is not clear whether the values are pairs [key value], which decides the verdict"
+    return Result(Verdict.UNKNOWN, (reason,), figures)
+
+
+def _is_observation(call: Call) -> bool:
+    """Return whether a call showed the value of the register."""
+    has_value = call.f == "cas" or (call.f == "read" and call.answered is not None)
+    return call.type == "ok" and has_value
+
+
+def _judge(by_key: Mapping[str, Sequence[Call]], initial: Any, bounds: Bounds) -> Result:
+    """Judge each register on its own."""
+    problem = _malformed_cas(by_key)
+    if problem:
+        return Result(Verdict.UNKNOWN, (problem,))
+    model = cas_register(None if initial is NOT_STATED else initial)
+    unwritten = {key: _unwritten_reads(calls, model) for key, calls in by_key.items()}
+    searches = {key: linearize(calls, model, bounds) for key, calls in by_key.items()}
+    reasons, verdicts, violation = [], [], list[Call]()
+    for key, search in searches.items():
+        verdict = _verdict(by_key[key], search, unwritten[key], initial, bounds)
+        verdicts.append(verdict)
+        if verdict is Verdict.INVALID:
+            violation = violation or unwritten[key][:1] or _shown_calls(search)
+        if verdict is not Verdict.VALID:
+            reasons.append(_reason(key, search, verdict, unwritten[key]))
+    figures = {
+        "configurations": sum(search.explored for search in searches.values()),
+        "violation": [call.as_data() for call in violation],
     }
-    invalid = [search for search in searches.values() if search.verdict is Verdict.INVALID]
-    figures["configurations"] = sum(search.explored for search in searches.values())
-    if invalid:
-        figures["violation"] = [call.as_data() for call in _shown_calls(invalid[0])]
-    reasons = [
-        _search_reason(key, search)
-        for key, search in searches.items()
-        if search.verdict is not Verdict.VALID
-    ]
-    return Result(worst(*(search.verdict for search in searches.values())), tuple(reasons), figures)
+    return Result(worst(*verdicts), tuple(reasons), figures)
 
 
-def _by_key(calls: Sequence[Call]) -> Mapping[str, list[Call]]:
+def _verdict(
+    calls: Sequence[Call],
+    search: Linearization,
+    unwritten: Sequence[Call],
+    initial: Any,
+    bounds: Bounds,
+) -> Verdict:
+    """Return the verdict of one register; ``search`` is the search from its initial value."""
+    # Of the values that no process had written, one at most can be the unknown initial value, and
+    # only before it was overwritten.
+    explained = 1 if initial is NOT_STATED else 0
+    overwritten = min(
+        (call.returned or 0 for call in calls if call.f != "read" and call.type == "ok"),
+        default=FOREVER,
+    )
+    if len({_operand(call) for call in unwritten}) > explained or any(
+        call.invoked > overwritten for call in unwritten
+    ):
+        return Verdict.INVALID
+    if search.verdict is Verdict.INVALID and initial is NOT_STATED:
+        other_initial = linearize(calls, ANY_REGISTER, bounds)
+        return Verdict.INVALID if other_initial.verdict is Verdict.INVALID else Verdict.UNKNOWN
+    return search.verdict
+
+
+def _by_key(calls: Sequence[Call]) -> Sequence[Mapping[str, list[Call]]]:
     """Return the calls of each register by its key, or all under "" if the values have no keys.
 
     A cas has a pair as its value in any case. Only a read that is invoked with a pair shows that
-    the values have keys.
+    the values have keys. Without any read, both may be right, and both are returned.
     """
-    has_key_read = any(call.f == "read" and _is_pair(call.asked) for call in calls)
-    all_pairs = all(
+    whole = {"": list(calls)}
+    if not all(
         _is_pair(call.asked) and (call.type != "ok" or _is_pair(call.answered)) for call in calls
-    )
-    if not has_key_read or not all_pairs:
-        return {"": list(calls)}
+    ):
+        return [whole]
+    reads = [call for call in calls if call.f == "read"]
     by_key: dict[str, list[Call]] = {}
     for call in calls:
         key, argument = call.asked
         answered = call.answered[1] if call.type == "ok" else None
         without_key = replace(call, asked=argument, answered=answered)
-        by_key.setdefault(repr(key), []).append(without_key)
-    return by_key
+        by_key.setdefault(value_key(key)[1], []).append(without_key)
+    if reads:
+        return [by_key]
+    return [whole] if _malformed_cas(by_key) else [by_key, whole]
 
 
 def _is_pair(value: Any) -> bool:
@@ -145,12 +227,12 @@ def _malformed_cas(by_key: Mapping[str, Sequence[Call]]) -> str | None:
     return None
 
 
-def _unwritten_reads(calls: Sequence[Call]) -> list[Call]:
+def _unwritten_reads(calls: Sequence[Call], model: Model) -> list[Call]:
     """Return the ok reads of values that no write or cas had been invoked with when they returned.
 
-    They are illegal in every order, so no search is needed.
+    They are illegal in every order, so they explain best why there is no legal order.
     """
-    first_write: dict[Hashable, int] = {CAS_REGISTER.initial: -1}
+    first_write: dict[Hashable, int] = {model.initial: -1, NIL: -1}
     for call in calls:
         if call.f != "read" and call.type != "fail":
             operand: Any = _operand(call)
@@ -163,6 +245,17 @@ def _unwritten_reads(calls: Sequence[Call]) -> list[Call]:
         and call.type == "ok"
         and first_write.get(_operand(call), call.returned or 0) >= (call.returned or 0)
     ]
+
+
+def _reason(key: str, search: Linearization, verdict: Verdict, unwritten: Sequence[Call]) -> str:
+    """Return why a register is not valid."""
+    if search.verdict is Verdict.INVALID and verdict is Verdict.UNKNOWN:
+        name = f"register {key}" if key else "register"
+        return (
+            f"the {name} is not linearizable if it begins with nil, but may be with another "
+            "initial value; state the value with --initial"
+        )
+    return _unwritten_reason(unwritten) if unwritten else _search_reason(key, search)
 
 
 def _unwritten_reason(unwritten: Sequence[Call]) -> str:

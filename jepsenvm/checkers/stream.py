@@ -14,6 +14,8 @@ from jepsenvm.checkers.op_columns import (
     all_ops,
     difference,
     distinct,
+    multiset_difference,
+    multiset_union,
     ops_with_value,
     processes,
 )
@@ -23,7 +25,7 @@ from jepsenvm.checkers.publish_order import (
     highest_before,
     publish_order,
 )
-from jepsenvm.checkers.total_queue import SHOWN
+from jepsenvm.checkers.total_queue import SHOWN, end_marks
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import TYPE_CODES, History, Ints
@@ -45,6 +47,12 @@ class _Reader:
     def last(self) -> int:
         """The highest offset that it read, or -1."""
         return int(self.reads.offset.max(initial=-1))
+
+    @property
+    def values(self) -> Ints:
+        """The values of its records. A record that it read twice counts once."""
+        _, values = _records(self.reads.where(self.reads.offset >= 0))
+        return np.concatenate([values, self.reads.value[self.reads.offset < 0]])
 
     @property
     def complete(self) -> bool:
@@ -94,6 +102,7 @@ def stream(history: History) -> Result:
     figures: dict[str, Any] = {
         "attempt-count": len(published.value),
         "acknowledged-count": len(acknowledged),
+        "load-acknowledged-count": len(acknowledged) - end_marks(history),
         "read-count": len(reads),
         "record-count": len(offset),
     }
@@ -105,9 +114,17 @@ def stream(history: History) -> Result:
         reader.process for reader in readers if reader.end is not None and not reader.complete
     ]
     figures["readers"] = [reader.figures() for reader in readers]
+    without_offset = len(reads) - len(with_offset)
+    # The figures decide. The reasons only explain them.
+    verdict = graded(
+        invalid=any(figures[f"{kind}-count"] > 0 for kind in INVALID_KINDS),
+        unknown=len(undecided) > 0
+        or without_offset > 0
+        or not readers
+        or not all(reader.complete for reader in readers),
+    )
     violations = _violations(figures, attribute(history, lost))
-    doubts = _doubts(readers, len(reads) - len(with_offset), len(undecided))
-    verdict = graded(invalid=bool(violations), unknown=bool(doubts))
+    doubts = _doubts(readers, without_offset, len(undecided))
     return Result(verdict, (*violations, *doubts), figures)
 
 
@@ -122,6 +139,9 @@ KINDS = (
     "undecided",
 )
 """The kinds of findings in a result, in this order."""
+
+INVALID_KINDS = ("lost", "divergent", "nonmonotonic", "out-of-order", "unexpected")
+"""The kinds of findings that make a result invalid."""
 
 OFFSET_KINDS = ("divergent", "nonmonotonic")
 """The kinds that list offsets; the others list values."""
@@ -174,21 +194,24 @@ def _records(reads: OpColumns) -> tuple[Ints, Ints]:
 
 
 def _lost_and_undecided(acknowledged: Ints, readers: Sequence[_Reader]) -> tuple[Ints, Ints]:
-    """Return the lost values, and the undecided values.
+    """Return the lost values, and the undecided values, as multisets.
 
-    Lost: a complete reader did not read them. Undecided: only incomplete readers did not.
+    Lost: a complete reader did not read them as often as they were acknowledged. Undecided: only
+    incomplete readers did not.
     """
     if not readers:
-        return acknowledged[:0], distinct(acknowledged)
+        return acknowledged[:0], np.sort(acknowledged)
     lost = _missing(acknowledged, [reader for reader in readers if reader.complete])
     unread = _missing(acknowledged, [reader for reader in readers if not reader.complete])
-    return lost, difference(unread, lost)
+    return lost, multiset_difference(unread, lost)
 
 
 def _missing(acknowledged: Ints, readers: Sequence[_Reader]) -> Ints:
     """Return the acknowledged values that are missing from at least one of these readers."""
-    parts = [difference(acknowledged, reader.reads.value) for reader in readers]
-    return distinct(np.concatenate(parts)) if parts else acknowledged[:0]
+    missing = acknowledged[:0]
+    for reader in readers:
+        missing = multiset_union(missing, multiset_difference(acknowledged, reader.values))
+    return missing
 
 
 def _divergent(readers: Sequence[_Reader], offset: Ints) -> Ints:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.drain import drain_problem, misread_values
 from jepsenvm.checkers.loss_attribution import attribute, restart_doubt
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.verdict import Result, graded
@@ -27,6 +28,15 @@ COUNTED: Final[tuple[tuple[Type, str], ...]] = (
 
 KINDS: Final = ("lost", "duplicated", "unexpected", "recovered", "undecided")
 """The kinds of messages that a result lists."""
+
+END: Final = 1 << 40
+"""The value of the record by which the drain marks the end of a stream.
+
+The publishers' values never grow that far.
+"""
+
+NOTHING_ACKNOWLEDGED: Final = "no message was acknowledged, so there was nothing to lose"
+"""Why a history without ``load-acknowledged-count`` tested nothing."""
 
 DescribeLost = Callable[[History, Ints, int], Sequence[str]]
 """(history, the lost values, each once, the number of lost messages) -> reasons."""
@@ -59,9 +69,10 @@ def total_queue(
     Lost and unexpected messages make it invalid.
 
     Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
-    queue, and a history that is cut short may lack their deliveries. What did not come back is
-    then undecided instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted
-    every replica of the queue before the drain.
+    queue. In a history that is cut short, they may have been delivered later, and a drain whose
+    value is not understood may have delivered them. What did not come back is then undecided
+    instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted every replica
+    of the queue before the drain.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
@@ -70,13 +81,15 @@ def total_queue(
     for chunk in history:
         for index, (type_, f) in enumerate(COUNTED):
             sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
-    drain_problem = _drain_problem(history, required=drain_required)
+    problem = drain_problem(history, required=drain_required)
+    misread = misread_values(history)
     own_restart = restart_doubt(history)
     totals: Counter[str] = Counter()
     shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
     for values, counts in sets.blocks():
-        compared = _compare(*counts, decided=drain_problem is None and own_restart is None)
+        compared = _compare(*counts, decided=problem is None and own_restart is None)
+        compared["unexpected"][np.isin(values, misread)] = 0
         for name, value_counts in compared.items():
             totals[name] += int(value_counts.sum())
             shown[name].append(_first_elements(values, value_counts))
@@ -84,20 +97,37 @@ def total_queue(
     figures: dict[str, Any] = {
         f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")
     }
+    figures["load-acknowledged-count"] = totals["acknowledged"] - end_marks(history)
     for kind in KINDS:
         figures[f"{kind}-count"] = totals[kind]
         codes = np.sort(np.concatenate(shown[kind]))[:SHOWN]
         figures[kind] = [history.label(code) for code in codes.tolist()]
-    violations = _unexpected_reasons(figures)
+    reasons = _unexpected_reasons(figures)
     if totals["lost"]:
-        lost_reasons = describe_lost(history, np.concatenate(lost), totals["lost"])
-        violations = [*lost_reasons, *violations]
-    # Our own restart matters only if messages are missing.
-    doubts = _drain_reasons(
-        figures, drain_problem or (own_restart if totals["undecided"] else None)
+        reasons = [*describe_lost(history, np.concatenate(lost), totals["lost"]), *reasons]
+    # jepsenvm's own restart matters only if messages are missing.
+    doubt = problem or (own_restart if totals["undecided"] else None)
+    # The figures decide. The reasons only explain them.
+    verdict = graded(
+        invalid=totals["lost"] > 0 or totals["unexpected"] > 0,
+        unknown=totals["undecided"] > 0 or problem is not None,
     )
-    verdict = graded(invalid=bool(violations), unknown=bool(doubts))
-    return Result(verdict, (*violations, *doubts), figures)
+    return Result(verdict, (*reasons, *_drain_reasons(figures, doubt)), figures)
+
+
+def end_marks(history: History) -> int:
+    """Return how many acknowledged enqueues are not of the load, but mark the end of a stream."""
+    codes = [END]
+    if history.labels is not None:
+        codes = [
+            code
+            for code, label in enumerate(history.labels)
+            if isinstance(label, int) and label == END
+        ]
+    return sum(
+        int((history.mask(chunk, "ok", "enqueue") & np.isin(chunk.value, codes)).sum())
+        for chunk in history
+    )
 
 
 def _compare(
@@ -138,26 +168,10 @@ def _unexpected_reasons(figures: Mapping[str, Any]) -> list[str]:
     return [f"{messages} unexpected: never sent by any process"]
 
 
-def _drain_reasons(figures: Mapping[str, Any], drain_problem: str | None) -> list[str]:
-    if drain_problem is None:
+def _drain_reasons(figures: Mapping[str, Any], problem: str | None) -> list[str]:
+    if problem is None:
         return []
     messages = counted(
         figures["undecided-count"], "acknowledged message is", "acknowledged messages are"
     )
-    return [f"{drain_problem}: {messages} undecided, neither delivered nor proven to be lost"]
-
-
-def _drain_problem(history: History, *, required: bool) -> str | None:
-    """Return why the queue is not proven to be empty, or None if it is."""
-    if not history.complete:
-        return "the history is cut short"
-    invoked, ok = history.count("invoke", "drain"), history.count("ok", "drain")
-    if history.count("info", "drain"):
-        return "a drain crashed"
-    if invoked > ok + history.count("fail", "drain"):
-        return "a drain did not finish"
-    if ok == 0 and invoked:
-        return "every drain failed"
-    if ok == 0 and required:
-        return "the queue was never drained"
-    return None
+    return [f"{problem}: {messages} undecided, neither delivered nor proven to be lost"]

@@ -6,13 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jepsenvm.checkers.fault_intervals import (
-    DEFAULT_ACKNOWLEDGEMENTS,
-    acknowledged_ops,
-    fault_intervals,
-    in_force,
-    sides,
-)
+from jepsenvm.checkers.fault_intervals import fault_intervals, sides
+from jepsenvm.checkers.fault_load import DEFAULT_ACKNOWLEDGEMENTS, acknowledged_ops, in_force
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.table import History, Ints
 
@@ -20,7 +15,7 @@ from jepsenvm.history.table import History, Ints
 def vacuity(
     history: History, *, acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS
 ) -> Result:
-    """Return unknown if no operation was acknowledged while a fault was in force; never invalid.
+    """Return unknown if no acknowledged operation began while a fault was in force; never invalid.
 
     A fault without load says nothing about the broker. A fault that is expected to stop the load
     is exempt. Both sides of a partition need not have load, since a minority should refuse to
@@ -29,14 +24,14 @@ def vacuity(
     ``acknowledgements`` are the names of the operations that count as acknowledged when they are
     ok; the workload defines them.
     """
-    times, nodes = acknowledged_ops(history, acknowledgements)
+    began, nodes = acknowledged_ops(history, acknowledgements)
     reasons, figures = [], []
     for interval in fault_intervals(history):
-        inside = in_force(times, interval)
+        inside = in_force(began, interval)
         if interval.in_force is not None and not interval.stops_load and not inside.any():
             reasons.append(
-                f"{interval.title} tested nothing: no operation was acknowledged while it was "
-                "in force"
+                f"{interval.title} tested nothing: no operation that began while it was in force "
+                "was acknowledged"
             )
         counts = [
             {"nodes": list(side), "acknowledged-count": _count(history, side, nodes[inside])}

@@ -19,15 +19,28 @@ from jepsenvm.report.terminal import verdict_lines
     help="Workload whose checkers are applied to a history that is not part of a run.  "
     "[default: queue]",
 )
+@click.option(
+    "--initial",
+    metavar="VALUE",
+    help="Value, as EDN, with which each register of a history begins (workload register).  "
+    "[default: nil]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.pass_context
-def command(context: click.Context, path: Path, workload: str | None, as_json: bool) -> None:
+def command(
+    context: click.Context,
+    path: Path,
+    *,
+    workload: str | None,
+    initial: str | None,
+    as_json: bool,
+) -> None:
     """Check a stored run or a history file, and exit with its verdict.
 
     PATH is the folder of a run, or a history file (.arrow, .jsonl, .edn). The exit status is 0 for
     valid, 1 for invalid and 2 for unknown.
     """
-    analysis = judge(path, workload)
+    analysis = judge(path, workload, initial=initial)
     results = analysis.results
     if as_json:
         click.echo(json.dumps(results.as_data(), indent=2, default=str))

@@ -13,17 +13,20 @@ import numpy as np
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.exceptions import exceptions
+from jepsenvm.checkers.exercise import exercised
 from jepsenvm.checkers.faults import faults
-from jepsenvm.checkers.grow_set import grow_set
+from jepsenvm.checkers.grow_set import SET_EXERCISE, grow_set
 from jepsenvm.checkers.latency import latency
 from jepsenvm.checkers.recovery import recovery
-from jepsenvm.checkers.register import register
+from jepsenvm.checkers.register import REGISTER_EXERCISE, register
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Result, Results, Verdict, check
-from jepsenvm.errors import UsageError, shorten
+from jepsenvm.errors import UsageError, shorten, shown
+from jepsenvm.experiment.logs import INCOMPLETE
 from jepsenvm.experiment.plan_file import parse_plan, plan_of_new_run, read_plan
 from jepsenvm.experiment.store import HISTORY, PLAN
+from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
@@ -68,26 +71,35 @@ def foreign_workloads() -> dict[str, ForeignWorkload]:
     but does not run them.
     """
     own = {
-        name: ForeignWorkload(workload.foreign_checker, presentation_of(workload))
+        name: ForeignWorkload(checker, presentation_of(workload))
         for name, workload in WORKLOADS.items()
-        if workload.foreign_checker is not None
+        if (checker := workload.exercised_foreign_checker()) is not None
     }
     return {
         **own,
         "register": ForeignWorkload(
-            register, Presentation(main_checker="register", headline=_register_headline)
+            exercised(register, REGISTER_EXERCISE),
+            Presentation(main_checker="register", headline=_register_headline),
         ),
-        "set": ForeignWorkload(grow_set, Presentation(main_checker="set", headline=_set_headline)),
+        "set": ForeignWorkload(
+            exercised(grow_set, SET_EXERCISE),
+            Presentation(main_checker="set", headline=_set_headline),
+        ),
     }
 
 
-def judge(path: Path, workload: str | None = None) -> Analysis:
+def judge(path: Path, workload: str | None = None, *, initial: str | None = None) -> Analysis:
     """Check a run's directory, a history file, or a store directory of Jepsen.
 
     ``workload`` names the checker for a history of another program. A history that a run recorded
-    is judged with everything that it records about the run, wherever it is. Raises UsageError if
-    there is nothing to check at the path or the workload is unknown.
+    is judged with everything that it records about the run, wherever it is. ``initial`` is the
+    value in EDN with which registers begin. Raises UsageError if there is nothing to check at the
+    path, the workload is unknown, or it has no initial value.
     """
+    if initial is not None and workload != "register":
+        raise UsageError(
+            "--initial: only a register has an initial value", remedy="use --workload register"
+        )
     try:
         is_folder = path.is_dir()
         path.lstat()
@@ -98,27 +110,29 @@ def judge(path: Path, workload: str | None = None) -> Analysis:
             remedy="give a path that exists" if missing else None,
         ) from None
     if is_folder:
-        return _judge_folder(path, workload)
+        return _judge_folder(path, workload, initial)
     if path.name == HISTORY and (path.parent / PLAN).exists():
         return judge_stored(path.parent)
-    return _judge_history(path, open_history(path), workload)
+    return _judge_history(path, open_history(path), workload, initial)
 
 
-def _judge_folder(path: Path, workload: str | None) -> Analysis:
+def _judge_folder(path: Path, workload: str | None, initial: str | None) -> Analysis:
     if (path / HISTORY).exists() and not (path / PLAN).exists():
-        return _judge_history(path, open_history(path / HISTORY), workload)
+        return _judge_history(path, open_history(path / HISTORY), workload, initial)
     if (path / HISTORY).exists() or (path / PLAN).exists():
         return judge_stored(path)
     jepsen = path / JEPSEN_HISTORY
     if jepsen.exists():
-        return _judge_history(jepsen, open_history(jepsen), workload)
+        return _judge_history(jepsen, open_history(jepsen), workload, initial)
     raise UsageError(
         f"{path}: there is no run and no history here",
         remedy=f"give a folder with {HISTORY} or {JEPSEN_HISTORY}, or a history file",
     )
 
 
-def _judge_history(path: Path, history: History, workload: str | None) -> Analysis:
+def _judge_history(
+    path: Path, history: History, workload: str | None, initial: str | None
+) -> Analysis:
     """Check a history that is not in the folder of its run."""
     if workload is not None and workload not in foreign_workloads().keys() | WORKLOADS.keys():
         names = ", ".join(sorted(foreign_workloads().keys() | WORKLOADS.keys()))
@@ -134,7 +148,8 @@ def _judge_history(path: Path, history: History, workload: str | None) -> Analys
             remedy=f"use {', '.join(sorted(foreign_workloads()))}",
         )
     foreign = foreign_workloads()[name]
-    checkers = {foreign.presentation.main_checker: foreign.checker}
+    checker = foreign.checker if initial is None else _register_from(initial)
+    checkers = {foreign.presentation.main_checker: checker}
     return Analysis(check(history, checkers), foreign.presentation)
 
 
@@ -193,7 +208,7 @@ def _judge_own(path: Path, history: History, workload: str | None) -> Analysis:
     else:
         plan = plan_of_new_run(None, {"workload": workload or _own_workload(history), "seed": 0})
     return Analysis(
-        check(history, run_checkers(plan, read_logs(path.parent / "nodes"))),
+        check(history, _checkers_with_logs(plan, path.parent)),
         presentation_of(WORKLOADS[plan.workload]),
     )
 
@@ -207,17 +222,34 @@ def _own_workload(history: History) -> str:
     return DEFAULT_FOREIGN_WORKLOAD
 
 
+def _register_from(initial: str) -> Checker:
+    """Return the register checker with an initial value, given in EDN."""
+    try:
+        value = edn.read(initial)
+    except edn.EdnError as problem:
+        raise UsageError(
+            f"--initial: {shorten(problem)}: {shown(initial)}", remedy="give a value as EDN"
+        ) from None
+    return exercised(partial(register, initial=value), REGISTER_EXERCISE)
+
+
 def judge_stored(path: Path) -> Analysis:
     """Check the run in a directory of the store."""
     history = open_history(path / HISTORY)
     plan, remarks = _plan_of_run(path, history)
-    checkers = {**run_checkers(plan, read_logs(path / "nodes")), **remarks}
+    checkers = {**_checkers_with_logs(plan, path), **remarks}
     return Analysis(check(history, checkers), presentation_of(WORKLOADS[plan.workload]))
 
 
 def judge_run(path: Path) -> Results:
     """Check a run from its plan, history and logs. A run that ended early can be checked too."""
     return judge_stored(path).results
+
+
+def _checkers_with_logs(plan: Plan, folder: Path) -> Mapping[str, Checker]:
+    """Return the checkers of a run, with the logs that were collected to its folder."""
+    nodes = folder / "nodes"
+    return run_checkers(plan, read_logs(nodes), incomplete_logs(nodes))
 
 
 def _plan_of_run(path: Path, history: History) -> tuple[Plan, Mapping[str, Checker]]:
@@ -235,14 +267,18 @@ def _plan_of_run(path: Path, history: History) -> tuple[Plan, Mapping[str, Check
     return plan, {"plan": lambda _: Result(Verdict.VALID, (remark,))}
 
 
-def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, Checker]:
+def run_checkers(
+    plan: Plan,
+    logs: Mapping[str, Iterator[str]],
+    incomplete: Mapping[str, str] | None = None,
+) -> Mapping[str, Checker]:
     """Return the checkers of a run, by name: those of its workload, and those of every run.
 
-    ``logs`` has the lines of each node's logs.
+    ``logs`` has the lines of each node's logs. ``incomplete`` says why lines are missing, by node.
     """
     workload = WORKLOADS[plan.workload]
     return {
-        **workload.checkers(plan),
+        **workload.exercised_checkers(plan),
         "stats": stats,
         "faults": partial(faults, acknowledgements=workload.acknowledgements),
         "vacuity": partial(vacuity, acknowledgements=workload.acknowledgements),
@@ -255,6 +291,7 @@ def run_checkers(plan: Plan, logs: Mapping[str, Iterator[str]]) -> Mapping[str, 
         "broker-logs": partial(
             broker_logs,
             logs=logs,
+            incomplete=incomplete or {},
             patterns=plan.log_patterns,
             forbidden=plan.forbidden_log_patterns,
         ),
@@ -266,8 +303,16 @@ def read_logs(directory: Path) -> Mapping[str, Iterator[str]]:
     return {node.name: _lines(node) for node in sorted(directory.glob("*")) if node.is_dir()}
 
 
+def incomplete_logs(directory: Path) -> Mapping[str, str]:
+    """Return why lines are missing from a run's collected logs, by node."""
+    return {
+        file.parent.name: "; ".join(file.read_text(encoding="utf-8", errors="replace").splitlines())
+        for file in sorted(directory.glob(f"*/{INCOMPLETE}"))
+    }
+
+
 def _lines(directory: Path) -> Iterator[str]:
-    for path in sorted(directory.glob("*.log")):
+    for path in sorted(directory.glob("*.log*")):
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.host import Host
-from jepsenvm.machines.reachability import Grudge, cut_pairs
+from jepsenvm.machines.reachability import Grudge, cut_pairs, leaves_a_majority
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.grudge import isolate, random_minority, shuffled
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage, whole
@@ -29,12 +29,28 @@ Role = Literal["leader", "followers", "replica"]
 """The nodes a fault is about when they are known only at the moment of injection."""
 
 
+StopsLoad = Literal["never", "on-all-nodes", "without-majority", "always"]
+"""When no publisher can expect a confirm while a fault is in force.
+
+- ``never``: publishers go on, perhaps slowly, even if the fault acts on every node;
+- ``on-all-nodes``: the nodes of the fault confirm nothing, so nothing is confirmed if it acts on
+  every node;
+- ``without-majority``: nothing is confirmed if no majority of the nodes stays connected;
+- ``always``: the fault blocks the publishers of every node, even if it acts on one.
+"""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault on certain nodes. Each subclass is one kind of fault."""
 
     kind: ClassVar[str]
     """The name of the kind, as stored in histories and listed in `allowed_faults`."""
+    stops_load: ClassVar[StopsLoad]
+    """When no publisher can expect a confirm. Each kind declares it in its own file.
+
+    A fault that does not stop all load, but met none, tested nothing: the verdict is unknown.
+    """
     sweep: ClassVar[str] = ""
     """A shell script that removes all faults of this kind and prints what it removed."""
     settles_s: ClassVar[float] = 3.0
@@ -126,9 +142,13 @@ class Fault:
     def stops_all_load(self, all_nodes: Collection[str]) -> bool:
         """Return whether no publisher can expect a confirm while the fault is in force.
 
-        ``all_nodes`` are the nodes of the cluster.
+        ``all_nodes`` are the nodes of the cluster. The kind's ``stops_load`` decides.
         """
-        return False
+        if self.stops_load == "on-all-nodes":
+            return self.affects_all(all_nodes)
+        if self.stops_load == "without-majority":
+            return not leaves_a_majority(self.grudge, all_nodes)
+        return self.stops_load == "always"
 
     def resolve(self, leader: str, replicas: Collection[str] = ()) -> Self:
         """Return the fault with its role replaced by nodes; the fault itself if it has no role.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from jepsenvm.nemesis import process_evidence
 from jepsenvm.nemesis.node_fault import NodeFault
 
@@ -16,7 +14,3 @@ class ProcessFault(NodeFault):
     def probes(self) -> tuple[str, ...]:
         """Return the probe of the process table."""
         return process_evidence.PROBES
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether RabbitMQ is stopped on every node until the fault is healed."""
-        return self.lasting and self.affects_all(all_nodes)

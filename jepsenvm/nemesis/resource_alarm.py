@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
@@ -37,10 +37,6 @@ class ResourceAlarm(NodeFault):
         for node in self.nodes:
             if self._raised(after, node) is not False:
                 yield f"{node} still has a {self.resource} alarm, or does not answer"
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return True: an alarm on one node blocks the publishers of all nodes."""
-        return True
 
     def _raised(self, evidence: Evidence, node: str) -> bool | None:
         """Return whether a node reports an alarm of its own; None if it did not answer."""

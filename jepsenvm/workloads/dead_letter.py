@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from jepsenvm.checkers.dead_letter import dead_letter
+from jepsenvm.checkers.exercise import Exercise
+from jepsenvm.checkers.total_queue import NOTHING_ACKNOWLEDGED
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.durations import Seconds
 from jepsenvm.plan.options import WorkloadOptions
@@ -56,6 +58,13 @@ class DeadLetterWorkload(Workload[DeadLetterOptions]):
     options = DeadLetterOptions
     queue_types = ("quorum",)
     main_checker = "dead-letter"
+    exercise = Exercise(
+        ("enqueue", "dequeue", "drain"),
+        {
+            "load-acknowledged-count": NOTHING_ACKNOWLEDGED,
+            "ok-count": "no message arrived in the dead-letter queue",
+        },
+    )
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
         """Return the dead-letter checker with the plan's strategy."""

@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, Final
 
 from pydantic import Field
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import RunError
@@ -77,6 +79,10 @@ class LockWorkload(Workload[LockOptions]):
     invalid_when = "two clients hold the lock at once, or the lock's message is lost"
     options = LockOptions
     main_checker = "lock"
+    exercise = Exercise(
+        ("acquire", "release", "tokens"),
+        {"acquire-count": "no process acquired the lock, so it was not tested"},
+    )
     acknowledgements = ("acquire",)
     plots: Mapping[str, str] = {"acquire": "acquired"}
     foreign_checker = staticmethod(lock)
@@ -162,7 +168,11 @@ async def _client(
             if delivery is None:
                 await wait(context.stop, ACQUIRE_RETRY_S)
                 continue
-            await wait(context.stop, draw_hold())
+            # A client that sees its connection closed knows at once that it lost the lock, because
+            # the broker requeues the message (https://www.rabbitmq.com/docs/confirms#automatic-requeueing).
+            # Its release is then in doubt.
+            with suppress(SessionLost):
+                await opened.unless_lost(wait(context.stop, draw_hold()))
             await release(context, opened, process, delivery, counts)
         if opened.lost is None:
             await close(opened)

@@ -6,8 +6,9 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.foreign_queue import foreign_queue
-from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.total_queue import NOTHING_ACKNOWLEDGED, total_queue
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -26,6 +27,9 @@ class QueueWorkload(Workload[WorkloadOptions]):
     options = WorkloadOptions
     queue_types = ("quorum", "mirrored", "classic", "stream")
     main_checker = "total-queue"
+    exercise = Exercise(
+        ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}
+    )
     foreign_checker = staticmethod(foreign_queue)
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG002 - the same for all plans

@@ -14,7 +14,9 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.redelivery import redelivery
+from jepsenvm.checkers.total_queue import NOTHING_ACKNOWLEDGED
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -47,6 +49,13 @@ class RedeliveryWorkload(Workload[WorkloadOptions]):
     defaults: Mapping[str, object] = {"consumers": 5, "prefetch": 20}
     queue_types = ("quorum",)
     main_checker = "redelivery"
+    exercise = Exercise(
+        ("enqueue", "dequeue", "drain"),
+        {
+            "load-acknowledged-count": NOTHING_ACKNOWLEDGED,
+            "returned-count": "no consumer returned a message, so no redelivery was tested",
+        },
+    )
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
         """Return the redelivery checker with the plan's delivery limit."""

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from itertools import count, cycle, repeat
 from typing import Any, Final
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.stream import KINDS, stream
+from jepsenvm.checkers.total_queue import END, NOTHING_ACKNOWLEDGED
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -25,9 +27,6 @@ from jepsenvm.workloads.publishers import publish_one, publishers_only
 from jepsenvm.workloads.workload import Figures, Workload
 
 logger = logging.getLogger(__name__)
-
-END: Final = 1 << 40
-"""The value of the record that ends a stream. The publishers' values never grow that far."""
 
 PREFETCH: Final = 1000
 RETRY_DELAY_S: Final = 1.0
@@ -46,6 +45,13 @@ class StreamWorkload(Workload[WorkloadOptions]):
     defaults: Mapping[str, object] = {"queue-type": "stream"}
     queue_types = ("stream",)
     main_checker = "stream"
+    exercise = Exercise(
+        ("enqueue", "read", "end"),
+        {
+            "load-acknowledged-count": NOTHING_ACKNOWLEDGED,
+            "read-count": "no record was read",
+        },
+    )
     plots: Mapping[str, str] = {"enqueue": "confirmed", "read": "read"}
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:  # noqa: ARG002 - the same for all plans

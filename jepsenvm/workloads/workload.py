@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from jepsenvm.checkers.availability import DEFAULT_IGNORED
+from jepsenvm.checkers.exercise import Exercise, exercised
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -39,6 +40,8 @@ class Workload(ABC, Generic[Options]):
 
     main_checker: str
     """The checker of what the workload tests. The terminal and the report show its figures."""
+    exercise: Exercise
+    """What a history must contain, by the figures of the main checker, to be judged valid."""
     acknowledgements: Sequence[str] = ("enqueue",)
     """Ops by which the broker gives a guarantee when they are ok: to keep a message, to grant a
     lock. A fault counts only if such ops were ok while it was in force."""
@@ -53,7 +56,21 @@ class Workload(ABC, Generic[Options]):
 
     @abstractmethod
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
-        """Return the checkers of a run's history, by name; ``main_checker`` is one of them."""
+        """Return the checkers of a run's history, by name; ``main_checker`` is one of them.
+
+        Analyses call ``exercised_checkers``, which never judge what was not tested to be valid.
+        """
+
+    def exercised_checkers(self, plan: Plan) -> Mapping[str, Checker]:
+        """Return the checkers of a run; the main one is unknown without the ``exercise``."""
+        checkers = dict(self.checkers(plan))
+        checkers[self.main_checker] = exercised(checkers[self.main_checker], self.exercise)
+        return checkers
+
+    def exercised_foreign_checker(self) -> Checker | None:
+        """Return the foreign checker, which is unknown without the ``exercise``; None if none."""
+        checker = self.foreign_checker
+        return None if checker is None else exercised(checker, self.exercise)
 
     def headline(self, figures: Figures) -> str:
         """Return the main checker's figures in one line.

@@ -22,8 +22,11 @@ from jepsenvm.history.units import SECOND
 DRAINER: Final = 99
 """The process of DRAIN."""
 
-DRAIN: Final = [Op("invoke", "drain", process=DRAINER), Op("ok", "drain", process=DRAINER)]
-"""A finished drain."""
+DRAIN: Final = [
+    Op("invoke", "drain", process=DRAINER),
+    Op("ok", "drain", process=DRAINER, data={"received": 0}),
+]
+"""A finished drain. Its deliveries, if there are any, are ops of their own."""
 
 UNPROVEN_DRAINS: Final[list[list[Op]]] = [
     [],
@@ -115,21 +118,29 @@ def acknowledged(value: int, time: int, node: str = "n1") -> Op:
     return Op("ok", "enqueue", value, time=time, node=node)
 
 
+def enqueued(value: int, began: int, ended: int, node: str = "n1") -> list[Op]:
+    """Return an acknowledged enqueue by a process of its own; times are in nanoseconds."""
+    return [
+        Op("invoke", "enqueue", value, value, began, node),
+        Op("ok", "enqueue", value, value, ended, node),
+    ]
+
+
 def schedule(planned: int) -> Op:
     """Return the record that this many faults were planned."""
     return Op("info", SCHEDULE, process=NEMESIS, data=[{"fault": PARTITION}] * planned)
 
 
 def proven_fault() -> list[Op]:
-    """Return a proven fault, with one op acknowledged before it and one while it is in force."""
+    """Return a proven fault, with one enqueue before it and one while it is in force."""
     injected, began, heal_began, healed = fault_records(
         {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}, fault=PARTITION
     )
     return [
-        acknowledged(0, 5),
+        *enqueued(0, 4, 5),
         injected,
         began,
-        acknowledged(1, 30, "n2"),
+        *enqueued(1, 29, 30, "n2"),
         heal_began,
         healed,
     ]

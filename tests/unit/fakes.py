@@ -161,6 +161,7 @@ class FakeFault(Fault):
     """A fault whose probe says "whole" before and after it and "broken" while it is in force."""
 
     kind: ClassVar[str] = "fake"
+    stops_load = "on-all-nodes"
 
     @classmethod
     def nemeses(cls) -> Mapping[str, NemesisSpec]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
@@ -26,6 +26,7 @@ class ClientsCut(NodeFault):
     """Drop or reject every packet to the AMQP port. Only clients use that port."""
 
     kind = "clients"
+    stops_load = "on-all-nodes"
 
     @classmethod
     def nemeses(cls) -> Mapping[str, NemesisSpec]:
@@ -88,10 +89,6 @@ class ClientsCut(NodeFault):
     def requirements(self) -> tuple[str, ...]:
         """Return iptables for both versions of IP."""
         return ("iptables", "ip6tables")
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether the clients of every node are cut off."""
-        return self.affects_all(all_nodes)
 
     @property
     def _way(self) -> str:

@@ -18,6 +18,7 @@ class ClientsKill(NodeFault):
     """Kill the established AMQP connections of clients."""
 
     kind = "clients-kill"
+    stops_load = "never"
     lasting = False
 
     @classmethod

@@ -46,6 +46,7 @@ class Clock(NodeFault):
     """Move the wall clock by `seconds`: once (way `bump`), or back and forth (way `strobe`)."""
 
     kind = "clock"
+    stops_load = "never"
     settles_s = 5.0
     sweep = f"""if [ -e {_MOVED} ]; then
 {_RESTORE}

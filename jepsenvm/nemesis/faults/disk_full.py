@@ -35,6 +35,7 @@ class DiskFull(ResourceAlarm):
     """Fill the disk below RabbitMQ's limit."""
 
     kind = "disk-full"
+    stops_load = "always"
     resource = "disk"
     settles_s = 45.0
     heals_s = 45.0

@@ -24,6 +24,7 @@ class DiskSlow(NodeFault):
     """Limit RabbitMQ's writes to `write-kbyte-s`."""
 
     kind = "disk-slow"
+    stops_load = "never"
     sweep = _LIMITED.sweep
 
     @classmethod

@@ -22,6 +22,7 @@ class Flapping(Fault):
     """Drop packets from the grudge for `cut-ms`, let them pass for `open-ms`, and repeat."""
 
     kind = "flapping"
+    stops_load = "never"
     settles_s = 5.0
     isolates_nodes = True
     sweep = f"""for unit in $(systemctl list-units --all --plain --no-legend '{_UNIT}-*' \

@@ -27,6 +27,7 @@ class Kill(ProcessFault):
     """Kill every process of RabbitMQ's service."""
 
     kind = "kill"
+    stops_load = "on-all-nodes"
     sweep = f"""if [ -e {_DROP_IN} ]; then
 {_START}
 echo "started {SERVICE}, which was killed"

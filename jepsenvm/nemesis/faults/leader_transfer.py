@@ -19,6 +19,7 @@ class LeaderTransfer(NodeFault):
     """Transfer the leadership of the run's queue."""
 
     kind = "leader-transfer"
+    stops_load = "never"
     queue_types = ("quorum",)
     lasting = False
     settles_s = 10.0

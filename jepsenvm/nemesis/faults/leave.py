@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
@@ -31,6 +31,7 @@ class Leave(Fault):
     """Remove nodes from the cluster."""
 
     kind = "leave"
+    stops_load = "on-all-nodes"
     disturbs_broker = True
     settles_s = 20.0
     heals_s = 120.0
@@ -100,10 +101,6 @@ class Leave(Fault):
                     yield f"{node} does not answer the request for its members"
                 elif leaver not in view["running"]:
                     yield f"{node} does not list {leaver} as running"
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether every node leaves."""
-        return self.affects_all(all_nodes)
 
 
 def _forget(broker: str) -> str:

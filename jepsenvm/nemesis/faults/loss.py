@@ -17,6 +17,7 @@ class Loss(Fault):
 
     kind = "loss"
     compares = True
+    stops_load = "never"
 
     @classmethod
     def nemeses(cls) -> Mapping[str, NemesisSpec]:

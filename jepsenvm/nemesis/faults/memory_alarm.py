@@ -29,6 +29,7 @@ class MemoryAlarm(ResourceAlarm):
     """Lower the memory watermark to almost nothing."""
 
     kind = "memory-alarm"
+    stops_load = "always"
     resource = "memory"
     settles_s = 20.0
     heals_s = 30.0

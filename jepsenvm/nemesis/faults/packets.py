@@ -36,6 +36,7 @@ class Packets(Fault):
 
     kind = "packets"
     compares = True
+    stops_load = "never"
     sweep = rf"""rm -rf {STATE_DIR}/packets {STATE_DIR}/packets.lock
 links=$(tc qdisc show 2>/dev/null | sed -n 's/^qdisc htb 7e57: dev \([^ ]*\) root.*/\1/p')
 for link in $links; do

@@ -15,7 +15,6 @@ from jepsenvm.machines.reachability import (
     Matrix,
     broken_links,
     cut_pairs,
-    leaves_a_majority,
     majority,
     on_ports,
     one_way_pairs,
@@ -53,6 +52,7 @@ class Partition(Fault):
     """Drop every packet from the nodes in each node's grudge."""
 
     kind = "partition"
+    stops_load = "without-majority"
     isolates_nodes = True
     sweep = iptables.SWEEP
 
@@ -323,10 +323,6 @@ class Partition(Fault):
         A fault that only slows a link does not hide a cut of it.
         """
         return all(concurrent.silences(source, target) for source, target in cut_pairs(self.grudge))
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether no majority of the nodes stays connected."""
-        return not leaves_a_majority(self.grudge, all_nodes)
 
     def resolve(self, leader: str, replicas: Collection[str] = ()) -> Self:
         """Return the partition of the leader, or of a minority of followers, from the others."""

@@ -28,6 +28,7 @@ class Pause(ProcessFault):
     """Stop every process of RabbitMQ's service with SIGSTOP."""
 
     kind = "pause"
+    stops_load = "on-all-nodes"
     sweep = _PAUSED.sweep
 
     @classmethod

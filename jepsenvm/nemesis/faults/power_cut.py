@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jepsenvm.machines.action import Action
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
@@ -14,6 +14,7 @@ class PowerCut(Fault):
     """Cut the power of hosts. The nemesis asks the machine provider; no host acts."""
 
     kind = "power-cut"
+    stops_load = "on-all-nodes"
     powers_off = True
     heals_s = 120.0
 
@@ -58,7 +59,3 @@ class PowerCut(Fault):
     def requirements(self) -> tuple[str, ...]:
         """Return a machine provider that switches hosts."""
         return ("power",)
-
-    def stops_all_load(self, all_nodes: Collection[str]) -> bool:
-        """Return whether every host is off."""
-        return self.affects_all(all_nodes)

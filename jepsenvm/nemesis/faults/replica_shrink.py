@@ -26,6 +26,7 @@ class ReplicaShrink(NodeFault):
     """Remove every replica of a quorum queue from nodes."""
 
     kind = "replica-shrink"
+    stops_load = "never"
     queue_types = ("quorum",)
     settles_s = 15.0
     heals_s = 60.0

@@ -25,6 +25,7 @@ class Restart(ProcessFault):
     """Restart RabbitMQ's service."""
 
     kind = "restart"
+    stops_load = "never"
     lasting = False
     settles_s = 20.0
     heals_s = 120.0

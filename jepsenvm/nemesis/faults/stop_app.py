@@ -24,6 +24,7 @@ class StopApp(ProcessFault):
     """Stop the RabbitMQ application, but not the runtime."""
 
     kind = "stop-app"
+    stops_load = "on-all-nodes"
     settles_s = 10.0
     heals_s = 120.0
     sweep = _STOPPED.sweep

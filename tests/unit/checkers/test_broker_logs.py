@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,63 @@ def test_logs_are_read_from_a_runs_folder(tmp_path: Path) -> None:
     assert result.figures["line-counts"] == {"n1": 3, "n2": 0}
     assert result.figures["counts"]["errors"] == 1
     assert read_logs(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-01-01 10:00:00.000 [error] <0.1.0> Discarding messages",
+        "2024-01-01 10:00:00.000 [ERROR] <0.1.0> Discarding messages",
+        "2024-01-01 10:00:00.000 [erro] <0.1.0> Discarding messages",
+        "2024-01-01 10:00:00.000 [ERR] <0.1.0> Discarding messages",
+        '{"time":"10:00","level":"error","msg":"Discarding messages","pid":"<0.1.0>"}',
+        '{"level":"ERROR","pid":"<0.1.0>","msg":"Discarding messages"}',
+    ],
+)
+def test_a_pattern_finds_every_format_of_a_log(line: str) -> None:
+    result = broker_logs(
+        from_ops([]),
+        logs={"n1": [line]},
+        patterns={"discards": r"\[error\] .*Discarding"},
+        forbidden=["discards"],
+    )
+    assert (result.verdict, result.figures["counts"]["errors"]) == (Verdict.INVALID, 1)
+
+
+@pytest.mark.parametrize("line", ["{", "{}", "[1]", '{"level": 3, "msg": null}', "{" * 5000])
+def test_a_line_that_is_no_log_entry_matches_nothing(line: str) -> None:
+    assert broker_logs(from_ops([]), logs={"n1": [line]}).figures["counts"]["errors"] == 0
+
+
+def test_a_pattern_that_backtracks_for_ever_is_given_up() -> None:
+    result = broker_logs(
+        from_ops([]),
+        logs={"n1": ["a" * 40 + "!", "a"]},
+        patterns={"slow": r"(a|a)+$"},
+        forbidden=["slow"],
+    )
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.figures["given-up"] == ["slow"]
+
+
+def test_a_pattern_that_is_slow_on_all_lines_together_is_given_up() -> None:
+    result = broker_logs(
+        from_ops([]),
+        logs={"n1": ["line"] * 10},
+        patterns={"slow": "x"},
+        forbidden=["slow"],
+        clock=iter(range(0, 10**6, 20)).__next__,
+    )
+    assert (result.verdict, "slow" in result.figures["given-up"]) == (Verdict.UNKNOWN, True)
+
+
+def test_an_incomplete_log_proves_no_absence() -> None:
+    judged = partial(
+        broker_logs,
+        from_ops([]),
+        logs={"n1": ["nothing"]},
+        incomplete={"n1": "it was truncated"},
+        patterns={"x": "forbidden"},
+    )
+    assert judged(forbidden=["x"]).verdict is Verdict.UNKNOWN
+    assert judged().verdict is Verdict.VALID

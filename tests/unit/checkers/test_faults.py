@@ -13,7 +13,7 @@ from jepsenvm.history.nemesis_records import HEAL, IN_FORCE
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 from tests.unit.builders import (
-    acknowledged,
+    enqueued,
     history,
     nemesis_record,
     proven_fault,
@@ -107,4 +107,4 @@ def test_the_workload_names_its_acknowledgements() -> None:
 
 
 def test_a_run_without_planned_and_injected_faults_is_valid() -> None:
-    assert judged([acknowledged(0, 5)], planned=0).verdict is Verdict.VALID
+    assert judged(enqueued(0, 4, 5), planned=0).verdict is Verdict.VALID

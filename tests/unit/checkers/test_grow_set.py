@@ -12,6 +12,7 @@ from jepsenvm.checkers.grow_set import grow_set
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import Op, Type
+from jepsenvm.history.table import from_ops
 from tests.unit.builders import history, operation, with_verdict
 
 
@@ -119,3 +120,28 @@ def test_it_agrees_with_jepsens_definition(adds: list[Op], values: list[Any]) ->
     assert result["ok-count"] == len(final & attempts)
     bad = expected["lost"] or expected["unexpected"]
     assert result["verdict"] is (Verdict.INVALID if bad else Verdict.VALID)
+
+
+def keyed_read(key: Any, *values: Any) -> list[Op]:
+    return [Op("invoke", "read", [key, None], 9), Op("ok", "read", [key, frozenset(values)], 9)]
+
+
+def test_each_key_is_a_set_of_its_own() -> None:
+    adds = [operation(0, "add", ["a", 1]), operation(0, "add", ["b", 2])]
+    result = figures(*adds, keyed_read("a", 1), keyed_read("b", 2))
+    assert (result["verdict"], result["ok-count"]) == (Verdict.VALID, 2)
+    assert figures(*adds, keyed_read("a", 1), keyed_read("b"))["lost"] == [2]
+    assert figures(*adds, keyed_read("a", 1, 2), keyed_read("b", 2))["unexpected"] == [2]
+    result = figures(*adds, keyed_read("a", 1))
+    assert (result["verdict"], result["lost-count"]) == (Verdict.UNKNOWN, 0)
+    assert "no read of the set" in result["reasons"][-1]
+
+
+def test_pairs_that_are_read_without_a_key_are_elements() -> None:
+    result = figures(operation(0, "add", [1, 2]), read([1, 2]))
+    assert (result["verdict"], result["ok-count"]) == (Verdict.VALID, 1)
+
+
+def test_a_set_that_is_cut_short_accuses_nobody() -> None:
+    cut = from_ops([*operation(0, "add", 1), *read()], complete=False)
+    assert grow_set(cut).verdict is Verdict.UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,43 @@ def test_it_agrees_with_the_definition(
     assert figures["verdict"] is (
         Verdict.INVALID if lost or figures["unexpected"] else Verdict.VALID
     )
+
+
+def test_a_value_acknowledged_twice_and_delivered_once_is_lost_once() -> None:
+    ops = [*published(1, 1), *delivered(1), *DRAIN]
+    result = redelivery(history(ops), delivery_limit=None)
+    assert (result.verdict, result.figures["lost-count"]) == (Verdict.INVALID, 1)
+    assert result.reasons
+    returned = delivered(1, data={"returned": True})
+    result = redelivery(history(returned, ops), delivery_limit=None)
+    assert (result.verdict, result.figures["dropped-count"]) == (Verdict.INVALID, 1)
+
+
+OPS = st.lists(
+    st.tuples(st.sampled_from(["sent", "doubt", "kept", "returned"]), st.integers(0, 3)),
+    max_size=12,
+)
+
+
+@given(OPS)
+def test_lost_messages_always_make_it_invalid(ops: list[tuple[str, int]]) -> None:
+    parts: dict[str, Callable[[int], list[Op]]] = {
+        "sent": published,
+        "doubt": lambda value: published(value, end="info"),
+        "kept": delivered,
+        "returned": lambda value: delivered(value, data={"returned": True}),
+    }
+    sent = [parts[kind](value) for kind, value in ops if kind in ("sent", "doubt")]
+    got = [parts[kind](value) for kind, value in ops if kind not in ("sent", "doubt")]
+    result = redelivery(history(*sent, *got, DRAIN), delivery_limit=2)
+    lost = sum(
+        max(0, ops.count(("sent", value)) - ops.count(("kept", value))) for value in range(4)
+    )
+    attempted = {value for kind, value in ops if kind in ("sent", "doubt")}
+    invented = [
+        value for kind, value in ops if kind in ("kept", "returned") and value not in attempted
+    ]
+    assert result.figures["lost-count"] == lost
+    assert result.figures["unexpected-count"] == len(invented)
+    assert result.verdict is (Verdict.INVALID if lost or invented else Verdict.VALID)
+    assert bool(result.reasons) is (result.verdict is Verdict.INVALID)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from jepsenvm.checkers.client_calls import client_calls
 from jepsenvm.checkers.linearizable import Bounds
-from jepsenvm.checkers.register import CAS_REGISTER, register
+from jepsenvm.checkers.register import CAS_REGISTER, cas_register, register
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.readers import open_history
@@ -30,7 +31,8 @@ def checked(*parts: list[Op]) -> Result:
     ("verdict", "parts"),
     [
         (Verdict.VALID, [operation(1, "read")]),
-        (Verdict.INVALID, [operation(1, "read", 0)]),
+        (Verdict.UNKNOWN, [operation(1, "read", 0)]),  # it may have begun with 0
+        (Verdict.INVALID, [operation(1, "read", 0), operation(1, "read", 1)]),
         (Verdict.VALID, [operation(1, "write", 1), operation(2, "read", 1)]),
         (
             Verdict.INVALID,
@@ -41,7 +43,7 @@ def checked(*parts: list[Op]) -> Result:
                 operation(1, "read", 1),
             ],
         ),
-        (Verdict.INVALID, [operation(1, "write", 1), operation(2, "read")]),
+        (Verdict.VALID, [operation(1, "write", 1), operation(2, "read")]),  # as in Knossos
         (
             Verdict.VALID,
             [operation(1, "write", 1), operation(2, "cas", [1, 2]), operation(1, "read", 2)],
@@ -203,4 +205,40 @@ def test_it_agrees_with_the_definition(history: list[Op]) -> None:
     all_calls = client_calls(from_ops(history), "read", "write", "cas")[0]
     verdict = Verdict.VALID if by_definition(all_calls, CAS_REGISTER) else Verdict.INVALID
     tested = any(call.type == "ok" for call in all_calls)
+    stated = register(from_ops(history), initial=None).verdict
+    assert stated is (verdict if tested else Verdict.UNKNOWN)
+
+
+@settings(max_examples=50, deadline=None)
+@given(histories(REGISTER_OPS, [None, 1, 2, 3], retire=True, most=5))
+def test_without_an_initial_value_it_is_invalid_only_if_every_value_is(history: list[Op]) -> None:
+    all_calls = client_calls(from_ops(history), "read", "write", "cas")[0]
+    by_initial = [by_definition(all_calls, cas_register(value)) for value in (None, 1, 2, 3, 4)]
+    verdict = Verdict.UNKNOWN if any(by_initial) else Verdict.INVALID
+    tested = any(call.type == "ok" for call in all_calls)
+    if by_initial[0] and tested:
+        verdict = Verdict.VALID
     assert register(from_ops(history)).verdict is (verdict if tested else Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("initial", "verdict"),
+    [(0, Verdict.VALID), (1, Verdict.INVALID), (None, Verdict.INVALID), ("0", Verdict.INVALID)],
+)
+def test_the_initial_value_can_be_stated(initial: Any, verdict: Verdict) -> None:
+    ops = builders.history(operation(1, "read", 0), operation(1, "write", 72))
+    assert register(ops, initial=initial).verdict is verdict
+    assert register(ops).verdict is Verdict.UNKNOWN
+
+
+def test_two_values_that_nobody_wrote_are_not_both_the_initial_value() -> None:
+    result = checked(operation(1, "read", 0), operation(2, "write", 5), operation(1, "read", 7))
+    assert result.verdict is Verdict.INVALID
+    assert "returned a value that no process had written" in result.reasons[0]
+
+
+def test_pairs_without_reads_may_have_keys() -> None:
+    keyed = [operation(0, "write", ["x", 1]), operation(0, "cas", ["x", [1, 2]])]
+    assert checked(*keyed).verdict is Verdict.UNKNOWN
+    broken = [*keyed, operation(0, "cas", ["x", [7, 8]])]
+    assert checked(*broken).verdict is Verdict.INVALID

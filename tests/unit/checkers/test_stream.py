@@ -276,3 +276,12 @@ def test_it_agrees_with_the_definition(
         assert figures["verdict"] is Verdict.INVALID
     else:
         assert (figures["verdict"] is Verdict.VALID) == (not figures["unread"])
+
+
+def test_a_value_acknowledged_twice_and_stored_once_is_lost_once() -> None:
+    reader = [Op("ok", "read", 1, 9, offset=0), Op("ok", "end", process=9, offset=0)]
+    result = stream(history([*published(1, 1), *reader]))
+    assert (result.verdict, result.figures["lost-count"]) == (Verdict.INVALID, 1)
+    twice = [Op("ok", "read", 1, 9, offset=0), Op("ok", "read", 1, 9, offset=1)]
+    stored = [*published(1, 1), *twice, Op("ok", "end", process=9, offset=1)]
+    assert stream(history(stored)).verdict is Verdict.VALID

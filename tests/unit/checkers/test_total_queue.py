@@ -26,7 +26,7 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import from_ops
 from jepsenvm.plan.plan import Plan
 from jepsenvm.workloads.queue import WORKLOAD
-from tests.unit.builders import history, with_verdict
+from tests.unit.builders import DRAIN, delivered, history, published, with_verdict
 
 
 def enqueue(value: Any, *types: Type, node: str | None = None) -> list[Op]:
@@ -260,3 +260,50 @@ def test_the_workload_queue_uses_this_checker() -> None:
     assert isinstance(checker, partial)
     assert checker.func is total_queue
     assert checker.keywords == {"drain_required": True}
+
+
+def test_the_figures_decide_and_not_the_reasons() -> None:
+    silent = total_queue(history(published(1), DRAIN), describe_lost=lambda *_: [])
+    assert (silent.verdict, silent.reasons) == (Verdict.INVALID, ())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"partition": 0, "messages": [1]},
+        "1",
+        1,
+        1.5,
+        True,
+        None,
+        [[1]],
+        [[1], []],
+        [{"value": 1}],
+        [None],
+        frozenset({(1, 2)}),
+    ],
+)
+def test_a_drain_whose_value_is_not_understood_is_unknown(value: Any) -> None:
+    drain = [Op("invoke", "drain", process=9), Op("ok", "drain", value, 9)]
+    result = total_queue(history(published(1), drain))
+    assert (result.verdict, result.figures["undecided-count"]) == (Verdict.UNKNOWN, 1)
+
+
+@pytest.mark.parametrize("value", [[1], (1,), {1}, frozenset({1})])
+def test_a_drain_with_a_collection_of_messages_is_understood(value: Any) -> None:
+    drain = [Op("invoke", "drain", process=9), Op("ok", "drain", value, 9)]
+    assert total_queue(history(published(1), drain)).verdict is Verdict.VALID
+    assert total_queue(history(published(1, 2), drain)).verdict is Verdict.INVALID
+    assert total_queue(history(published(2), delivered(2), drain)).verdict is Verdict.INVALID
+
+
+def test_messages_may_be_collections() -> None:
+    drain = [Op("invoke", "drain", process=9), Op("ok", "drain", [[1, 2], [3, 4]], 9)]
+    assert total_queue(history(published([1, 2], [3, 4]), drain)).verdict is Verdict.VALID
+    assert total_queue(history(published([1, 2]), drain)).verdict is Verdict.INVALID
+
+
+def test_a_drain_without_a_value_may_record_its_dequeues() -> None:
+    drain = [Op("invoke", "drain", process=9), *delivered(1), Op("ok", "drain", None, 9)]
+    assert total_queue(history(published(1), drain)).verdict is Verdict.VALID
+    assert total_queue(history(published(1, 2), drain)).verdict is Verdict.INVALID

@@ -24,7 +24,7 @@ from jepsenvm.history.table import from_ops
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.nemesis.grudge import complete_grudge
 from jepsenvm.plan.plan import Plan
-from tests.unit.builders import fault_records, history, nemesis_record, recovery_record
+from tests.unit.builders import enqueued, fault_records, history, nemesis_record, recovery_record
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 CUT = {
@@ -42,9 +42,13 @@ KILL = {"kind": "kill", "name": "kill", "text": "n2", "nodes": ["n2"], "grudge":
 def judged(
     *acknowledged: tuple[int, str], fault: Any = CUT, f: str = "enqueue", stops: bool = False
 ) -> Result:
-    """Judge a fault in force from 20 to 40, and ops acknowledged at these times on these nodes."""
+    """Judge a fault in force from 20 to 40, and ops that began at these times on these nodes."""
     times = {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}
-    ops = [Op("ok", f, 0, time=time, node=node) for time, node in acknowledged]
+    ops = [
+        Op(type_, f, number, number, time, node)
+        for number, (time, node) in enumerate(acknowledged)
+        for type_ in ("invoke", "ok")
+    ]
     return vacuity(
         history(fault_records(times, fault=fault, fired={"n1": 20}, **{"stops-load": stops}), ops)
     )
@@ -73,9 +77,32 @@ def test_a_fault_that_met_no_load_is_unknown(acknowledged: list[tuple[int, str]]
     result = judged(*acknowledged)
     assert result.verdict is Verdict.UNKNOWN
     assert result.reasons == (
-        "fault 1 (partition-halves {n1 n2 | n3 n4 n5}) tested nothing: no operation was "
-        "acknowledged while it was in force",
+        "fault 1 (partition-halves {n1 n2 | n3 n4 n5}) tested nothing: no operation that began "
+        "while it was in force was acknowledged",
     )
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "verdict"),
+    [
+        (19, 20, Verdict.UNKNOWN),
+        (19, 45, Verdict.UNKNOWN),
+        (20, 20, Verdict.VALID),
+        (39, 60, Verdict.VALID),  # its ok came after the healing
+        (40, 41, Verdict.UNKNOWN),
+    ],
+)
+def test_an_operation_is_load_if_it_began_under_the_fault(
+    began: int, ended: int, verdict: Verdict
+) -> None:
+    faults = fault_records({INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}, fault=CUT)
+    assert vacuity(history(faults, enqueued(0, began, ended))).verdict is verdict
+
+
+def test_an_ok_without_an_invocation_is_no_load() -> None:
+    faults = fault_records({INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}, fault=CUT)
+    ok = [Op("ok", "enqueue", 0, time=30, node="n1")]
+    assert vacuity(history(faults, ok)).verdict is Verdict.UNKNOWN
 
 
 def test_a_fault_that_stops_the_load_need_not_meet_any() -> None:

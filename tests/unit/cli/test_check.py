@@ -172,3 +172,36 @@ def test_help_names_the_arguments(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("check", "--help").stdout
     for word in ("PATH", "--workload", "--json", ".arrow"):
         assert word in text
+
+
+REGISTER = (
+    "{:process 0 :type :invoke :f :read :value nil}\n"
+    "{:process 0 :type :ok :f :read :value [0 :a]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [([], 2), (["--initial", "[0 :a]"], 0), (["--initial", "nil"], 1), (["--initial", "1"], 1)],
+)
+def test_the_initial_value_of_a_register(
+    jepsenvm: Jepsenvm, tmp_path: Path, options: list[str], status: int
+) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(REGISTER)
+    assert jepsenvm("check", file, "--workload", "register", *options).exit_code == status
+
+
+@pytest.mark.parametrize("options", [["--initial", "["], ["--initial", ""], ["--initial", "1 2"]])
+def test_an_initial_value_that_is_no_edn_is_refused(
+    jepsenvm: Jepsenvm, tmp_path: Path, options: list[str]
+) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(REGISTER)
+    result = jepsenvm("check", file, "--workload", "register", *options)
+    assert_one_line(result, 254, "--initial")
+
+
+def test_only_a_register_has_an_initial_value(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
+    result = jepsenvm("check", history(tmp_path, SENT), "--initial", "0")
+    assert_one_line(result, 254, "--workload register")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jepsenvm.errors import UnreachableError
-from jepsenvm.experiment.logs import collect, log_sizes
+from jepsenvm.experiment.analysis import incomplete_logs
+from jepsenvm.experiment.logs import LogFile, collect, log_sizes
 from jepsenvm.experiment.store import Store
 
 
@@ -24,7 +25,7 @@ class Fleet:
         if node == "n2":
             raise UnreachableError(f"silent for {timeout:g} s", node=node)
         self.scripts.append(script)
-        listing = "100 rabbit@n1.log\n7 ../evil.log\n"
+        listing = "5 100 rabbit@n1.log\n6 7 ../evil.log\n"
         return SimpleNamespace(stdout=listing if "stat" in script else "new lines")
 
     @staticmethod
@@ -38,13 +39,79 @@ class Fleet:
         return answers
 
 
+def listed(**files: tuple[int, int]) -> dict[str, LogFile]:
+    """Return log files from (inode, size) by name; two underscores stand for a dot."""
+    return {
+        name.replace("__", "."): LogFile(name.replace("__", "."), *file)
+        for name, file in files.items()
+    }
+
+
+class Rotating(Fleet):
+    """One node with these log files at the end."""
+
+    def __init__(self, listing: str) -> None:
+        super().__init__()
+        self.listing = listing
+
+    def run(self, node: str, script: str, timeout: float = 30) -> SimpleNamespace:
+        if "stat" in script:
+            return SimpleNamespace(stdout=self.listing)
+        return super().run(node, script, timeout)
+
+
 def test_the_end_of_each_log_is_collected(tmp_path: Path) -> None:
     fleet: Any = Fleet()
-    before = log_sizes(fleet)
-    assert before == {"n1": {"rabbit@n1.log": 100}, "n2": {}}
-    collect(fleet, Store(tmp_path), before)
-    assert "tail -c +101 -- /var/log/rabbitmq/rabbit@n1.log" in fleet.scripts[-1]
+    assert log_sizes(fleet) == {
+        "n1": {"rabbit@n1.log": LogFile("rabbit@n1.log", 5, 100)},
+        "n2": None,
+    }
+    collect(fleet, Store(tmp_path), {"n1": listed(**{"rabbit@n1.log": (5, 60)}), "n2": {}})
+    assert "tail -c +61 -- /var/log/rabbitmq/rabbit@n1.log" in fleet.scripts[-1]
     assert (tmp_path / "nodes/n1/rabbit@n1.log").read_text() == "new lines"
+    assert incomplete_logs(tmp_path / "nodes") == {
+        "n2": "its log files were not known at the run's end"
+    }
+
+
+def test_the_old_log_of_a_node_is_not_judged(tmp_path: Path) -> None:
+    collect(cast(Any, Fleet()), Store(tmp_path), {"n1": None})
+    assert not (tmp_path / "nodes/n1/rabbit@n1.log").exists()
+    assert "not known at the run's begin" in incomplete_logs(tmp_path / "nodes")["n1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "collected", "problem"),
+    [
+        # The log was rotated: it keeps its inode, and a new one begins.
+        (listed(r__log=(5, 60)), "5 80 r.log.1\n9 7 r.log\n", {"r.log": 1, "r.log.1": 61}, ""),
+        (listed(r__log=(5, 60)), "5 60 r.log.1\n9 7 r.log\n", {"r.log": 1}, ""),
+        # An older rotated log was compressed meanwhile.
+        (listed(r__log=(5, 60), r__log__1=(4, 9)), "5 60 r.log\n", {}, ""),
+        # It was compressed at once, or copied and truncated.
+        (listed(r__log=(5, 60)), "8 30 r.log.1.gz\n9 7 r.log\n", {"r.log": 1}, "compressed"),
+        (listed(r__log=(5, 60)), "5 3 r.log\n8 60 r.log.1\n", {}, "truncated"),
+        (listed(r__log=(5, 60)), "5 60 r.log\n8 60 r.log.1\n", {}, "may have older lines"),
+        (listed(r__log=(5, 60)), f"5 {10**9} r.log\n", {"r.log": 61}, "only the last"),
+    ],
+)
+def test_rotated_logs(
+    tmp_path: Path,
+    before: dict[str, LogFile],
+    after: str,
+    collected: dict[str, int],
+    problem: str,
+) -> None:
+    fleet: Any = Rotating(after)
+    collect(fleet, Store(tmp_path), {"n1": before})
+    scripts = {
+        name: f"tail -c +{start} -- /var/log/rabbitmq/{name} " for name, start in collected.items()
+    }
+    assert len(fleet.scripts) == len(collected)
+    assert all(any(script in ran for ran in fleet.scripts) for script in scripts.values())
+    problems = incomplete_logs(tmp_path / "nodes").get("n1", "")
+    assert problem in problems
+    assert bool(problems) is bool(problem)
 
 
 def test_a_node_that_does_not_answer_has_no_logs(
@@ -57,5 +124,5 @@ def test_a_node_that_does_not_answer_has_no_logs(
             return super().run(node, script, timeout)
 
     fleet: Any = SilentLater()
-    collect(fleet, Store(tmp_path), {})
+    collect(fleet, Store(tmp_path), {"n1": {}})
     assert caplog.messages == ["n1: its logs could not be collected: n1: no SSH"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from jepsenvm.machines.host import Host
 from jepsenvm.machines.reachability import cut_pairs
 from jepsenvm.nemesis import heal_all, heal_timer, iptables
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
-from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.fault import Fault, StopsLoad
 from jepsenvm.nemesis.grudge import complete_grudge
 from jepsenvm.nemesis.registry import FAULTS, fault_from_data
 from jepsenvm.nemesis.requirements import CAPABILITIES
@@ -238,6 +239,12 @@ def test_faults_that_stop_all_load(kind: str) -> None:
     always = {"disk-full", "memory-alarm"}
     if_everywhere = {"kill", "pause", "stop-app", "power-cut", "leave", "clients"}
     assert (on_one, on_all) == (kind in always, kind in always | if_everywhere)
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_each_fault_declares_in_its_own_file_whether_it_stops_all_load(kind: str) -> None:
+    assert "stops_load" in vars(FAULTS[kind])
+    assert FAULTS[kind].stops_load in get_args(StopsLoad)
 
 
 def test_a_partition_stops_all_load_if_no_majority_is_left() -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from jepsenvm.checkers.total_queue import END
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
@@ -19,7 +20,6 @@ from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost
 from jepsenvm.workloads import drain as drain_module
 from jepsenvm.workloads import lock, queue, stream
 from jepsenvm.workloads.context import Context, QueueStatus
-from jepsenvm.workloads.stream import END
 
 T = TypeVar("T")
 
