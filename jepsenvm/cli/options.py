@@ -30,7 +30,7 @@ def _pass_to_ansible(_context: click.Context, _option: click.Parameter, file: Pa
         os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(file.absolute())
 
 
-_vault = click.option(
+vault = click.option(
     "--vault-password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     expose_value=False,
@@ -63,7 +63,7 @@ ansible_log = click.option(
 
 def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose the inventory."""
-    return _inventory(_vault(command))
+    return _inventory(vault(command))
 
 
 def print_recap(recap: Recap) -> None:

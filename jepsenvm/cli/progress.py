@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
@@ -20,8 +20,9 @@ class PlainHandler(logging.Handler):
     """Prints each line as it is."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one line."""
-        click.echo(record.getMessage())
+        """Print one line. A line that cannot be written must not end the command."""
+        with suppress(OSError):
+            click.echo(record.getMessage())
 
 
 @contextmanager

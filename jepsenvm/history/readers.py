@@ -14,7 +14,8 @@ from typing import Any, Final
 from jepsenvm.errors import UsageError, shown
 from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS, TYPES, Op
-from jepsenvm.history.table import History, from_ops, open_arrow
+from jepsenvm.history.segments import open_journal
+from jepsenvm.history.table import History, from_ops
 
 EDN_IN_JSON: Final = "jepsenvm/edn"
 """In JSON lines, an object with only this key stands for a value that JSON cannot represent.
@@ -32,7 +33,7 @@ def open_history(path: Path) -> History:
     Raises UsageError, with the line where there is one, if the file cannot be read.
     """
     readers: Mapping[str, Callable[[Path], History]] = {
-        ".arrow": open_arrow,
+        ".arrow": open_journal,
         ".jsonl": read_jsonl,
         ".json": read_jsonl,
         ".edn": read_edn,

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 LEASE_S: Final = 60.0
 """Seconds after which a lock that is not renewed expires."""
 
-RENEW_EVERY_S: Final = 5.0
+RENEW_EVERY_S: Final = 10.0
 
 ANSWER_S: Final = 10.0
 """Seconds that a host has for an answer about its lock."""

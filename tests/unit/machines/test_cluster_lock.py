@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -216,8 +218,9 @@ def test_a_lock_that_another_owner_took_over_is_lost(
 def test_an_answer_that_is_not_understood_is_named(
     fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for answer in ([], {"owner": 3}, {"owner": {"token": "t"}, "left": "soon"}, None):
-        monkeypatch.setattr(cluster_lock, "_ask", lambda *_, answer=answer: answer)
+    answers: tuple[Any, ...] = ([], {"owner": 3}, {"owner": {"token": "t"}, "left": "soon"}, None)
+    for answer in answers:
+        monkeypatch.setattr(cluster_lock, "_ask", partial(lambda given, *_: given, answer))
         with ClusterLock(fleet, "run") as lock, pytest.raises(UsageError, match="not understood"):
             lock.take()
 
