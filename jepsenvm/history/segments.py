@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -93,4 +94,5 @@ def _joined(parts: Sequence[History], *, may_be_complete: bool) -> History:
             yield from part
         whole.complete = may_be_complete and parts[-1].complete
 
-    return History(chunks)
+    # What the first segment says about the run holds for all.
+    return replace(parts[0], _chunks=chunks, names=[], nodes=[])

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.errors import JepsenvmError, RunError, UsageError
 from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.ssh import Fleet
 
@@ -69,12 +69,6 @@ def held_locks(fleet: Fleet) -> list[Held]:
         _held(node, answer) for node, answer in answers.items() if not isinstance(answer, Exception)
     )
     return [lock for lock in held if lock is not None and not lock.owner.is_dead]
-
-
-def require_free(fleet: Fleet) -> None:
-    """Raise UsageError if a living owner holds the lock of a host."""
-    for lock in held_locks(fleet):
-        raise lock.error()
 
 
 class ClusterLock:
@@ -138,9 +132,9 @@ class ClusterLock:
             thread.start()
 
     def require_held(self) -> None:
-        """Raise UsageError if another process has taken a host's lock over."""
+        """Raise RunError if another process has taken a host's lock over."""
         if self._lost is not None:
-            raise UsageError(
+            raise RunError(
                 f"the lock of this cluster was lost: {self._lost}", remedy="run again later"
             )
 

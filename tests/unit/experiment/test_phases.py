@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from jepsenvm.checkers.verdict import Results, Verdict
-from jepsenvm.errors import RunError, UsageError
+from jepsenvm.errors import RunError
 from jepsenvm.experiment import phases
 from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import Cluster, Prepared
@@ -193,13 +193,13 @@ def test_a_lock_that_is_lost_ends_the_run_healed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def lost() -> None:
-        raise UsageError("the lock of this cluster was lost: n2 is now in use by another run")
+        raise RunError("the lock of this cluster was lost: n2 is now in use by another run")
 
     async def lose(context: Context) -> None:
         monkeypatch.setattr(holder["world"].lock, "require_held", lost)
         await publish(context)
 
-    with pytest.raises(UsageError, match="the lock of this cluster was lost"):
+    with pytest.raises(RunError, match="the lock of this cluster was lost"):
         run(monkeypatch, tmp_path, load=lose, time_limit=1000)
     assert holder["world"].acts[-2:] == ["heal by hand", "end"]
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jepsenvm.errors import UnreachableError, UsageError
+from jepsenvm.errors import RunError, UnreachableError, UsageError
 from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.cluster_lock import REFUSALS, ClusterLock, held_locks
 from jepsenvm.machines.lock_owner import LockOwner
@@ -200,7 +200,7 @@ def test_a_lock_that_another_owner_took_over_is_lost(
     def lost() -> bool:
         try:
             lock.require_held()
-        except UsageError:
+        except RunError:
             return True
         return False
 
@@ -209,7 +209,7 @@ def test_a_lock_that_another_owner_took_over_is_lost(
         hosts.file("n2").unlink()
         hosts.occupy(elsewhere(), "n2")
         assert until(lost)
-        with pytest.raises(UsageError, match=r"n2 is now in use by `jepsenvm run` \(alice@laptop"):
+        with pytest.raises(RunError, match=r"n2 is now in use by `jepsenvm run` \(alice@laptop"):
             lock.require_held()
         assert hosts.orders.count(("n2", "take")) >= REFUSALS
     assert hosts.held() == {"n2": "run"}
