@@ -21,14 +21,28 @@ from jepsenvm.nemesis.heal_all import heal_and_disarm
     is_flag=True,
     help="Print a shell script that heals one node when root runs it there, and do nothing else.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Heal everything even if a run or another command uses the cluster. "
+    "The verdict of the run is then unknown.",
+)
 def command(
-    inventory_path: Path | None, *, existing: bool, patience: float | None, script: bool
+    inventory_path: Path | None,
+    *,
+    existing: bool,
+    patience: float | None,
+    script: bool,
+    force: bool,
 ) -> None:
     """Remove every fault that jepsenvm injected, from every node.
 
-    This works from any state, also after a crash, and prints what was removed.
+    This works from any state, also after a crash, and prints what was removed. Beside a run of this
+    machine it heals only the faults of `jepsenvm fault start`, because the run heals its own. A
+    cluster that another run or command uses is refused.
     """
     if script:
         click.echo(heal_and_disarm())
         return
-    heal(inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True))
+    inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
+    heal(inventory, force=force)

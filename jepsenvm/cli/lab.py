@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from jepsenvm.experiment.lab_in_use import require_unused_lab
 from jepsenvm.machines import lab
 
 
@@ -28,8 +29,14 @@ def up(nodes: int, suite: str) -> None:
 
 
 @group.command()
-def down() -> None:
-    """Remove the lab. The cached base stays."""
+@click.option("--force", is_flag=True, help="Remove the lab even if a process uses its hosts.")
+def down(*, force: bool) -> None:
+    """Remove the lab. The cached base stays.
+
+    A lab that a run or another command uses is refused.
+    """
+    if not force:
+        require_unused_lab()
     lab.down()
     click.echo("the lab is down")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,12 @@ import click
 
 from jepsenvm.cli.lazy import LazyCommand, LazyGroup
 from jepsenvm.cli.progress import PlainHandler, shown
+from jepsenvm.cli.streams import ignore_closed_streams
 from jepsenvm.errors import JepsenvmError, printable, printable_line, shorten
+from jepsenvm.experiment.interrupt import raise_on_signals
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a full disk."""
 
 USAGE_STATUS: Final = 254
 CRASH_STATUS: Final = 255
@@ -62,6 +70,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "command",
         "Remove everything that jepsenvm installed, from every node.",
     ),
+    "resume": LazyCommand(
+        "jepsenvm.cli.resume",
+        "command",
+        "Resume a run whose controller was killed, and exit with its verdict.",
+    ),
     "run": LazyCommand(
         "jepsenvm.cli.run",
         "command",
@@ -90,13 +103,21 @@ class _Jepsenvm(LazyGroup):
         except JepsenvmError as error:
             _print_error(str(error), with_traceback=with_traceback)
             status = error.exit_status
+        except OSError as error:
+            reason = f"{error.strerror or type(error).__name__}"
+            file = f"{error.filename}: " if error.filename is not None else ""
+            remedy = "; free some disk space" if error.errno in FULL else ""
+            _print_error(f"{file}{reason}{remedy}", with_traceback=with_traceback)
+            status = CRASH_STATUS
         except Exception as crash:
             text = f"crashed: {type(crash).__name__}: {shorten(crash, 300)}"
             _print_error(
                 f"{text}; run with --traceback and report it", with_traceback=with_traceback
             )
             status = CRASH_STATUS
-        sys.exit(status if isinstance(status, int) else 0)
+        status = status if isinstance(status, int) else 0
+        _flush(reported=status >= USAGE_STATUS)
+        sys.exit(status)
 
 
 @click.group(
@@ -118,7 +139,23 @@ def cli(context: click.Context, with_traceback: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line with the arguments of this process."""
+    ignore_closed_streams()
+    raise_on_signals()
     cli.main()
+
+
+def _flush(*, reported: bool) -> None:
+    """Write what is still buffered. If that fails, the exit status still is the command's.
+
+    ``reported`` says that the command has printed an error already.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would write it again at its exit, fail again and change the exit status.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the exit
+        if not reported:
+            _print_error(f"cannot write the output: {error.strerror}", with_traceback=False)
 
 
 def _print_click_error(error: click.ClickException) -> None:
@@ -133,6 +170,7 @@ def _print_click_error(error: click.ClickException) -> None:
 
 
 def _print_error(line: str, *, with_traceback: bool) -> None:
-    if with_traceback:
-        click.echo(printable(traceback.format_exc()), err=True, nl=False)
-    click.echo(f"jepsenvm: {printable_line(line)}", err=True)
+    with contextlib.suppress(OSError):  # such as a full disk; the exit status still tells
+        if with_traceback:
+            click.echo(printable(traceback.format_exc()), err=True, nl=False)
+        click.echo(f"jepsenvm: {printable_line(line)}", err=True)

@@ -44,7 +44,7 @@ def _keep_group(context: click.Context, _option: click.Parameter, group: str | N
     context.meta[GROUP_OPTION] = group
 
 
-_group = click.option(
+group = click.option(
     "--group",
     metavar="NAME",
     expose_value=False,
@@ -59,7 +59,7 @@ def _pass_to_ansible(_context: click.Context, _option: click.Parameter, file: Pa
         os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(file.absolute())
 
 
-_vault = click.option(
+vault = click.option(
     "--vault-password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     expose_value=False,
@@ -101,7 +101,7 @@ ansible_log = click.option(
 
 def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose the inventory."""
-    return _inventory(_group(_vault(command)))
+    return _inventory(group(vault(command)))
 
 
 def print_recap(recap: Recap) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
@@ -22,8 +22,9 @@ class PlainHandler(logging.Handler):
     """Prints each line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one line."""
-        click.echo(printable_line(record.getMessage()))
+        """Print one line. A line that cannot be written must not end the command."""
+        with suppress(OSError):
+            click.echo(printable_line(record.getMessage()))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -109,5 +109,7 @@ class _ConsoleHandler(logging.Handler):
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
+        # A line that cannot be written must not end the run.
         if self._progress.shows(record):
-            self._progress.print(record.getMessage())
+            with suppress(OSError):
+                self._progress.print(record.getMessage())

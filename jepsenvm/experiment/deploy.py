@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from jepsenvm.errors import UsageError
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Recap
+from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.nemesis.manual import running
+from jepsenvm.machines.ssh import Fleet
 
 
 def deploy(
@@ -22,18 +23,40 @@ def deploy(
     """Install RabbitMQ on every node and form a cluster; return what changed.
 
     ``settings`` are Ansible variables. ``reset`` first wipes the database of every node. The output
-    of Ansible is appended to ``log``.
+    of Ansible is appended to ``log``. Raises UsageError if another process uses the cluster.
     """
-    if reset:
+    with _locked(inventory, "deploy"):
+        if not reset:
+            return install(inventory, settings, log=log)
+        # A reset is the one deployment that may wipe a cluster of another inventory.
+        settings = {**settings, "jepsenvm_resetting": True}
         ansible.play("reset.yml", inventory, settings, log)
+        return install(inventory, settings, log=log)
+
+
+def install(
+    inventory: Inventory, settings: Mapping[str, object], *, log: Path | None = None
+) -> Recap:
+    """Deploy for a caller that holds the lock of the cluster."""
     return ansible.play("site.yml", inventory, settings, log)
 
 
 def remove(inventory: Inventory, *, log: Path | None = None) -> Recap:
-    """Remove from every node what ``deploy`` installed; raise UsageError during a run."""
-    run = running(inventory)
-    if run is not None:
-        raise UsageError(
-            f"a run is in progress on these machines: {run}", remedy="wait for it, or end it"
-        )
-    return ansible.play("remove.yml", inventory, {}, log)
+    """Remove from every node what ``deploy`` installed.
+
+    Raises UsageError if another process uses the cluster.
+    """
+    with _locked(inventory, "remove"):
+        return ansible.play("remove.yml", inventory, {}, log)
+
+
+@contextmanager
+def _locked(inventory: Inventory, purpose: str) -> Iterator[None]:
+    """Hold the lock of the cluster. Ansible reports hosts that do not answer."""
+    ansible.require_not_existing(inventory)
+    with (
+        Fleet(inventory.nodes, patience=inventory.patience) as fleet,
+        ClusterLock(fleet, purpose) as lock,
+    ):
+        lock.take(skip_silent=True)
+        yield

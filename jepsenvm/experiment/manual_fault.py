@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from jepsenvm.errors import RunError, UsageError, shorten
 from jepsenvm.experiment import preflight
+from jepsenvm.experiment.run_in_progress import folder_of_run
 from jepsenvm.experiment.set_up import QUEUE_PREFIX
+from jepsenvm.machines.cluster_lock import ClusterLock, held_locks
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.power import power_of
 from jepsenvm.machines.reachability import Matrix
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.fault import Fault
-from jepsenvm.nemesis.manual import FIRST_NUMBER, running, spooled
+from jepsenvm.nemesis.manual import FIRST_NUMBER, spooled
 from jepsenvm.nemesis.probes import probe
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
@@ -30,6 +34,13 @@ from jepsenvm.plan.durations import MAX_SECONDS, MIN_SECONDS, parse_duration
 from jepsenvm.rabbitmq import ctl as broker
 
 logger = logging.getLogger(__name__)
+
+PURPOSE: Final = "fault start"
+
+WAIT_S: Final = 60.0
+"""Seconds that an injection waits for another one."""
+
+WAIT_POLL_S: Final = 1.0
 
 MAX_DURATION_S: Final = 3600
 """Seconds after which the nodes heal a fault by themselves if it has no duration."""
@@ -107,24 +118,25 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         facts = preflight.connect(fleet)
         preflight.require_capabilities(fleet, inventory, [fault])
-        run = running(inventory)
-        if run is not None:
-            logger.info(f"a run is in progress, and its history records this fault: {run}")
-        nemesis = Nemesis(
-            fleet=fleet,
-            facts=facts,
-            record=spooled(run),
-            longest_fault=duration or MAX_DURATION_S,
-            queue=newest_queue(fleet) if fault.role else None,
-            power=power_of(inventory),
-        )
-        nemesis.prepare()
-        number = FIRST_NUMBER + int(time.strftime("%H%M%S"))
-        if _inject_and_wait(nemesis, number, fault, duration):
+        with _injecting(fleet) as run:
+            if run is not None:
+                logger.info(f"a run is in progress, and its history records this fault: {run}")
+            nemesis = Nemesis(
+                fleet=fleet,
+                facts=facts,
+                record=spooled(run),
+                longest_fault=duration or MAX_DURATION_S,
+                queue=newest_queue(fleet) if fault.role else None,
+                power=power_of(inventory),
+            )
+            nemesis.prepare()
+            number = FIRST_NUMBER + int(time.strftime("%H%M%S"))
+            injected = _injected(nemesis, number, fault)
+        if not injected or _waited(duration):
             nemesis.heal(number)
             # A run has its own timers. Without one, the timers end with the last fault.
             if run is None and not any(in_force(fleet).values()):
-                _end(nemesis)
+                _end(nemesis, fleet)
 
 
 def fault_status(inventory: Inventory) -> FaultStatus:
@@ -147,22 +159,59 @@ def newest_queue(fleet: Fleet) -> str:
     return max(queues, key=lambda name: name.rpartition(".")[0][-15:] + name)
 
 
-def _inject_and_wait(nemesis: Nemesis, number: int, fault: Fault, duration: float | None) -> bool:
-    """Inject a fault and wait for its duration, or for Ctrl-C; return whether to heal it now."""
+@contextmanager
+def _injecting(fleet: Fleet) -> Iterator[Path | None]:
+    """Hold the lock of the cluster, unless a run of this machine holds it; yield that run's folder.
+
+    The lock is held only while the fault is injected: afterwards the nodes have the fault on
+    record, and no run begins. Waits for another `jepsenvm fault start`. Raises UsageError if the
+    cluster is in use by anything else.
+    """
+    with ClusterLock(fleet, PURPOSE) as lock:
+        until = time.monotonic() + WAIT_S * fleet.patience
+        while True:
+            locks = held_locks(fleet)
+            others_inject = any(held.owner.purpose == PURPOSE for held in locks)
+            if not others_inject or time.monotonic() > until:
+                run = folder_of_run(locks)
+                if run is None:
+                    lock.take()
+                break
+            time.sleep(WAIT_POLL_S)
+        yield run
+
+
+def _injected(nemesis: Nemesis, number: int, fault: Fault) -> bool:
+    """Inject a fault; return False if it was interrupted."""
     try:
         nemesis.inject(number, fault)
-        if duration is None:
-            minutes = MAX_DURATION_S // 60
-            logger.info(f"in force until `jepsenvm heal`, for {minutes} minutes at most")
-            return False
+    except KeyboardInterrupt:
+        logger.info("interrupted: healing")
+        return False
+    return True
+
+
+def _waited(duration: float | None) -> bool:
+    """Wait for the duration of a fault, or for Ctrl-C; return whether to heal the fault now."""
+    if duration is None:
+        minutes = MAX_DURATION_S // 60
+        logger.info(f"in force until `jepsenvm heal`, for {minutes} minutes at most")
+        return False
+    try:
         time.sleep(duration)
     except KeyboardInterrupt:
         logger.info("interrupted: healing")
     return True
 
 
-def _end(nemesis: Nemesis) -> None:
-    problems = nemesis.end()
+def _end(nemesis: Nemesis, fleet: Fleet) -> None:
+    """Stop the timers of the nodes, unless another process has begun to use the cluster."""
+    with ClusterLock(fleet, PURPOSE) as lock:
+        try:
+            lock.take(skip_silent=True)
+        except UsageError:
+            return
+        problems = nemesis.end()
     if problems:
         raise RunError(
             f"not healed: {'; '.join(problems)}", remedy="repair that and run `jepsenvm heal`"

@@ -13,10 +13,12 @@ from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import RunError
 from jepsenvm.experiment.analysis import judge_run
 from jepsenvm.experiment.injection import inject_steps
-from jepsenvm.experiment.logs import collect, log_sizes
+from jepsenvm.experiment.logs import LogFiles, collect, log_sizes
+from jepsenvm.experiment.outputs import write_results
 from jepsenvm.experiment.prepare import Prepared
 from jepsenvm.experiment.queue_status import queue_status
 from jepsenvm.experiment.recovery import Recovery, may_restart
+from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import Store
@@ -73,7 +75,7 @@ class _Run:
         self._fleet = self._cluster.fleet
         self._plan = prepared.plan.patient(self._fleet.patience)
         self._workload = WORKLOADS[self._plan.workload]
-        began = time.monotonic_ns()
+        began, self._began_at = time.monotonic_ns(), time.time()
         self._journal = Journal(
             store.history,
             lambda: time.monotonic_ns() - began,
@@ -106,6 +108,7 @@ class _Run:
         self._interrupts.listen()
         async with every(FLUSH_EVERY_S, self._flush):
             log_sizes_before = await asyncio.to_thread(log_sizes, self._fleet)
+            self._prepare_resumption(log_sizes_before)
             hurrying = asyncio.create_task(self._hurry_when_interrupted_again())
             try:
                 await self._set_up()
@@ -118,8 +121,15 @@ class _Run:
         self._journal.close()
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
         results = await asyncio.to_thread(judge_run, self._store.path)
-        self._store.write_results(results)
+        write_results(self._store, results)
         return results
+
+    def _prepare_resumption(self, log_sizes_before: Mapping[str, LogFiles | None]) -> None:
+        """Write what `jepsenvm resume` needs if this process is killed."""
+        resumption = Resumption.of_this_run(
+            self._cluster.inventory, self._context.queue, self._began_at, log_sizes_before
+        )
+        resumption.write(self._store)
 
     # Phases.
 
@@ -201,6 +211,8 @@ class _Run:
 
     async def _flush(self) -> None:
         """Flush the journal, with the faults that another process injected by hand."""
+        if self._cluster.lock is not None:
+            self._cluster.lock.require_held()
         for fault_record in self._spool.new():
             self._record(fault_record)
             self._nemesis.adopt(fault_record)

@@ -16,6 +16,9 @@ from jepsenvm.workloads.registry import WORKLOADS
 MAX_BYTES: Final = 4 * MAX_CHARACTERS
 """Bytes of a plan file, at most."""
 
+RESERVED_NAMES: Final = ("latest",)
+"""Names of runs that the store cannot have. A stored run of an older version may have one."""
+
 
 def read_plan(path: Path) -> Plan:
     """Return the plan in a file; raise UsageError with every problem of it in one line."""
@@ -36,7 +39,13 @@ def plan_of_new_run(path: Path | None, overrides: Mapping[str, object]) -> Plan:
     document = _read(path) if path is not None else {}
     drawn = {} if "seed" in document else {"seed": secrets.randbelow(2**31)}
     source = str(path) if path is not None else "command line"
-    return resolve({**drawn, **document, **overrides}, source, WORKLOADS, NEMESES)
+    plan = resolve({**drawn, **document, **overrides}, source, WORKLOADS, NEMESES)
+    if plan.name in RESERVED_NAMES:
+        raise UsageError(
+            f"{source}: name is {plan.name}, which the store uses for its newest run",
+            remedy="choose another name",
+        )
+    return plan
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, object]:

@@ -84,8 +84,7 @@ def no_root(node: str, error: CommandError) -> UsageError:
 def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> None:
     """Raise UsageError unless faults can be injected and observed.
 
-    Every node must have the programs that faults need, no fault may be in force, and every node
-    must reach every other node.
+    Every node must have the programs that faults need, and reach every other node.
     """
     for node, node_facts in facts_of.items():
         if node_facts.missing:
@@ -94,14 +93,6 @@ def require_ready_for_faults(fleet: Fleet, facts_of: Mapping[str, Facts]) -> Non
                 f"has no {programs}",
                 node=node,
                 remedy=f"install {programs} there, or run `jepsenvm deploy`",
-            )
-    for node, faults in in_force(fleet).items():
-        if faults and not isinstance(faults, Exception):
-            name = faults[0]["fault"]["name"]
-            raise UsageError(
-                f"a fault is in force before the run: {name}",
-                node=node,
-                remedy="run `jepsenvm heal`",
             )
     broken = _broken_links(fleet, facts_of)
     if broken:
@@ -127,6 +118,18 @@ def _broken_links(fleet: Fleet, facts_of: Mapping[str, Facts]) -> list[str]:
         if not broken:
             break
     return broken
+
+
+def require_no_fault(fleet: Fleet) -> None:
+    """Raise UsageError if a fault is in force on a node."""
+    for node, faults in in_force(fleet).items():
+        if faults and not isinstance(faults, Exception):
+            name = faults[0]["fault"]["name"]
+            raise UsageError(
+                f"a fault is in force before the run: {name}",
+                node=node,
+                remedy="run `jepsenvm heal`",
+            )
 
 
 def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fault]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import existing_cluster, preflight
-from jepsenvm.experiment.deploy import deploy
+from jepsenvm.experiment.deploy import install
 from jepsenvm.experiment.preflight import ClusterState
+from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
@@ -28,6 +29,8 @@ class Cluster:
     fleet: Fleet
     facts: Mapping[str, Facts]
     credentials: Credentials
+    lock: ClusterLock | None = None
+    """Keeps other processes from using the cluster. None in tests of the phases."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,15 @@ class Prepared:
     cluster: Cluster
 
 
-def prepare(plan: Plan, inventory: Inventory, fleet: Fleet, *, may_deploy: bool) -> Prepared:
+def prepare(
+    plan: Plan, inventory: Inventory, fleet: Fleet, lock: ClusterLock, *, may_deploy: bool
+) -> Prepared:
     """Check the hosts, deploy RabbitMQ if the cluster does not match the plan, and draw the faults.
 
-    An existing cluster is never changed: the plan takes over its settings instead. Raises
-    UsageError if the hosts or the cluster do not support the plan, or if a deployment is needed
-    but not allowed.
+    Takes the lock of the cluster before anything is changed. An existing cluster is never changed:
+    the plan takes over its settings instead. Raises UsageError if another process uses the cluster,
+    if a fault is in force, if the hosts or the cluster do not support the plan, or if a deployment
+    is needed but not allowed.
     """
     steps = schedule(plan, list(fleet.nodes))
     faults = [step.fault for step in steps]
@@ -55,6 +61,8 @@ def prepare(plan: Plan, inventory: Inventory, fleet: Fleet, *, may_deploy: bool)
     # An inventory of an existing cluster must name a broker user; report a missing one early.
     login = credentials(inventory) if inventory.existing else None
     facts = preflight.connect(fleet)
+    lock.take()
+    preflight.require_no_fault(fleet)
     preflight.require_capabilities(fleet, inventory, faults)
     state = preflight.cluster_state(fleet)
     if inventory.existing:
@@ -69,7 +77,7 @@ def prepare(plan: Plan, inventory: Inventory, fleet: Fleet, *, may_deploy: bool)
     preflight.require_ready_for_faults(fleet, facts)
     logger.info(_summary(plan, version, len(inventory.nodes)))
     # A deployment generates the password of the broker user, so it is read last.
-    cluster = Cluster(inventory, fleet, facts, login or credentials(inventory))
+    cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
     return Prepared(plan, steps, cluster)
 
 
@@ -86,7 +94,7 @@ def _deploy(
         "rabbitmq_partition_handling": plan.partition_handling,
         "rabbitmq_net_ticktime": plan.net_ticktime,
     }
-    deploy(inventory, variables)
+    install(inventory, variables)
 
 
 def _state_after_deployment(fleet: Fleet, plan: Plan) -> ClusterState:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import JepsenvmError
-from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.existing_cluster import create_virtual_host, remove_virtual_host
+from jepsenvm.experiment.interrupt import raise_on_signals
+from jepsenvm.experiment.outputs import write_report
 from jepsenvm.experiment.phases import ShowLoad, execute
 from jepsenvm.experiment.prepare import Prepared, prepare
-from jepsenvm.experiment.store import PLAN, REPORT, Store
-from jepsenvm.history.readers import open_history
+from jepsenvm.experiment.run_in_progress import RUN
+from jepsenvm.experiment.store import PLAN, Store
+from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.nemesis.manual import announced
 from jepsenvm.plan.plan import Plan
-from jepsenvm.report.html import page
-from jepsenvm.workloads.registry import WORKLOADS
+from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.finished_runs import record_finished, run_of_queue
+
+logger = logging.getLogger(__name__)
 
 
 def run_experiment(
@@ -23,29 +28,53 @@ def run_experiment(
 ) -> Results:
     """Prepare the cluster, run all phases, and write the results and the report to the store.
 
-    The folder of the run is removed if the run is refused before its history begins.
+    The folder of the run is removed if the run is refused or interrupted before its history begins.
     """
     try:
         with (
             Fleet(inventory.nodes, patience=inventory.patience) as fleet,
-            announced(inventory, store.path),
+            ClusterLock(fleet, RUN, store.path) as lock,
         ):
-            prepared = prepare(plan, inventory, fleet, may_deploy=may_deploy)
+            prepared = prepare(plan, inventory, fleet, lock, may_deploy=may_deploy)
             store.write(PLAN, prepared.plan.to_yaml())
             if inventory.existing:
                 results = _execute_in_virtual_host(prepared, store, show_load)
             else:
                 store.begin()
-                results = execute(prepared, store, show_load)
-    except JepsenvmError:
+                results = _executed(prepared, store, show_load)
+                finish(fleet, store)
+    except BaseException:
         if not store.begun:
             store.discard()
         raise
-    history = open_history(store.history)
-    presentation = presentation_of(WORKLOADS[plan.workload])
-    title = f"{plan.name} {store.path.name}"
-    store.write(REPORT, page(title, prepared.plan.to_yaml(), results, history, presentation))
+    write_report(store, results)
     return results
+
+
+def finish(fleet: Fleet, store: Store) -> None:
+    """Record that a run has its verdict, so that a later run may delete its queues.
+
+    Without the record they stay.
+    """
+    error: JepsenvmError | None = None
+    for node in fleet.nodes:
+        try:
+            names = broker.queues(fleet, node)
+            runs = [run for name in names if (run := run_of_queue(name)) == store.path.name]
+            if runs:
+                record_finished(fleet, node, store.path.name, names)
+        except JepsenvmError as problem:
+            error = problem
+            continue
+        return
+    logger.info(f"the queues of this run stay: no node could record its end ({error})")
+
+
+def _executed(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
+    try:
+        return execute(prepared, store, show_load)
+    finally:
+        raise_on_signals()  # the loop of the phases has removed the handlers
 
 
 def _execute_in_virtual_host(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
@@ -54,8 +83,10 @@ def _execute_in_virtual_host(prepared: Prepared, store: Store, show_load: ShowLo
     store.begin()
     decided = False
     try:
-        results = execute(prepared, store, show_load)
+        results = _executed(prepared, store, show_load)
         decided = results.verdict is not Verdict.UNKNOWN
+        if not (created and decided):
+            finish(cluster.fleet, store)
     finally:
         remove_virtual_host(cluster.fleet, created=created, decided=decided)
     return results

@@ -8,11 +8,12 @@ from typing import Final
 
 import tenacity
 
-from jepsenvm.errors import JepsenvmError, RunError, UsageError
+from jepsenvm.errors import JepsenvmError, RunError, UsageError, shorten
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
+from jepsenvm.rabbitmq.finished_runs import finished_runs, run_of_queue
 from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring, only
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.workload import Workload
@@ -33,7 +34,7 @@ FINAL_REPLIES: Final = ("403 ", "404 ", "405 ", "406 ")
 async def set_up_queues(
     fleet: Fleet, workload: Workload[WorkloadOptions], context: Context
 ) -> None:
-    """Delete the queues of earlier runs and declare the queues of this run.
+    """Delete the queues of finished runs and declare the queues of this run.
 
     A cluster that was broken a moment ago may look healthy and still restart nodes (autoheal), so
     failures that may pass are retried. Raises RunError when they do not pass.
@@ -68,15 +69,23 @@ def may_pass(error: BaseException) -> bool:
 
 async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], context: Context) -> None:
     node = context.addresses[0].node
-    # A failed attempt may have left queues of this run. They are stale as well.
     names = await asyncio.to_thread(broker.queues, fleet, node)
-    stale = [name for name in names if name.startswith(QUEUE_PREFIX)]
+    finished = await asyncio.to_thread(finished_runs, fleet, node)
+    # A failed attempt may have left queues of this run. They are stale as well.
+    own = run_of_queue(context.queue)
+    runs = {name: run_of_queue(name) for name in names}
+    stale = [name for name, run in runs.items() if run and (run == own or run in finished)]
     if context.plan.queue_type == "mirrored":
         pattern, definition = only(context.queue), mirroring(context.plan)
         await asyncio.to_thread(broker.set_policy, fleet, node, RUN_POLICY, pattern, definition)
     await workload.setup(context, stale)
     deleted = f", {len(stale)} old one(s) deleted" if stale else ""
     logger.info(f"queue {context.queue} declared{deleted}")
+    if kept := [name for name, run in runs.items() if run and name not in stale]:
+        logger.info(
+            f"{len(kept)} queue(s) of runs without a verdict stay: {shorten(' '.join(kept), 200)}; "
+            "`jepsenvm resume` reads them, `rabbitmqctl delete_queue` deletes them"
+        )
 
 
 def _problem(state: tenacity.RetryCallState) -> str:

@@ -1,10 +1,11 @@
-"""SIGINT and SIGTERM during a run: the first ends the load, the second also skips the drain."""
+"""SIGINT, SIGTERM and SIGHUP during a run: the first ends the load, the second skips the drain."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
+
+from jepsenvm.experiment.interrupt import heeded
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class Interrupts:
     def listen(self) -> None:
         """Handle the signals on the running loop, until it is closed."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded():
             loop.add_signal_handler(number, self.handle)
 
     def handle(self) -> None:

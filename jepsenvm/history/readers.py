@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.history import edn
-from jepsenvm.history.arrow_file import open_arrow
 from jepsenvm.history.nemesis_records import ABOUT, ENDED
 from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
+from jepsenvm.history.segments import open_journal
 from jepsenvm.history.table import History, from_ops
 
 EDN_IN_JSON: Final = "jepsenvm/edn"
@@ -43,7 +43,7 @@ def open_history(path: Path) -> History:
     Raises UsageError, with the line where there is one, if the file cannot be read.
     """
     readers: Mapping[str, Callable[[Path], History]] = {
-        ".arrow": open_arrow,
+        ".arrow": open_journal,
         ".jsonl": read_json,
         ".json": read_json,
         ".edn": read_edn,

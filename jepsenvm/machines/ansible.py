@@ -37,14 +37,10 @@ def play(
     """Play a playbook, such as ``site.yml``, on all nodes; append Ansible's output to ``log``.
 
     ``extra`` are extra variables. Raise UsageError if it failed before it changed anything,
-    otherwise RunError. On SIGINT or SIGTERM, Ansible and its workers end first; then the signal
-    takes effect.
+    otherwise RunError. On SIGINT, SIGTERM or SIGHUP, Ansible and its workers end first; then
+    the signal takes effect.
     """
-    if inventory.existing:
-        raise UsageError(
-            f"{inventory.path}: jepsenvm_existing is set, so nothing is installed or removed there",
-            remedy="name another inventory, or remove that line",
-        )
+    require_not_existing(inventory)
     variables = {
         # Ansible would play on the group of the playbooks otherwise.
         "jepsenvm_nodes": [node.name for node in inventory.nodes],
@@ -78,6 +74,15 @@ def play(
     if run.rc != 0:
         raise progress.error(run.rc)
     return progress.recap
+
+
+def require_not_existing(inventory: Inventory) -> None:
+    """Raise UsageError for a cluster that jepsenvm did not deploy."""
+    if inventory.existing:
+        raise UsageError(
+            f"{inventory.path}: jepsenvm_existing is set, so nothing is installed or removed there",
+            remedy="name another inventory, or remove that line",
+        )
 
 
 def playbooks() -> Path:
@@ -146,7 +151,7 @@ def _log(file: Path | None) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _interruptible(progress: PlaybookProgress) -> Iterator[Callable[[], bool]]:
-    """Let Ansible end its workers on SIGINT and SIGTERM; then let the signal take effect.
+    """Let Ansible end its workers on SIGINT, SIGTERM and SIGHUP; then let the signal take effect.
 
     The workers outlive an Ansible that is killed, and continue to change hosts. Yield a function
     that says whether Ansible had its time to end them.
@@ -164,7 +169,13 @@ def _interruptible(progress: PlaybookProgress) -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread can handle signals
         return
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A signal that is ignored stays ignored: nohup does that with SIGHUP.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, catch) for number in numbers}
     try:
         yield lambda: bool(caught) and monotonic() - since > INTERRUPT_GRACE_S
     finally:

@@ -1,23 +1,20 @@
 """Faults by hand during a run: another process injects them, and the run's history includes them.
 
-The run publishes its folder. The other process appends its records to a file there, and the run
-reads them as they arrive.
+The lock of the cluster names the folder of the run. The other process appends its records to a file
+there, and the run reads them as they arrive.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from jepsenvm.errors import MALFORMED, UsageError, shown
 from jepsenvm.history.nemesis_records import BEFORE, START, STOP, VIEW
-from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.records import FaultRecord, Recorder
 from jepsenvm.nemesis.registry import fault_from_data
 
@@ -27,43 +24,6 @@ SPOOL: Final = "by-hand.jsonl"
 
 FIRST_NUMBER: Final = 100_000
 """The first number of faults by hand. The faults of a schedule are numbered from 1."""
-
-
-def marker_file(inventory: Inventory) -> Path:
-    """Return the file that names the run in progress on these machines."""
-    return inventory.secrets_dir.with_suffix(".running")
-
-
-@contextmanager
-def announced(inventory: Inventory, folder: Path) -> Iterator[None]:
-    """Publish a run in progress while the context is open.
-
-    Raise UsageError if another run is in progress.
-    """
-    other = running(inventory)
-    if other is not None:
-        raise UsageError(
-            f"another run is in progress on these machines: {other}",
-            remedy="wait for it, or end it",
-        )
-    file = marker_file(inventory)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    entry = {"pid": os.getpid(), "folder": str(folder.resolve())}
-    file.write_text(json.dumps(entry), encoding="utf-8")
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def running(inventory: Inventory) -> Path | None:
-    """Return the folder of the run in progress on these machines; None without one."""
-    try:
-        entry = json.loads(marker_file(inventory).read_text(encoding="utf-8"))
-        os.kill(entry["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return Path(entry["folder"])
 
 
 def spooled(folder: Path | None) -> Recorder:

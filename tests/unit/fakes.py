@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from jepsenvm.errors import JepsenvmError, UnreachableError
@@ -11,7 +13,9 @@ from jepsenvm.machines.action import Action, shell
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.host import Host
 from jepsenvm.machines.inventory_node import Node
+from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.power import Power
+from jepsenvm.machines.remote import cluster_lock as remote_lock
 from jepsenvm.machines.ssh import Fleet, Output
 from jepsenvm.nemesis.clock import Clock
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
@@ -118,6 +122,51 @@ class FakeFleet(Fleet):
     def _require_answer(self, node: str) -> None:
         if node in self.broken:
             raise UnreachableError("no answer", node=node)
+
+
+class LockedHosts:
+    """The locks of hosts, kept in a folder by the program that hosts run.
+
+    ``ask`` stands for ``cluster_lock._ask``. Hosts in ``silent`` do not answer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.silent: set[str] = set()
+        self.orders: list[tuple[str, str]] = []
+        """Host and act of each order."""
+
+    def file(self, host: str) -> Path:
+        return self.folder / f"{host}.lock"
+
+    def ask(self, _fleet: object, host: str, order: Mapping[str, Any]) -> Any:
+        self.orders.append((host, order["act"]))
+        if host in self.silent:
+            raise UnreachableError("no answer", node=host)
+        acts: Mapping[str, Any] = {
+            "take": remote_lock.take,
+            "release": remote_lock.release,
+            "read": remote_lock.read,
+        }
+        return json.loads(json.dumps(acts[order["act"]](self.file(host), dict(order))))
+
+    def held(self) -> dict[str, str]:
+        """Return the purpose of the owner of each host that is locked."""
+        hosts = sorted(file.name.removesuffix(".lock") for file in self.folder.glob("*.lock"))
+        answers = {host: remote_lock.read(self.file(host), {})["owner"] for host in hosts}
+        return {host: owner["purpose"] for host, owner in answers.items() if owner}
+
+    def occupy(self, owner: LockOwner, *hosts: str, lease: float = 60.0) -> None:
+        """Let an owner take these hosts."""
+        for host in hosts:
+            remote_lock.take(self.file(host), {"owner": owner.as_data(), "lease": lease})
+
+
+def elsewhere(purpose: str = "run", **changes: Any) -> LockOwner:
+    """Return an owner on another machine."""
+    owner = LockOwner.of_this_process(purpose)
+    changes = {"machine": "another", "user": "alice", "host": "laptop", **changes}
+    return replace(owner, **changes)
 
 
 @dataclass

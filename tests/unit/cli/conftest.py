@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 from jepsenvm.cli.main import cli
+from jepsenvm.errors import JepsenvmError
+from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
+from tests.unit.fakes import LockedHosts
 
 Jepsenvm = Callable[..., Result]
 
@@ -46,12 +49,34 @@ def jepsenvm() -> Jepsenvm:
 class NoFleet:
     """Stands for a fleet whose SSH connections are not used."""
 
-    def __init__(self, *_: object, **__: object) -> None: ...
+    patience: ClassVar[float] = 1.0
+
+    def __init__(self, nodes: Sequence[Node], *_: object, **__: object) -> None:
+        self.nodes = {node.name: node for node in nodes}
+
+    def each_or_error(
+        self, task: Callable[[str], Any], nodes: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        answers: dict[str, Any] = {}
+        for node in nodes if nodes is not None else self.nodes:
+            try:
+                answers[node] = task(node)
+            except JepsenvmError as error:
+                answers[node] = error
+        return answers
 
     def __enter__(self) -> NoFleet:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def locks(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> LockedHosts:
+    """The locks of the hosts."""
+    hosts = LockedHosts(tmp_path_factory.mktemp("locks"))
+    monkeypatch.setattr(cluster_lock, "_ask", hosts.ask)
+    return hosts
 
 
 @dataclass

@@ -10,10 +10,12 @@ import pytest
 
 from jepsenvm.cli import deploy
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment import deploy as deployment
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Counts, Recap
 from jepsenvm.machines.inventory import Inventory
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.fakes import LockedHosts, elsewhere
 
 RECAP = Recap({"n1": Counts(9, 2), "n2": Counts(8, 0)}, {"rabbitmq_version": "3.10.8"})
 
@@ -31,6 +33,7 @@ def played(
 
     monkeypatch.setattr(ansible, "play", play)
     monkeypatch.setattr(deploy, "inventory_for", inventories)
+    monkeypatch.setattr(deployment, "Fleet", NoFleet)
     return plays
 
 
@@ -43,6 +46,33 @@ def test_a_deployment_prints_what_changed(jepsenvm: Jepsenvm, played: list[Any])
         "deployed: RabbitMQ 3.10.8 on 2 nodes, changed=2",
     ]
     assert played == [("site.yml", {}, None)]
+
+
+@pytest.mark.parametrize("words", [[], ["--reset"]])
+def test_a_deployment_is_refused_while_another_process_uses_a_host(
+    jepsenvm: Jepsenvm, played: list[Any], locks: LockedHosts, words: list[str]
+) -> None:
+    locks.occupy(elsewhere("deploy"), "n1")
+    result = jepsenvm("deploy", *words)
+    assert_one_line(result, 254, "n1: in use by `jepsenvm deploy` (alice@laptop, process")
+    assert played == []
+
+
+def test_a_deployment_holds_the_lock_and_releases_it(
+    jepsenvm: Jepsenvm, played: list[Any], locks: LockedHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[dict[str, str]] = []
+
+    def play(*_: object) -> Recap:
+        held.append(locks.held())
+        return RECAP
+
+    monkeypatch.setattr(ansible, "play", play)
+    # Ansible says which host does not answer, and why.
+    locks.silent.add("n2")
+    assert jepsenvm("deploy").exit_code == 0
+    assert held == [{"n1": "deploy"}]
+    assert locks.held() == {}
 
 
 def test_settings_that_are_given_go_to_ansible(
@@ -60,6 +90,7 @@ def test_settings_that_are_given_go_to_ansible(
         "rabbitmq_net_ticktime": 8,
         "jepsenvm_adopt": True,
         "rabbitmq_file": str(tmp_path / "r.tar.xz"),
+        "jepsenvm_resetting": True,
     }
     assert played == [("reset.yml", variables, log), ("site.yml", variables, log)]
     assert inventories.calls == [(Path("hosts.yml"), {"patience": 2.0})]

@@ -14,11 +14,12 @@ from jepsenvm.cli import fault
 from jepsenvm.errors import UnreachableError, UsageError
 from jepsenvm.experiment import manual_fault, preflight
 from jepsenvm.experiment.manual_fault import duration_option, newest_queue, parse_settings
+from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.nemesis.fault import Fault
-from jepsenvm.nemesis.manual import announced
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.rabbitmq import ctl
 from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.fakes import LockedHosts, elsewhere
 
 
 class Nemesis:
@@ -64,7 +65,9 @@ def nemeses(monkeypatch: pytest.MonkeyPatch, inventories: Inventories) -> list[N
 
 
 def replace_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], None]) -> None:
-    clock = SimpleNamespace(sleep=sleep, strftime=time.strftime, time_ns=time.time_ns)
+    clock = SimpleNamespace(
+        sleep=sleep, strftime=time.strftime, time_ns=time.time_ns, monotonic=time.monotonic
+    )
     monkeypatch.setattr(manual_fault, "time", clock)
 
 
@@ -121,12 +124,34 @@ def test_timers_stay_armed_while_another_fault_is_in_force(
 
 
 def test_a_run_in_progress_records_the_fault(
-    jepsenvm: Jepsenvm, nemeses: list[Nemesis], inventories: Inventories, tmp_path: Path
+    jepsenvm: Jepsenvm, nemeses: list[Nemesis], locks: LockedHosts, tmp_path: Path
 ) -> None:
-    with announced(inventories.inventory, tmp_path):
-        result = jepsenvm("fault", "start", "pause", "n1", "--for", "1s")
+    locks.occupy(LockOwner.of_this_process("run", tmp_path), "n1", "n2")
+    result = jepsenvm("fault", "start", "pause", "n1", "--for", "1s")
     assert f"a run is in progress, and its history records this fault: {tmp_path}" in result.stdout
     assert nemeses[0].acts[-1] == "heal", "the timers belong to the run"
+
+
+@pytest.mark.parametrize("owner", [elsewhere(), elsewhere("deploy"), elsewhere("heal")])
+def test_a_fault_that_no_history_could_record_is_refused(
+    jepsenvm: Jepsenvm, nemeses: list[Nemesis], locks: LockedHosts, owner: LockOwner
+) -> None:
+    locks.occupy(owner, "n2")
+    assert_one_line(jepsenvm("fault", "start", "pause", "n1"), 254, "n2: in use by `jepsenvm")
+    assert nemeses == []
+
+
+def test_the_lock_is_held_while_a_fault_is_injected_and_not_afterwards(
+    jepsenvm: Jepsenvm,
+    nemeses: list[Nemesis],
+    locks: LockedHosts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[dict[str, str]] = []
+    monkeypatch.setattr(Nemesis, "inject", lambda *_: held.append(locks.held()))
+    replace_sleep(monkeypatch, lambda _seconds: held.append(locks.held()))
+    assert jepsenvm("fault", "start", "pause", "n1", "--for", "1s").exit_code == 0
+    assert held == [{"n1": "fault start", "n2": "fault start"}, {}]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from jepsenvm.cli import heal
 from jepsenvm.errors import UnreachableError
 from jepsenvm.experiment import heal as healing
+from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.power import Power
 from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.fakes import LockedHosts, elsewhere
 
 
 @pytest.fixture
@@ -59,6 +63,64 @@ def test_a_host_that_is_off_is_switched_on(
     monkeypatch.setattr(healing, "power_of", lambda _inventory: power)
     assert jepsenvm("heal").stdout.splitlines()[0] == "n2: switched on"
     assert switched == ["n2"]
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls of ``heal_noted``."""
+    calls: list[str] = []
+    monkeypatch.setattr(healing, "heal_noted", lambda *_: calls.append("noted"))
+    monkeypatch.setattr(healing, "in_force", lambda _fleet: {"n1": [{"number": 3}], "n2": []})
+    return calls
+
+
+def test_the_faults_of_another_run_are_healed_only_by_force(
+    jepsenvm: Jepsenvm, answers: dict[str, Any], locks: LockedHosts, noted: list[str]
+) -> None:
+    locks.occupy(elsewhere(), "n1")
+    text = "`jepsenvm heal --force` heals its faults too, and its verdict is then unknown"
+    result = jepsenvm("heal")
+    assert_one_line(result, 254, "n1: in use by `jepsenvm run`", "alice@laptop", text)
+    assert result.stdout == ""
+    forced = jepsenvm("heal", "--force")
+    assert forced.exit_code == 0
+    assert "n1: removed from iptables" in forced.stdout
+    assert locks.held() == {"n1": "run"}
+    assert noted == []
+
+
+def test_beside_a_run_of_this_machine_only_faults_by_hand_are_healed(
+    jepsenvm: Jepsenvm,
+    answers: dict[str, Any],
+    locks: LockedHosts,
+    noted: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    locks.occupy(LockOwner.of_this_process("run", tmp_path), "n1", "n2")
+    result = jepsenvm("heal")
+    assert_one_line(result, 254, f"a run is in progress, and heals its own faults: {tmp_path}")
+    monkeypatch.setattr(
+        healing, "in_force", lambda _fleet: {"n1": [{"number": 3}], "n2": [{"number": 100_001}]}
+    )
+    result = jepsenvm("heal")
+    assert result.exit_code == 0
+    assert "healed the faults by hand" in result.stdout
+    assert "removed" not in result.stdout
+    assert noted == ["noted"]
+    assert "removed" in jepsenvm("heal", "--force").stdout
+    assert noted == ["noted", "noted"]
+
+
+def test_a_controller_that_died_here_does_not_keep_its_cluster(
+    jepsenvm: Jepsenvm, answers: dict[str, Any], locks: LockedHosts, tmp_path: Path
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    owner = replace(LockOwner.of_this_process("run", tmp_path), pid=ended.pid)
+    locks.occupy(owner, "n1", "n2")
+    assert jepsenvm("heal").exit_code == 0
+    assert locks.held() == {}
 
 
 def test_a_node_that_cannot_be_healed_is_named(jepsenvm: Jepsenvm, answers: dict[str, Any]) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment import lab_in_use
 from jepsenvm.machines import lab
-from tests.unit.cli.conftest import Jepsenvm, assert_one_line
+from jepsenvm.machines.lab import lab as lab_module
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.fakes import LockedHosts, elsewhere
 
 
 def test_up_brings_up_the_lab_and_names_the_inventory(
@@ -37,6 +40,39 @@ def test_up_without_root_is_refused(jepsenvm: Jepsenvm, monkeypatch: pytest.Monk
 def test_down_takes_the_lab_down(jepsenvm: Jepsenvm, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     monkeypatch.setattr(lab, "down", lambda: calls.append("down"))
+    monkeypatch.setattr(lab_module, "size", lambda: None)
+    assert jepsenvm("lab", "down").exit_code == 0
+    assert calls == ["down"]
+
+
+def test_a_lab_in_use_is_taken_down_only_by_force(
+    jepsenvm: Jepsenvm,
+    monkeypatch: pytest.MonkeyPatch,
+    inventories: Inventories,
+    locks: LockedHosts,
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(lab, "down", lambda: calls.append("down"))
+    monkeypatch.setattr(lab_module, "size", lambda: (2, "bookworm"))
+    monkeypatch.setattr(lab_in_use, "load", lambda *_: inventories.inventory)
+    monkeypatch.setattr(lab_in_use, "Fleet", NoFleet)
+    locks.occupy(elsewhere(), "n2")
+    assert_one_line(jepsenvm("lab", "down"), 254, "n2: in use by", "`jepsenvm lab down --force`")
+    assert calls == []
+    assert jepsenvm("lab", "down", "--force").exit_code == 0
+    assert calls == ["down"]
+
+
+def test_an_incomplete_lab_is_not_in_use(
+    jepsenvm: Jepsenvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise UsageError("no such inventory")
+
+    calls: list[str] = []
+    monkeypatch.setattr(lab, "down", lambda: calls.append("down"))
+    monkeypatch.setattr(lab_module, "size", lambda: (2, "bookworm"))
+    monkeypatch.setattr(lab_in_use, "load", unreadable)
     assert jepsenvm("lab", "down").exit_code == 0
     assert calls == ["down"]
 

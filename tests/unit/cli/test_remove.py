@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jepsenvm.cli import remove
+from jepsenvm.experiment import deploy as deployment
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Counts, Recap
-from jepsenvm.nemesis.manual import announced
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.fakes import LockedHosts, elsewhere
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def played(monkeypatch: pytest.MonkeyPatch, inventories: Inventories) -> list[st
 
     monkeypatch.setattr(ansible, "play", play)
     monkeypatch.setattr(remove, "inventory_for", inventories)
+    monkeypatch.setattr(deployment, "Fleet", NoFleet)
     return plays
 
 
@@ -40,12 +41,18 @@ def test_a_removal_prints_what_changed(jepsenvm: Jepsenvm, played: list[str]) ->
 
 
 def test_a_removal_during_a_run_is_refused(
-    jepsenvm: Jepsenvm, played: list[str], inventories: Inventories, tmp_path: Path
+    jepsenvm: Jepsenvm, played: list[str], locks: LockedHosts
 ) -> None:
-    with announced(inventories.inventory, tmp_path):
-        result = jepsenvm("remove")
-    assert_one_line(result, 254, f"a run is in progress on these machines: {tmp_path}", "wait")
+    locks.occupy(elsewhere(run="queue/20261125T140311.000000Z"), "n2")
+    result = jepsenvm("remove")
+    assert_one_line(
+        result,
+        254,
+        "n2: in use by `jepsenvm run` queue/20261125T140311.000000Z (alice@laptop, process",
+        "wait until it ends",
+    )
     assert played == []
+    assert locks.held() == {"n2": "run"}
 
 
 def test_bad_usage_names_the_option(jepsenvm: Jepsenvm, played: list[str]) -> None:

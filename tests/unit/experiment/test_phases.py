@@ -21,6 +21,7 @@ from jepsenvm.experiment import phases
 from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import Cluster, Prepared
 from jepsenvm.experiment.recovery import Recovery
+from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import PLAN, RESULTS, Store, create
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE
@@ -54,6 +55,7 @@ class World:
         self.acts: list[str] = []
         self.problems: list[str] = []
         self._load, self._drain = load, drain
+        self.lock: Any = SimpleNamespace(require_held=lambda: None)
         self.failing: str = ""
 
     def fail(self, act: str) -> None:
@@ -157,7 +159,7 @@ def run(
     plan = Plan(nemesis="none", time_limit=time_limit)
     inventory = Inventory(tmp_path / "hosts.yml", "cloud", (), tmp_path / "s", {})
     fleet: Any = Fleet()
-    cluster = Cluster(inventory, fleet, {}, Credentials("u", "p"))
+    cluster = Cluster(inventory, fleet, {}, Credentials("u", "p"), world.lock)
     store = create(tmp_path / "store", plan)
     holder["store"] = store
     shown: list[float] = []
@@ -201,6 +203,30 @@ def test_the_phases_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert is_complete(store)
     assert recorded(store) == [SCHEDULE, "start", "start", "stop", "stop"]
     assert results.checkers["total-queue"].verdict is Verdict.VALID
+
+
+def test_a_lock_that_is_lost_ends_the_run_healed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def lost() -> None:
+        raise RunError("the lock of this cluster was lost: n2 is now in use by another run")
+
+    async def lose(context: Context) -> None:
+        monkeypatch.setattr(holder["world"].lock, "require_held", lost)
+        await publish(context)
+
+    with pytest.raises(RunError, match="the lock of this cluster was lost"):
+        run(monkeypatch, tmp_path, load=lose, time_limit=1000)
+    assert holder["world"].acts[-2:] == ["heal by hand", "end"]
+
+
+def test_a_run_keeps_what_a_resumption_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, store, _ = run(monkeypatch, tmp_path)
+    facts = Resumption.read(store.path)
+    assert facts.inventory == str(tmp_path / "hosts.yml")
+    assert facts.queue == f"jepsenvm.quorum.{store.path.name}"
 
 
 def test_the_load_may_end_before_its_faults(
@@ -299,11 +325,12 @@ def test_what_could_not_be_healed_ends_the_run(
     assert "drain" not in holder["world"].acts
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_load_and_still_gives_a_verdict(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
 ) -> None:
     async def interrupted(context: Context) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         await publish(context)
 
     world, store, results = run(monkeypatch, tmp_path, load=interrupted, time_limit=1000)

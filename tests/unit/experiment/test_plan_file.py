@@ -55,3 +55,12 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     wrong.write_text("rates: 1\n")
     with pytest.raises(UsageError, match=r"wrong\.yml: unknown key 'rates'"):
         read_plan(wrong)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["latest", ".", "..", "a/b", "../a", "/a", "", " ", "a b", "a\n", "a\x1b[31m", "x" * 65, "-x"],
+)
+def test_a_name_that_the_store_cannot_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        plan_of_new_run(None, {"name": name})

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,6 +77,8 @@ class World:
     after_deployment: Settings = WANTED
     asked: Counter[str] = field(default_factory=Counter)
     deployed: list[dict[str, object]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    """What happened before a deployment, and the deployment."""
 
     def answer_view(self, _fleet: object, name: str) -> View:
         self.asked[f"view of {name}"] += 1
@@ -89,6 +92,7 @@ class World:
 
     def deploy(self, _inventory: Inventory, variables: dict[str, object]) -> None:
         self.deployed.append(variables)
+        self.events.append("deploy")
         self.view = HEALTHY
         self.settings = dict.fromkeys(NAMES, self.after_deployment)
 
@@ -98,7 +102,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     fake = World(dict.fromkeys(NAMES, WANTED))
     monkeypatch.setattr(ctl, "view", fake.answer_view)
     monkeypatch.setattr(ctl, "settings", fake.answer_settings)
-    monkeypatch.setattr(module, "deploy", fake.deploy)
+    monkeypatch.setattr(module, "install", fake.deploy)
+    monkeypatch.setattr(preflight, "require_no_fault", lambda _fleet: fake.events.append("faults"))
     monkeypatch.setattr(preflight, "connect", lambda _fleet: {})
     monkeypatch.setattr(preflight, "require_capabilities", lambda *_: None)
     monkeypatch.setattr(preflight, "require_ready_for_faults", lambda *_: None)
@@ -114,10 +119,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def prepared(
-    plan: Plan | None = None, inventory: Inventory = INVENTORY, *, may_deploy: bool = True
+    plan: Plan | None = None,
+    inventory: Inventory = INVENTORY,
+    *,
+    may_deploy: bool = True,
+    events: list[str] | None = None,
 ) -> Prepared:
     fleet: Any = Fleet()
-    return prepare(plan or Plan(seed=1), inventory, fleet, may_deploy=may_deploy)
+    lock: Any = SimpleNamespace(take=lambda: (events if events is not None else []).append("lock"))
+    return prepare(plan or Plan(seed=1), inventory, fleet, lock, may_deploy=may_deploy)
 
 
 def test_each_node_is_asked_once_if_the_cluster_matches_the_plan(world: World) -> None:
@@ -146,6 +156,25 @@ def test_a_cluster_that_differs_from_the_plan_is_deployed_and_asked_again(
         "deploying, because n1: net_ticktime is 30, the plan says 15 (and 5 more)"
     )
     assert caplog.messages[1].startswith("RabbitMQ 3.10.8 on 3 nodes, workload queue, quorum queue")
+
+
+def test_the_lock_is_taken_and_faults_are_looked_for_before_a_deployment(world: World) -> None:
+    world.settings = dict.fromkeys(NAMES, OTHER)
+    prepared(events=world.events)
+    assert world.events == ["lock", "faults", "deploy"]
+
+
+def test_a_fault_in_force_is_refused_before_a_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_fleet: object) -> None:
+        raise UsageError("a fault is in force before the run: loss")
+
+    world.settings = dict.fromkeys(NAMES, OTHER)
+    monkeypatch.setattr(preflight, "require_no_fault", refuse)
+    with pytest.raises(UsageError, match="a fault is in force before the run: loss"):
+        prepared()
+    assert world.deployed == []
 
 
 def test_a_broker_that_is_down_is_deployed_without_asking_for_settings(world: World) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import RunError, UsageError
+from jepsenvm.experiment import outputs
 from jepsenvm.experiment import run as module
 from jepsenvm.experiment import store as stores
 from jepsenvm.experiment.prepare import Cluster, Prepared
@@ -49,7 +50,9 @@ def fake(
     acts: list[str] = []
     login = Credentials("u", "p")
 
-    def prepare(_plan: Plan, on: Inventory, fleet: Any, *, may_deploy: bool) -> Prepared:
+    def prepare(
+        _plan: Plan, on: Inventory, fleet: Any, _lock: object, *, may_deploy: bool
+    ) -> Prepared:
         assert may_deploy
         return Prepared(Plan(seed=seed), (), Cluster(on, fleet, {}, login))
 
@@ -61,6 +64,7 @@ def fake(
         acts.append(f"remove {created} {decided}")
 
     monkeypatch.setattr(module, "Fleet", Fleet)
+    monkeypatch.setattr(module, "finish", lambda *_: acts.append("finish"))
     monkeypatch.setattr(module, "prepare", prepare)
     monkeypatch.setattr(module, "execute", lambda prepared, store, _: execute(prepared, store))
     monkeypatch.setattr(module, "create_virtual_host", create_virtual_host)
@@ -88,36 +92,79 @@ def test_a_run_leaves_its_plan_report_and_link(
     acts = fake(monkeypatch, execute=with_history(Verdict.VALID), seed=9)
     store, results = run(tmp_path)
     assert results.verdict is Verdict.VALID
-    assert acts == []
+    assert acts == ["finish"]
     assert "seed: 9" in (store.path / PLAN).read_text()
     assert "VALID" in (store.path / REPORT).read_text()
     assert (tmp_path / "store" / "latest").resolve() == store.path.resolve()
     assert history_file(store.path) == store.history
-    assert not (tmp_path / "secrets.running").exists()
 
 
 @pytest.mark.parametrize(
-    ("verdict", "decided"),
-    [(Verdict.VALID, True), (Verdict.INVALID, True), (Verdict.UNKNOWN, False)],
+    ("verdict", "decided", "finished"),
+    [
+        (Verdict.VALID, True, []),
+        (Verdict.INVALID, True, []),
+        (Verdict.UNKNOWN, False, ["finish"]),
+    ],
 )
 def test_an_existing_cluster_is_tested_in_a_virtual_host(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verdict: Verdict, decided: bool
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    verdict: Verdict,
+    decided: bool,
+    finished: list[str],
 ) -> None:
     acts = fake(monkeypatch, execute=with_history(verdict))
     run(tmp_path, existing=True)
-    assert acts == ["create", f"remove True {decided}"]
+    assert acts == ["create", *finished, f"remove True {decided}"]
 
 
-def test_a_run_that_is_refused_leaves_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("error", [UsageError("no"), KeyboardInterrupt("no"), ValueError("no")])
+def test_a_run_that_ends_before_its_history_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
 ) -> None:
     def refuse(_prepared: Prepared, _store: Store) -> Results:
-        raise UsageError("no")
+        raise error
 
     fake(monkeypatch, execute=refuse)
-    with pytest.raises(UsageError, match="no"):
+    with pytest.raises(type(error), match="no"):
         run(tmp_path)
     assert not list((tmp_path / "store").rglob(PLAN))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a plot")])
+def test_a_report_that_cannot_be_made_does_not_change_the_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    def fail(*_: object) -> str:
+        raise error
+
+    fake(monkeypatch, execute=with_history(Verdict.INVALID))
+    monkeypatch.setattr(outputs, "page", fail)
+    with caplog.at_level("INFO", "jepsenvm"):
+        store, results = run(tmp_path)
+    assert results.verdict is Verdict.INVALID
+    (line,) = [line for line in caplog.messages if REPORT in line]
+    assert line.startswith(f"{store.path / REPORT} could not be written: ")
+    assert "the verdict stays" in line
+
+
+def test_results_that_cannot_be_written_do_not_change_the_verdict(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = create(tmp_path / "store", Plan(seed=1))
+    monkeypatch.setattr(Path, "replace", full)
+    with caplog.at_level("INFO", "jepsenvm"):
+        outputs.write_results(store, Results(Verdict.VALID, (), {}))
+    (line,) = caplog.messages
+    assert "results.json could not be written: No space left on device" in line
+    assert not list(store.path.glob(".results*"))
 
 
 def test_a_run_that_fails_midway_keeps_its_history(

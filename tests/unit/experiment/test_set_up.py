@@ -25,12 +25,27 @@ class Fleet:
     patience: ClassVar[float] = 1.0
 
 
+FINISHED = "20261125T140311.000001Z"
+KILLED = "20261125T150311.000002Z"
+THIS_RUN = "20261125T160311.000003Z"
+
+
 def set_up_with(
     monkeypatch: pytest.MonkeyPatch, failures: Sequence[Exception], **plan: Any
 ) -> tuple[list[list[str]], list[tuple[object, ...]]]:
     """Set up with these failures first; return each attempt's stale queues, and the policies."""
     monkeypatch.setattr(set_up, "SETTLE_POLL_S", 0.0)
-    names = dict.fromkeys(["jepsenvm.quorum.old", "theirs"])
+    names = dict.fromkeys(
+        [
+            f"jepsenvm.quorum.{FINISHED}",
+            f"jepsenvm.quorum.{FINISHED}.dead",
+            f"jepsenvm.quorum.{KILLED}",
+            f"jepsenvm.quorum.{FINISHED}.copy",
+            "jepsenvm.quorum.old",
+            "theirs",
+        ]
+    )
+    monkeypatch.setattr(set_up, "finished_runs", lambda *_: frozenset({FINISHED}))
     monkeypatch.setattr(ctl, "queues", lambda _fleet, _node: names)
     policies: list[tuple[object, ...]] = []
     monkeypatch.setattr(ctl, "set_policy", lambda *words: policies.append(words[1:]))
@@ -44,7 +59,7 @@ def set_up_with(
 
     async def run() -> None:
         journal: Any = None
-        queue = "jepsenvm.mirrored.1"
+        queue = f"jepsenvm.mirrored.{THIS_RUN}"
         context = Context(Plan(**plan), [ADDRESS], queue, journal, asyncio.Event())
         workload: Any = SimpleNamespace(setup=setup)
         fleet: Any = Fleet()
@@ -54,19 +69,24 @@ def set_up_with(
     return attempts, policies
 
 
-def test_queues_of_earlier_runs_are_deleted_and_others_are_not(
+def test_queues_of_finished_runs_are_deleted_and_others_are_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts, policies = set_up_with(monkeypatch, [])
-    assert attempts == [["jepsenvm.quorum.old"]]
+    assert attempts == [[f"jepsenvm.quorum.{FINISHED}", f"jepsenvm.quorum.{FINISHED}.dead"]]
     assert policies == []
-    assert caplog.messages == ["queue jepsenvm.mirrored.1 declared, 1 old one(s) deleted"]
+    assert caplog.messages == [
+        f"queue jepsenvm.mirrored.{THIS_RUN} declared, 2 old one(s) deleted",
+        f"1 queue(s) of runs without a verdict stay: jepsenvm.quorum.{KILLED}; "
+        "`jepsenvm resume` reads them, `rabbitmqctl delete_queue` deletes them",
+    ]
 
 
 def test_a_mirrored_queue_gets_a_policy_for_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
     _, policies = set_up_with(monkeypatch, [], queue_type="mirrored", mirrors=2)
     definition = {"ha-mode": "exactly", "ha-params": 2, "ha-sync-mode": "automatic"}
-    assert policies == [("n1", RUN_POLICY, "^jepsenvm[.]mirrored[.]1$", definition)]
+    pattern = f"^jepsenvm[.]mirrored[.]{THIS_RUN.replace('.', '[.]')}$"
+    assert policies == [("n1", RUN_POLICY, pattern, definition)]
 
 
 def test_a_failure_that_passes_is_retried(

@@ -5,20 +5,17 @@ once.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
-from jepsenvm.errors import UsageError
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.readers import open_history
-from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.grudge import complete_grudge
-from jepsenvm.nemesis.manual import SPOOL, Spool, announced, marker_file, running, spooled
+from jepsenvm.nemesis.manual import SPOOL, Spool, spooled
 from jepsenvm.nemesis.records import FaultRecord, journaled
 from jepsenvm.nemesis.registry import fault_from_data
 
@@ -49,23 +46,6 @@ def test_a_fault_comes_back_from_its_data() -> None:
 
 def test_without_a_run_nothing_is_kept() -> None:
     spooled(None)(NOTE)
-
-
-def test_a_run_is_going_on_as_long_as_its_process_lives(tmp_path: Path) -> None:
-    inventory = Inventory(tmp_path / "i.yml", "cloud", (), tmp_path / ".jepsenvm" / "i", {})
-    assert running(inventory) is None
-    with announced(inventory, tmp_path):
-        assert running(inventory) == tmp_path
-        with (
-            pytest.raises(UsageError, match="another run is in progress"),
-            announced(inventory, tmp_path),
-        ):
-            pass
-    assert running(inventory) is None
-    marker_file(inventory).write_text('{"pid": 999999999, "folder": "/"}')
-    assert running(inventory) is None
-    marker_file(inventory).write_text(f'{{"pid": {os.getpid()}, "fol')
-    assert running(inventory) is None
 
 
 def test_skew_and_times_in_the_history(tmp_path: Path) -> None:

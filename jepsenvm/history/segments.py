@@ -1,0 +1,105 @@
+"""The segments of a run's journal: the first, and one more for each time the run was resumed.
+
+The segments of ``history.arrow`` are ``history-2.arrow``, ``history-3.arrow`` and so on, in the
+same folder. A segment is never modified after its writer has ended. ``history.segments`` keeps the
+sizes of those segments, so that one that is cut short later is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from jepsenvm.errors import RunError
+from jepsenvm.history.arrow_file import open_arrow
+from jepsenvm.history.table import Chunk, History
+
+FIRST: Final = "history.arrow"
+"""The name of a first segment. A file with another name has no further segments."""
+
+SIZES: Final = "history.segments"
+
+_LATER: Final = re.compile(r"history-([1-9][0-9]{0,8})\.arrow")
+
+
+def segments(first: Path) -> list[Path]:
+    """Return the segments of a journal in their order, beginning with the first."""
+    if first.name != FIRST:
+        return [first]
+    numbers = {
+        int(match[1]): path
+        for path in first.parent.iterdir()
+        if (match := _LATER.fullmatch(path.name))
+    }
+    return [first, *(numbers[number] for number in sorted(numbers))]
+
+
+def next_segment(first: Path) -> Path:
+    """Return the path of a new segment, after recording the sizes of those that have ended.
+
+    Raises RunError if the disk refuses that.
+    """
+    ended = segments(first)
+    sizes = {path.name: path.stat().st_size for path in ended}
+    file, draft = first.with_name(SIZES), first.with_name(f".{SIZES}")
+    try:
+        draft.write_text(json.dumps(sizes) + "\n", encoding="utf-8")
+        draft.replace(file)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {file}: {error.strerror}", remedy="free some disk space and try again"
+        ) from error
+    return _numbered(first, len(ended) + 1)
+
+
+def open_journal(first: Path) -> History:
+    """Return the history in a journal with all of its segments.
+
+    It is complete if its last segment is, and no earlier one has changed since its writer ended.
+    Raises UsageError if a segment is not a journal.
+    """
+    paths = segments(first)
+    if len(paths) == 1:
+        return open_arrow(first)
+    # A writer that was killed before its first flush leaves an empty file.
+    parts = [open_arrow(path) for path in paths if path == first or path.stat().st_size]
+    closed = paths[-1].stat().st_size > 0
+    return _joined(parts, may_be_complete=closed and _unchanged(paths))
+
+
+def _numbered(first: Path, number: int) -> Path:
+    return first.with_name(f"{first.stem}-{number}{first.suffix}")
+
+
+def _unchanged(paths: Sequence[Path]) -> bool:
+    """Return whether all segments are there, each with its recorded size but the last."""
+    first, ended = paths[0], paths[:-1]
+    consecutive = [first, *(_numbered(first, number) for number in range(2, len(paths) + 1))]
+    try:
+        sizes = json.loads(first.with_name(SIZES).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    actual = {path.name: path.stat().st_size for path in ended}
+    return paths == consecutive and isinstance(sizes, Mapping) and sizes == actual
+
+
+def _joined(parts: Sequence[History], *, may_be_complete: bool) -> History:
+    def chunks(whole: History) -> Iterator[Chunk]:
+        for part in parts:
+            # Codes of names mean the same in all chunks of a history.
+            part.names, part.nodes = whole.names, whole.nodes
+            yield from part
+
+    # What the first segment says about the run holds for all.
+    return replace(
+        parts[0],
+        _chunks=chunks,
+        names=[],
+        nodes=[],
+        complete=may_be_complete and parts[-1].complete,
+        damage=next((part.damage for part in parts if part.damage is not None), None),
+    )

@@ -1,0 +1,50 @@
+"""The runs that have finished, as the cluster keeps them: a global parameter of RabbitMQ.
+
+Only the queues of these runs may be deleted. A queue of another run may belong to a run in
+progress, or to a run that can be resumed. The parameter is replicated like the queues, and a reset
+deletes both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from jepsenvm.machines.ssh import Fleet
+
+PARAMETER: Final = "jepsenvm_finished_runs"
+
+_QUEUE: Final = re.compile(
+    r"jepsenvm\.(?:classic|mirrored|quorum|stream)\.([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)(?:\.dead)?"
+)
+"""The name of a run's queue, with the time at which the run began. Another name is not ours."""
+
+_TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
+
+
+def run_of_queue(name: str) -> str | None:
+    """Return the time that identifies the run of a queue; None for a queue that is not a run's."""
+    match = _QUEUE.fullmatch(name)
+    return match[1] if match else None
+
+
+def finished_runs(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[str]:
+    """Return the times of the runs that have finished, as this node lists them."""
+    command = "rabbitmqctl --quiet list_global_parameters"
+    lines = fleet.run(node, command, timeout=timeout).stdout.splitlines()
+    own = [line for line in lines if line.split("\t")[0].strip() == PARAMETER]
+    return frozenset(time for line in own for time in _TIME.findall(line))
+
+
+def record_finished(
+    fleet: Fleet, node: str, run: str, queues: Iterable[str], timeout: float = 60
+) -> None:
+    """Record that a run has finished. Runs without a queue among ``queues`` are forgotten."""
+    with_queue = {run_of_queue(name) for name in queues}
+    runs: Collection[str] = {*finished_runs(fleet, node, timeout), run} & with_queue
+    value = json.dumps(" ".join(sorted(runs)))
+    command = shlex.join(["rabbitmqctl", "--quiet", "set_global_parameter", PARAMETER, value])
+    fleet.run(node, command, timeout=timeout)
