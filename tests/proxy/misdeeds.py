@@ -17,8 +17,11 @@ KINDS: Final[tuple[Kind, ...]] = (
     "falsely-confirm",
 )
 
-INVENTED: Final = 900_000_000
-"""The value of an invented message. The publishers of a test never get that far."""
+INVENTED: Final = 900_000_001
+"""The value of an invented message. The publishers of a test never get that far.
+
+It is no value that the consumers of workload redelivery reject again and again.
+"""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Final
 
+from jepsenvm.workloads.redelivery import POISON_EVERY
 from tests.proxy import frames
 from tests.proxy.broker import HOST
 from tests.proxy.frames import Frame
@@ -118,14 +119,16 @@ class Proxy:
 
 
 def corrupted(random: Random, body: bytes) -> bytes:
-    """Return a body with one byte changed."""
-    changed = bytearray(body)
-    at = random.randrange(len(changed))
-    while bytes(changed) == body or int.from_bytes(changed) == 0:
-        changed[at] = random.choice((ord("0") + random.randrange(10), ord("x"), 0xFF))
-        if integer(bytes(changed)) == integer(body):
-            changed[at] = body[at]
-    return bytes(changed)
+    """Return a body with one byte changed, so that it is another value or none.
+
+    The value is none that the consumers of workload redelivery reject again and again.
+    """
+    while True:
+        changed = bytearray(body)
+        changed[random.randrange(len(changed))] = random.choice(b"0123456789x\xff")
+        value = integer(bytes(changed))
+        if value != integer(body) and (value is None or value % POISON_EVERY):
+            return bytes(changed)
 
 
 class _Connection:
