@@ -18,8 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz import answers, inventories
+from tests.fuzz import answers
 from tests.fuzz.histories import Histories
+from tests.fuzz.inventories import Inventories
 from tests.fuzz.outcome import FAILURES
 from tests.fuzz.plans import Plans
 from tests.fuzz.workers import Batch, Kind, Result, Workers
@@ -45,14 +46,18 @@ def kinds_of(seed: int) -> dict[str, Kind]:
         "run": histories.run,
         "history": histories.history,
         "plan": Plans().run,
-        "inventory": inventories.run,
+        "inventory": Inventories().run,
         "answer": answers.run,
     }
 
 
-def batches(inputs: int) -> Iterator[Batch]:
-    """Yield the batches of all kinds in turn, so that each kind shows its failures early."""
-    left = {kind: (0, inputs * share // sum(SHARES.values())) for kind, share in SHARES.items()}
+def batches(inputs: int, only: str = "") -> Iterator[Batch]:
+    """Yield the batches of all kinds in turn, so that each kind shows its failures early.
+
+    ``only`` is the kind of all inputs, if it is not empty.
+    """
+    shares = {only: 1} if only else SHARES
+    left = {kind: (0, inputs * share // sum(shares.values())) for kind, share in shares.items()}
     while any(start < stop for start, stop in left.values()):
         for kind, (start, stop) in left.items():
             end = min(start + BATCH, stop)
@@ -142,9 +147,7 @@ def main() -> int:
     kind, _, number = (arguments.only or "").partition(":")
     if kind and kind not in SHARES:
         parser.error(f"--only: known kinds are {', '.join(SHARES)}")
-    chosen: Iterator[Batch] = (
-        batch for batch in batches(arguments.inputs) if kind in ("", batch.kind)
-    )
+    chosen: Iterator[Batch] = batches(arguments.inputs, kind)
     if number:
         chosen = iter([Batch(kind, int(number), int(number) + 1)])
     report = Report(arguments.folder, arguments.inputs)

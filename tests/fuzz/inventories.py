@@ -1,18 +1,23 @@
 """The kind ``inventory``: what ``ansible-inventory`` lists, and the variables of hosts, changed.
 
-Ansible takes half a second for each inventory, so its programs are replaced: they print a changed
-listing. One input in ``REAL_EVERY`` asks Ansible itself, with a changed file.
+Ansible takes half a second for each inventory, so its programs are replaced: ``ansible-inventory``
+prints a changed listing, and the others what they print for the unchanged one. One input in
+``REAL_EVERY`` asks Ansible itself, with a changed file.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 from unittest import mock
 
+from jepsenvm.errors import UsageError
 from jepsenvm.machines.inventory import load
 from jepsenvm.rabbitmq.names import GROUP
 from tests.fuzz.mutations import HOSTILE, changed_text
@@ -62,18 +67,56 @@ jepsenvm_patience=2
 """
 
 
-def run(random: Random, folder: Path) -> Outcome:
-    """Load an inventory with a changed listing, or a changed file with Ansible itself."""
-    path = folder / "inventory.ini"
-    path.write_text(FILE, "utf-8")
-    if random.randrange(REAL_EVERY) == 0:
-        path.write_bytes(changed_text(random, FILE))
-        return observe(lambda: load(path, GROUP))
-    listing = _changed_listing(random)
-    (folder / "listing.json").write_text(listing, "utf-8", "surrogatepass")
-    done = subprocess.CompletedProcess[str]([], random.choice((0,) * 9 + (1,)), listing, "error")
-    with mock.patch("subprocess.run", return_value=done):
-        return observe(lambda: load(path, GROUP))
+class Inventories:
+    """What Ansible's programs print for the unchanged inventory, and the inputs made from that."""
+
+    def __init__(self) -> None:
+        """Ask Ansible's programs."""
+        self._printed: dict[str, str] = {}
+        run = subprocess.run
+
+        def record(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+            if "ansible-inventory" in argv[0]:
+                return _done(json.dumps(LISTING))
+            done: subprocess.CompletedProcess[str] = run(argv, **options)
+            self._printed[_program(argv)] = done.stdout
+            return done
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "inventory.ini"
+            path.write_text(FILE, "utf-8")
+            with mock.patch("subprocess.run", record), suppress(UsageError):
+                load(path, GROUP)
+
+    def run(self, random: Random, folder: Path) -> Outcome:
+        """Load an inventory with a changed listing, or a changed file with Ansible itself."""
+        path = folder / "inventory.ini"
+        path.write_text(FILE, "utf-8")
+        if random.randrange(REAL_EVERY) == 0:
+            path.write_bytes(changed_text(random, FILE))
+            return observe(lambda: load(path, GROUP))
+        listing = _changed_listing(random)
+        (folder / "listing.json").write_text(listing, "utf-8", "surrogatepass")
+
+        def answer(argv: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+            if "ansible-inventory" in argv[0]:
+                return _done(listing, random.choice((0,) * 19 + (1,)))
+            printed = self._printed.get(_program(argv), "")
+            if random.random() < 0.1:
+                printed = changed_text(random, printed).decode("utf-8", "replace")
+            return _done(printed)
+
+        with mock.patch("subprocess.run", answer):
+            return observe(lambda: load(path, GROUP))
+
+
+def _done(printed: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], status, printed, "error")
+
+
+def _program(argv: Sequence[str]) -> str:
+    """Return the name of the program in a command, of the script if it is Python's."""
+    return next((word for word in argv if word.endswith(".py")), argv[0])
 
 
 def _changed_listing(random: Random) -> str:

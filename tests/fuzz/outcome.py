@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from jepsenvm.cli.main import _print_error
 from jepsenvm.errors import JepsenvmError
 
 REFUSED: Final = "refused"
@@ -63,7 +66,7 @@ def observe(
     except JepsenvmError as error:
         if error.exit_status == crash_status:
             return Outcome(TRACEBACK, f"exit {crash_status}: {_place(error)}")
-        return unclear(str(error)) or Outcome(REFUSED)
+        return unclear(_printed(str(error))) or Outcome(REFUSED)
     except Exception as error:
         return Outcome(TRACEBACK, f"{type(error).__name__} in {_place(error)}")
     return decide(answer)
@@ -76,6 +79,14 @@ def unclear(line: str) -> Outcome | None:
     if not line.isprintable():
         return Outcome(UNCLEAR, "control characters in a message")
     return None
+
+
+def _printed(line: str) -> str:
+    """Return what the command line prints about an error."""
+    printed = io.StringIO()
+    with redirect_stderr(printed):
+        _print_error(line, with_traceback=False)
+    return printed.getvalue().rstrip("\n")
 
 
 def _place(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from tests.fuzz.outcome import (
     UNCLEAR,
     Outcome,
     observe,
+    unclear,
 )
 from tests.fuzz.truth import INVALID, VALID, allowed_for, entries_of, same_facts
 from tests.fuzz.workers import Batch, Workers
@@ -83,7 +84,7 @@ def test_outcomes_of_calls() -> None:
     assert observe(lambda: 1).name == ANSWERED
     assert observe(fail(UsageError("no"))).name == REFUSED
     assert observe(fail(RunError("no")), crash_status=255).name == TRACEBACK
-    assert observe(fail(UsageError("\x1b[2J"))).name == UNCLEAR
+    assert unclear("\x1b[2J") == Outcome(UNCLEAR, "control characters in a message")
     assert observe(fail(UsageError("x" * 10_000))).name == UNCLEAR
     assert observe(fail(KeyError("x"))).name == TRACEBACK
 
