@@ -1,0 +1,31 @@
+"""The tier of the misbehaving broker: our clients, a proxy, and a real RabbitMQ behind it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proxy import broker
+from tests.proxy.broker import Broker
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the number of seeds of each workload other than queue."""
+    parser.addoption("--proxy-seeds", type=int, default=1, help="seeds of each other workload")
+
+
+@pytest.fixture(scope="session")
+def private_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A RabbitMQ of this test process alone."""
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() else tmp_path_factory.getbasetemp()
+    folder = parent / f"jepsenvm-broker-{tmp_path_factory.getbasetemp().name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with broker.running(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,129 @@
+"""A proxy that misdeals with one message is found out, and one that does not is not accused.
+
+| kind | what the proxy does |
+| --- | --- |
+| drop | swallows a delivery, and acknowledges it to the broker in the client's name |
+| duplicate | publishes a message once more, on a connection of its own |
+| invent | publishes a value that no client sent |
+| reorder | exchanges two deliveries of one publisher |
+| corrupt | changes a byte of a message on its way to the broker |
+| falsely-confirm | confirms a publish, and keeps it from the broker |
+
+A queue may duplicate, so duplicates do not change a verdict; the figures must show them. Only
+workload order and stream promise an order. The lock's message has no value to corrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from jepsenvm.checkers.verdict import Verdict
+from tests.proxy.broker import Broker
+from tests.proxy.load import Run, plan_of, run_through_proxy
+from tests.proxy.misdeeds import KINDS, Kind, expected_figures
+
+QUEUE_SEEDS: Final = 20
+QUEUE_MESSAGES: Final = 10_000
+MESSAGES: Final = 1_000
+
+WITHOUT_ORDER: Final[tuple[Kind, ...]] = tuple(kind for kind in KINDS if kind != "reorder")
+LOCK_KINDS: Final[tuple[Kind, ...]] = ("drop", "duplicate", "invent", "falsely-confirm")
+
+QUEUE: Final = {"workload": "queue", "queue-type": "quorum", "window": 50}
+
+OTHERS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[Kind, ...]]]] = {
+    "queue-classic": ({**QUEUE, "queue-type": "classic"}, WITHOUT_ORDER),
+    "queue-mirrored": ({**QUEUE, "queue-type": "mirrored"}, WITHOUT_ORDER),
+    "queue-stream": ({**QUEUE, "queue-type": "stream"}, WITHOUT_ORDER),
+    "queue-consumers": ({**QUEUE, "consumers": 4, "consume": "mixed"}, WITHOUT_ORDER),
+    "queue-transactions": (
+        {**QUEUE, "queue-type": "classic", "confirm": "transactions", "window": 1},
+        WITHOUT_ORDER,
+    ),
+    # With prefetch 1, the broker waits for an acknowledgement before each delivery, so that a proxy
+    # cannot exchange two. Without a window, a publisher has confirmed a message before the next.
+    "order": ({"workload": "order", "prefetch": 20}, KINDS),
+    "stream": ({"workload": "stream", "window": 10}, KINDS),
+    "redelivery": ({"workload": "redelivery", "window": 10}, WITHOUT_ORDER),
+    "dead-letter": ({"workload": "dead-letter", "window": 50}, WITHOUT_ORDER),
+    "lock": ({"workload": "lock", "hold": [0, 0.01], "messages": 60, "time-limit": 10}, LOCK_KINDS),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat the tests of the other workloads with as many seeds as the command line says."""
+    if "other_seed" in metafunc.fixturenames:
+        metafunc.parametrize("other_seed", range(metafunc.config.getoption("--proxy-seeds")))
+
+
+def run_all(
+    broker: Broker, folder: Path, keys: Mapping[str, Any], kinds: Sequence[Kind | None]
+) -> dict[Kind | None, Run]:
+    """Run the plan once for each kind, all at the same time."""
+
+    async def run() -> list[Run]:
+        plan = plan_of(keys)
+        names = {kind: f"{folder.name}-{kind}" for kind in kinds}
+        return await asyncio.gather(
+            *(run_through_proxy(broker, folder / names[kind], plan, kind) for kind in kinds)
+        )
+
+    return dict(zip(kinds, asyncio.run(run()), strict=True))
+
+
+def must_be_found_out(run: Run, messages: int) -> None:
+    """Assert that the figures are those of the proxy's misdeed, and that the verdict follows."""
+    assert run.misdeed is not None, "the proxy did nothing"
+    assert run.main.figures["acknowledged-count"] >= messages, "the machine is too slow"
+    expected = expected_figures(run.misdeed, range(messages))
+    figures = {name: run.main.figures[f"{name}-count"] for name in expected}
+    assert figures == expected, (run.misdeed, run.reasons)
+    if run.misdeed.kind == "reorder":
+        kinds = ("out-of-order", "nonmonotonic")
+        assert sum(run.main.figures.get(f"{kind}-count", 0) for kind in kinds) == 1, run.reasons
+    duplicate = run.misdeed.kind == "duplicate"
+    assert run.verdict is (Verdict.VALID if duplicate else Verdict.INVALID), run.reasons
+
+
+@pytest.mark.parametrize("seed", range(QUEUE_SEEDS))
+def test_a_queue(seed: int, private_broker: Broker, tmp_path: Path) -> None:
+    kinds: list[Kind | None] = [None, *WITHOUT_ORDER]
+    keys = {**QUEUE, "messages": QUEUE_MESSAGES, "seed": seed}
+    runs = run_all(private_broker, tmp_path, keys, kinds)
+    must_not_be_accused(runs.pop(None))
+    for run in runs.values():
+        must_be_found_out(run, QUEUE_MESSAGES)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_workloads(
+    name: str, other_seed: int, private_broker: Broker, tmp_path: Path
+) -> None:
+    keys, kinds = OTHERS[name]
+    plan = {"messages": MESSAGES, **keys, "seed": other_seed}
+    runs = run_all(private_broker, tmp_path, plan, [None, *kinds])
+    must_not_be_accused(runs.pop(None))
+    for run in runs.values():
+        if name == "lock":
+            must_lose_or_double_the_lock(run)
+        else:
+            must_be_found_out(run, MESSAGES)
+
+
+def must_not_be_accused(run: Run) -> None:
+    """Assert that a run without a misdeed is valid."""
+    assert run.misdeed is None
+    assert run.verdict is Verdict.VALID, run.reasons
+
+
+def must_lose_or_double_the_lock(run: Run) -> None:
+    """Assert that a lock without its message, or with two, is invalid."""
+    assert run.misdeed is not None, "the proxy did nothing"
+    assert run.verdict is Verdict.INVALID, (run.misdeed, run.reasons)
+    doubled = run.misdeed.kind in ("duplicate", "invent")
+    assert run.main.figures["tokens"] == (2 if doubled else 0)

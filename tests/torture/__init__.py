@@ -1,0 +1,1 @@
+"""Torture on a lab: a killed controller, a frozen host, a full disk, two runs, a failed playbook."""

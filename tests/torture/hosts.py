@@ -1,0 +1,100 @@
+"""The lab's hosts, seen past jepsenvm: what a fault left on them, and freezing one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from jepsenvm.machines.lab.cgroups import hierarchies
+from tests.lab.conftest import on
+
+NODES: Final = ("n1", "n2", "n3", "n4", "n5")
+USERS_RULE: Final = "INPUT -p tcp --dport 7 -j DROP"
+"""A rule of the user's own. It must outlive everything."""
+
+_LEFT_BY_FAULTS: Final = (
+    "iptables -w -S | grep JEPSENVM; ip6tables -w -S | grep JEPSENVM;"
+    " ls -A /run/jepsenvm/faults 2>/dev/null; tc qdisc show | grep 7e57;"
+    " ls /var/lib/rabbitmq/jepsenvm-ballast 2>/dev/null;"
+    " ps -eo state=,comm= | grep ^T; true"
+)
+
+
+def left_by_faults(nodes: Sequence[str] = NODES) -> list[str]:
+    """Return what faults left on nodes, with a line for each node that does not answer."""
+    lines = []
+    for node in nodes:
+        try:
+            lines += [f"{node}: {line}" for line in on(node, _LEFT_BY_FAULTS).splitlines()]
+        except Exception as error:
+            lines.append(f"{node}: {type(error).__name__}")
+    return lines
+
+
+def seconds_until_healed(longest: float) -> float | None:
+    """Wait until no node has anything left of a fault; return the seconds, None if never."""
+    began = time.monotonic()
+    return time.monotonic() - began if until(lambda: not left_by_faults(), longest) else None
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait until a condition is true; return whether it is in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1.0)
+    return True
+
+
+@contextmanager
+def users_rule() -> Iterator[None]:
+    """Keep the user's rule on every node while the context is open."""
+    for node in NODES:
+        on(node, f"iptables -w -C {USERS_RULE} 2>/dev/null || iptables -w -A {USERS_RULE}")
+    try:
+        yield
+    finally:
+        for node in NODES:
+            on(node, f"iptables -w -D {USERS_RULE}", check=False)
+
+
+def nodes_without_users_rule() -> list[str]:
+    """Return the nodes on which the user's rule is gone."""
+    return [
+        node for node in NODES if "gone" in on(node, f"iptables -w -C {USERS_RULE} || echo gone")
+    ]
+
+
+@contextmanager
+def frozen(node: str) -> Iterator[None]:
+    """Stop every process of a host while the context is open. Its connections stay open."""
+    stopped: list[int] = []
+    try:
+        # Twice, because a process may start another between the look and the signal.
+        for _ in range(2):
+            for pid in _processes(node):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(pid)
+        yield
+    finally:
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _processes(node: str) -> list[int]:
+    pids: set[int] = set()
+    for root in hierarchies(Path("/proc/self/mountinfo").read_text()):
+        for folder in (*root.glob(f"**/jepsenvm-{node}*"), *root.glob(f"**/{node}")):
+            for file in folder.glob("**/cgroup.procs"):
+                pids |= {int(pid) for pid in file.read_text().split()}
+    if not pids:
+        raise RuntimeError(f"{node}: no cgroup with processes")
+    return sorted(pids)

@@ -1,0 +1,145 @@
+"""SIGKILL of the controller at random moments of runs, one nemesis after another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from jepsenvm.history.readers import open_history
+from jepsenvm.nemesis.registry import MIXES, NEMESES, NO_FAULTS
+from tests.lab.conftest import JEPSENVM, jepsenvm
+from tests.torture.hosts import nodes_without_users_rule, seconds_until_healed
+
+FAULT_S: Final = 15
+TIME_LIMIT_S: Final = 40
+LATEST_KILL_S: Final = 70.0
+"""Seconds after the start of a run by which its controller is killed: also while it drains."""
+HEALED_WITHIN_S: Final = 180.0
+ALLOWED_GAP_S: Final = 0.25
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What one kill left behind."""
+
+    nemesis: str
+    after_s: float
+    begun: bool
+    """Whether the run had a history."""
+    healed_s: float | None
+    """Seconds until every node was healed; None if one never was."""
+    without_users_rule: tuple[str, ...]
+    missing_s: float | None
+    """Seconds of the load that the history does not have; None if it cannot be measured."""
+    resume_status: int | None
+    """The exit status of `jepsenvm resume`; None if there was nothing to resume."""
+
+    def problems(self) -> Iterator[str]:
+        """Yield what must not be."""
+        if self.healed_s is None:
+            yield "not healed"
+        if self.without_users_rule:
+            yield f"the user's rule is gone from {' '.join(self.without_users_rule)}"
+        if self.missing_s is not None and self.missing_s > ALLOWED_GAP_S:
+            yield f"{self.missing_s:.2f} s of history are missing"
+        if self.begun and self.resume_status not in (1, 2):
+            yield f"resume exited {self.resume_status}"
+
+    def line(self) -> str:
+        """Return the kill as one line."""
+        missing = "-" if self.missing_s is None else f"{self.missing_s:.3f} s"
+        healed = "NOT HEALED" if self.healed_s is None else f"healed in {self.healed_s:.0f} s"
+        problems = "; ".join(self.problems()) or "as it must be"
+        return (
+            f"{self.nemesis}: killed after {self.after_s:.1f} s, {healed}, missing {missing}, "
+            f"resume {self.resume_status}: {problems}"
+        )
+
+
+def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
+    """Kill this many controllers; every nemesis that the lab can have takes its turn."""
+    random = Random(seed)
+    names = [name for name in NEMESES if name != NO_FAULTS and name not in MIXES]
+    refused: set[str] = set()
+    turns = 0
+    while turns < number and len(refused) < len(names):
+        order = [name for name in names if name not in refused]
+        random.shuffle(order)
+        for name in order[: number - turns]:
+            kill = _kill(name, random, store / f"{turns:03}")
+            if kill is None:
+                refused.add(name)
+                print(f"{name}: the lab cannot have it", flush=True)
+            else:
+                turns += 1
+                yield kill
+
+
+def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
+    """Start a run and kill it; return None if the run was refused."""
+    jepsenvm("deploy", "--net-ticktime", "8", timeout=1200)
+    after = random.uniform(0, LATEST_KILL_S)
+    words = (
+        *(
+            "run",
+            "--store",
+            str(store),
+            "--nemesis",
+            nemesis,
+            "--seed",
+            str(random.randrange(10**6)),
+        ),
+        *("--quiet-before", "2", "--fault-duration", str(FAULT_S), "--net-ticktime", "8"),
+        *("--time-limit", str(TIME_LIMIT_S)),
+    )
+    controller = subprocess.Popen(
+        [JEPSENVM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, errors = controller.communicate(timeout=after)
+        if controller.returncode == 254:
+            return None
+        print(f"{nemesis}: ended by itself with {controller.returncode}: {errors}", flush=True)
+    except subprocess.TimeoutExpired:
+        os.kill(controller.pid, signal.SIGKILL)
+    killed_at = time.time()
+    controller.communicate()
+    run = store / "latest"
+    begun = (run / "history.arrow").exists()
+    healed = seconds_until_healed(HEALED_WITHIN_S)
+    gone = tuple(nodes_without_users_rule())
+    written_at = (run / "history.arrow").stat().st_mtime if begun else killed_at
+    status = jepsenvm("resume", str(run), timeout=1200).returncode if begun else None
+    missing = _missing_seconds(run / "history.arrow", killed_at - written_at) if begun else None
+    return Kill(nemesis, after, begun, healed, gone, missing, status)
+
+
+def _missing_seconds(history_file: Path, silence: float) -> float | None:
+    """Return how much of the load the history does not have; None if the load was not recorded.
+
+    The messages that came out of the queue, but were never recorded as sent, were sent between the
+    last flush and the kill. The rate of the last recorded second tells how long that took. The
+    history cannot miss more than the time since its last write.
+    """
+    history = open_history(history_file)
+    sent: list[tuple[int, object]] = []
+    received: Counter[object] = Counter()
+    for op in history.ops():
+        if (op.type, op.f) == ("invoke", "enqueue"):
+            sent.append((op.time, op.value))
+        elif (op.type, op.f) == ("ok", "dequeue"):
+            received[op.value] += 1
+    if not sent or not received:
+        return None
+    known = {value for _, value in sent}
+    unrecorded = sum(1 for value in received if value not in known)
+    rate = sum(1 for time_, _ in sent if time_ > sent[-1][0] - 1_000_000_000)
+    return min(silence, unrecorded / rate)
