@@ -10,10 +10,7 @@ import errno
 import io
 import os
 import sys
-from typing import IO, TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from typing import IO, Any, Final
 
 CLOSED: Final = (errno.EPIPE, errno.EBADF, errno.EIO)
 """The errors of a write whose reader has gone. EIO is that of a terminal that was closed."""
@@ -60,7 +57,7 @@ class _TolerantFile(io.RawIOBase):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: Any, /) -> int:  # a buffer, for which Python 3.11 has no type
         try:
             return os.write(self._descriptor, data)
         except OSError as error:

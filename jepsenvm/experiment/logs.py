@@ -39,12 +39,12 @@ LogFiles = Mapping[str, LogFile]
 
 
 def log_sizes(fleet: Fleet) -> Mapping[str, LogFiles | None]:
-    """Return the log files of each node, rotated ones too; None for a node that does not answer."""
+    """Return the log files of each node, rotated ones too.
+
+    None for a node that does not answer, or whose answer is not understood.
+    """
     script = f"cd {LOG_DIR} && stat -c '%i %s %n' -- $(ls | grep -E '\\.log(\\.|$)')"
-    listings = fleet.each_or_error(lambda node: fleet.run(node, script).stdout)
-    return {
-        node: _log_files(text) if isinstance(text, str) else None for node, text in listings.items()
-    }
+    return fleet.each_or_none(lambda node: _log_files(fleet.run(node, script).stdout))
 
 
 def collect(fleet: Fleet, store: Store, before: Mapping[str, LogFiles | None]) -> None:

@@ -27,6 +27,8 @@ from uuid import UUID
 import edn_format
 from edn_format.char import Char
 
+from jepsenvm.errors import shorten
+
 
 def _untagged(form: Any) -> Any:
     return form
@@ -289,6 +291,8 @@ def _without_extra_slashes(lexeme: re.Match[str]) -> str:
     text = lexeme[0]
     if text.count("/") < 2 or text[0] in '";\\#':
         return text
+    if text.lstrip("+-")[:1].isdigit():
+        raise EdnError(f"{shorten(text)} is neither a number nor a name", 0)
     namespace, _, rest = text.partition("/")
     return f"{namespace}/{rest.replace('/', _EXTRA_SLASH)}"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from jepsenvm.checkers.total_queue import END
 from jepsenvm.history.edn import Keyword, written
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import RECOVER, SCHEDULE
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.workloads.drain import DRAIN_PROCESS
-from jepsenvm.workloads.stream import END
 
 NODES: Final = ("n1", "n2", "n3")
 STEP_NS: Final = 1_000_000

@@ -116,7 +116,7 @@ def test_an_error_is_one_line_and_an_exit_status(
     status: int,
     line: str,
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise error
 
     monkeypatch.setattr(check, "judge", fail)
@@ -128,7 +128,7 @@ def test_an_error_is_one_line_and_an_exit_status(
 def test_a_traceback_is_shown_on_request(
     jepsenvm: Jepsenvm, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise UsageError("bad")
 
     monkeypatch.setattr(check, "judge", fail)

@@ -22,7 +22,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, inventories: Inventories, tmp_path: 
     """A run whose controller was killed."""
     store = create(tmp_path / "store", Plan(seed=1))
     Journal(store.history, lambda: 0)
-    Resumption(group="rabbitmq", str(tmp_path / "theirs.yml"), True, 2.5, "q", 0.0, "m", {}).write(store)
+    Resumption(str(tmp_path / "theirs.yml"), "rabbitmq", True, 2.5, "q", 0.0, "m", {}).write(store)
     monkeypatch.setattr(resume, "inventory_for", inventories)
     return store
 

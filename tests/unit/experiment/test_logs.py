@@ -38,6 +38,13 @@ class Fleet:
                 answers[node] = error
         return answers
 
+    def each_or_none(self, task: Callable[[str], Any]) -> dict[str, Any]:
+        answers = self.each_or_error(task)
+        return {
+            node: None if isinstance(answer, Exception) else answer
+            for node, answer in answers.items()
+        }
+
 
 def listed(**files: tuple[int, int]) -> dict[str, LogFile]:
     """Return log files from (inode, size) by name; two underscores stand for a dot."""

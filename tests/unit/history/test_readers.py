@@ -187,7 +187,12 @@ NESTED = st.recursive(
 
 
 def by_edn_format(text: str) -> Any:
-    """Return the forms of a text as edn_format reads them, or None if it cannot."""
+    """Return the forms of a text as edn_format reads them, or None if it cannot.
+
+    It cuts a name with two slashes into three forms.
+    """
+    if re.search(r"[^\s,\[\]{}()]/[^\s,\[\]{}()]*/", text):
+        return None
     try:
         return [edn._converted(form) for form in edn_format.loads_all(text.replace("\r", " "))]
     except Exception:
@@ -222,7 +227,9 @@ def test_the_forms_of_a_text_agree_with_edn_format(parts: list[str]) -> None:
     except edn.EdnError:
         return  # an error is allowed, a wrong form is not
     if expected is not None:
-        assert list(map(exact, result)) == list(map(exact, expected))
+        # edn_format takes no carriage return for white space, so it read a space instead.
+        forms = [exact(form).replace("\\r", " ") for form in result]
+        assert forms == list(map(exact, expected))
 
 
 def test_histories_of_jepsen_take_the_fast_path(

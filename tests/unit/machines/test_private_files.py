@@ -37,8 +37,8 @@ def test_the_plan_and_the_logs_of_a_run(tmp_path: Path) -> None:
     with progress.kept_in(run.path / store.LOG):
         pass
     fleet = FakeFleet("n1")
-    fleet.outputs["n1"] = "12 rabbit@n1.log\n"
-    collect(fleet, run, {})
+    fleet.outputs["n1"] = "7 12 rabbit@n1.log\n"
+    collect(fleet, run, {"n1": {}})
     files = [run.path / store.PLAN, run.path / store.LOG, run.path / "nodes/n1/rabbit@n1.log"]
     assert {mode(file) for file in files} == {"0o600"}
     assert {mode(run.path / "nodes"), mode(run.path / "nodes/n1")} == {"0o700"}
