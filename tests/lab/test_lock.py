@@ -113,9 +113,9 @@ def test_a_signal_in_the_preparation_leaves_nothing(
     cluster: Inventory, tmp_path: Path, signal_name: str
 ) -> None:
     # Where the tests run under nohup, SIGHUP is ignored, and child processes inherit that.
+    options = ["-i", str(cluster.path), "--store", str(tmp_path), *SHORT]
     run = subprocess.Popen(
-        ["env", "--default-signal=HUP", JEPSENVM, "run"]
-        + ["-i", str(cluster.path), "--store", str(tmp_path), *SHORT],
+        ["env", "--default-signal=HUP", JEPSENVM, "run", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
