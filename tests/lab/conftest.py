@@ -30,9 +30,31 @@ deploy again.
 """
 
 
+THOROUGH = {
+    "test_down_clears_what_a_killed_up_left[0.35]",
+    "test_down_clears_what_a_killed_up_left[0.45]",
+    "test_a_cluster_that_no_restart_makes_whole_is_refused",
+    "test_a_node_that_comes_back_bare_forms_the_cluster_anew",
+    "test_other_partition_handling_leaves_the_cluster_whole",
+    "test_a_partition_cuts_exactly_its_pairs[partition-pair]",
+    "test_a_partition_cuts_exactly_its_pairs[partition-random-groups]",
+    "test_a_fault_of_the_broker_bites_and_heals[clients-drop]",
+    "test_a_fault_of_the_broker_bites_and_heals[partition-followers]",
+    "test_brokers_outlive_a_killed_controller[members]",
+    "test_a_workload_is_valid_without_faults[lock-1]",
+    "test_a_workload_is_valid_without_faults[order-1]",
+    "test_a_workload_is_valid_without_faults[queue-0]",
+    "test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them",
+}
+"""Tests that only `script/test --all` runs: each takes minutes, or has a close sibling that runs."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move the modules in LAST to the end."""
+    """Move the modules in LAST to the end, and mark the tests in THOROUGH."""
     items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
+    for item in items:
+        if item.name in THOROUGH:
+            item.add_marker("thorough")
 
 
 @pytest.fixture(scope="session")
