@@ -13,8 +13,8 @@ from tests.proxy.broker import Broker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for the number of seeds of each workload other than queue."""
-    parser.addoption("--proxy-seeds", type=int, default=1, help="seeds of each other workload")
+    """Add the option for the number of seeds."""
+    parser.addoption("--proxy-seeds", type=int, default=1, help="seeds of each workload")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from tests.proxy.broker import Broker
 from tests.proxy.load import Run, plan_of, run_through_proxy
 from tests.proxy.misdeeds import KINDS, Kind, expected_figures
 
-QUEUE_SEEDS: Final = 20
 QUEUE_MESSAGES: Final = 10_000
 MESSAGES: Final = 1_000
 
@@ -56,9 +55,8 @@ OTHERS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[Kind, ...]]]] = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeat the tests of the other workloads with as many seeds as the command line says."""
-    if "other_seed" in metafunc.fixturenames:
-        metafunc.parametrize("other_seed", range(metafunc.config.getoption("--proxy-seeds")))
+    """Repeat each test with as many seeds as the command line says."""
+    metafunc.parametrize("seed", range(metafunc.config.getoption("--proxy-seeds")))
 
 
 def run_all(
@@ -90,7 +88,6 @@ def must_be_found_out(run: Run, messages: int) -> None:
     assert run.verdict is (Verdict.VALID if duplicate else Verdict.INVALID), run.reasons
 
 
-@pytest.mark.parametrize("seed", range(QUEUE_SEEDS))
 def test_a_queue(seed: int, private_broker: Broker, tmp_path: Path) -> None:
     kinds: list[Kind | None] = [None, *WITHOUT_ORDER]
     keys = {**QUEUE, "messages": QUEUE_MESSAGES, "seed": seed}
@@ -101,11 +98,9 @@ def test_a_queue(seed: int, private_broker: Broker, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_workloads(
-    name: str, other_seed: int, private_broker: Broker, tmp_path: Path
-) -> None:
+def test_other_workloads(name: str, seed: int, private_broker: Broker, tmp_path: Path) -> None:
     keys, kinds = OTHERS[name]
-    plan = {"messages": MESSAGES, **keys, "seed": other_seed}
+    plan = {"messages": MESSAGES, **keys, "seed": seed}
     runs = run_all(private_broker, tmp_path, plan, [None, *kinds])
     must_not_be_accused(runs.pop(None))
     for run in runs.values():
