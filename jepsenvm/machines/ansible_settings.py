@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jepsenvm.errors import UsageError, last_line, shorten
+from jepsenvm.errors import MALFORMED, UsageError, last_line, shorten
 
 TIMEOUT_S: Final = 60
 
@@ -71,11 +71,21 @@ def ansible_settings(path: Path, hostvars: Hostvars) -> dict[str, Settings]:
             f"{shorten(last_line(done.stderr, 'no reason given'), 300)}",
             remedy="check ansible.cfg and the environment variables ANSIBLE_*",
         )
-    answer = json.loads(done.stdout)
-    return {
-        host: {option: _setting(path, host, option, *entry) for option, entry in options.items()}
-        for host, options in answer.items()
-    }
+    try:
+        answer = json.loads(done.stdout)
+        return {
+            host: {
+                option: _setting(path, host, option, *entry)
+                for option, entry in answer[host].items()
+            }
+            for host in hostvars
+        }
+    except MALFORMED as problem:
+        raise UsageError(
+            f"{path}: Ansible's answer about its settings is not understood: "
+            f"{type(problem).__name__}: {shorten(problem)}",
+            remedy="run `ansible-config dump` to see whether Ansible works",
+        ) from None
 
 
 def _setting(path: Path, host: str, option: str, value: Any, source: str) -> Setting:

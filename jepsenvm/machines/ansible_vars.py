@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,10 +108,14 @@ def _ask_ansible(
 
 
 def parse_results(text: str) -> dict[str, dict[str, Any]]:
-    """Return the result of each host from the output of ``ansible``: ``n1 | SUCCESS => {...}``."""
+    """Return the result of each host from the output of ``ansible``: ``n1 | SUCCESS => {...}``.
+
+    A host whose result is not JSON has none.
+    """
     results = {}
     for line in re.finditer(r"^(\S+) \| [A-Z!]+ => (?=\{)", text, re.MULTILINE):
-        results[line[1]], _ = json.JSONDecoder().raw_decode(text, line.end())
+        with suppress(ValueError, RecursionError):
+            results[line[1]], _ = json.JSONDecoder().raw_decode(text, line.end())
     return results
 
 

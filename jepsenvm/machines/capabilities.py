@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from jepsenvm.errors import RunError, shown
 from jepsenvm.machines.ssh import Fleet
 
 SAME_BOOT_S: Final = 0.005
@@ -20,9 +21,21 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 def capabilities(fleet: Fleet) -> dict[str, dict[str, bool]]:
     """Return the capabilities of each node."""
-    answers = fleet.each(lambda node: fleet.python(node, "capabilities", timeout=60))
+    answers = fleet.each(lambda node: _ask(fleet, node))
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return with_own_clock(answers, {"boot-id": _BOOT_ID.read_text().strip(), "booted": booted})
+
+
+def _ask(fleet: Fleet, node: str) -> Mapping[str, Any]:
+    answer = fleet.python(node, "capabilities", timeout=60)
+    understood = (
+        isinstance(answer, Mapping)
+        and isinstance(answer.get("boot-id"), str)
+        and isinstance(answer.get("booted"), int | float)
+    )
+    if not understood:
+        raise RunError(f"its answer is not understood: {shown(answer)}", node=node)
+    return dict(answer)
 
 
 def with_own_clock(
