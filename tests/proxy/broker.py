@@ -5,12 +5,14 @@ The packages are unpacked into a cache, not installed, so nothing else on the ma
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from typing import Any, Final
 from jepsenvm.rabbitmq.amqp import Address
 
 START_TIMEOUT_S: Final = 180.0
+STOP_TIMEOUT_S: Final = 60.0
+GUARD: Final = Path(__file__).parent / "guard.py"
 CACHE: Final = Path(
     "/var/cache/jepsenvm-tests" if os.geteuid() == 0 else Path.home() / ".cache/jepsenvm-tests"
 )
@@ -33,7 +37,7 @@ class Broker:
         self._root = root
         self.folder = folder
         self.port, self._dist_port, self._epmd_port = _free_ports(3)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def address(self, node: str, port: int | None = None) -> Address:
         """Return the address of the node, or of a proxy on another port, under a node's name."""
@@ -45,33 +49,33 @@ class Broker:
         log = (self.folder / "output.log").open("wb")
         (self.folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = {HOST}:{self.port}\n")
         (self.folder / "enabled_plugins").write_text("[].\n")
-        self._process = subprocess.Popen(
-            [str(self._sbin / "rabbitmq-server")],
-            env=self._environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        epmd = str(self._erlang / "bin/epmd")
+        server = str(self._sbin / "rabbitmq-server")
+        with log:
+            self._guard = subprocess.Popen(
+                [sys.executable, str(GUARD), str(self.folder), epmd, str(self._epmd_port), server],
+                env=self._environment,
+                cwd=self.folder,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that a signal to the test's group does not end it
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._accepts():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._guard.poll() is not None or time.monotonic() > deadline:
                 text = (self.folder / "output.log").read_text(errors="replace")
                 raise RuntimeError(f"RabbitMQ did not start:\n{text[-3000:]}")
-            time.sleep(0.5)
+            time.sleep(0.1)
         mirrored = ("^proxied[.]mirrored[.]", '{"ha-mode": "all"}')
         self.ctl("set_policy", "--apply-to", "queues", "mirrored", *mirrored)
 
     def stop(self) -> None:
         """End the node and its port mapper. Nothing in it is worth a clean shutdown."""
-        if self._process is not None:
-            self._process.kill()
-            # The shell script that was started has become the Erlang VM, which has children.
-            self._kill_session(self._process.pid)
-            self._process.wait()
-        epmd = [str(self._erlang / "bin/epmd"), "-port", str(self._epmd_port), "-kill"]
-        subprocess.run(epmd, env=self._environment, capture_output=True, check=False)
+        if self._guard is not None:
+            assert self._guard.stdin is not None
+            self._guard.stdin.close()
+            self._guard.wait(STOP_TIMEOUT_S)
 
     def ctl(self, *words: str) -> str:
         """Return the output of ``rabbitmqctl``."""
@@ -134,13 +138,6 @@ class Broker:
         except OSError:
             return False
 
-    @staticmethod
-    def _kill_session(leader: int) -> None:
-        try:
-            os.killpg(leader, 9)
-        except ProcessLookupError:
-            return
-
 
 @contextmanager
 def running(folder: Path) -> Iterator[Broker]:
@@ -154,7 +151,17 @@ def running(folder: Path) -> Iterator[Broker]:
 
 
 def unpacked() -> Path:
-    """Return the folder with RabbitMQ and Erlang; download and unpack them if necessary."""
+    """Return the folder with RabbitMQ and Erlang; download and unpack them if necessary.
+
+    Test processes that start at the same time wait for the first.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _unpacked()
+
+
+def _unpacked() -> Path:
     if not _lists():
         _run("apt-get", "update", "-q")
     candidates = _run("apt-cache", "policy", "rabbitmq-server", "erlang-base")
@@ -162,7 +169,7 @@ def unpacked() -> Path:
     root = CACHE / f"rabbitmq-{name}"
     if root.is_dir():
         return root
-    draft = CACHE / f".{name}-{os.getpid()}"
+    draft = CACHE / f".{name}"
     shutil.rmtree(draft, ignore_errors=True)
     debs = draft / "debs"
     debs.mkdir(parents=True)
