@@ -362,7 +362,12 @@ def _int64(number: float, key: str) -> int:
 def _name(value: Any) -> str:
     if isinstance(value, str):
         return _without_colon(value)
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    try:
+        return str(value)
+    except RecursionError:
+        raise UsageError("a name is nested too deeply") from None
 
 
 def _text(path: Path) -> str:

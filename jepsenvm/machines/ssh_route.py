@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from jepsenvm.errors import UsageError, last_line, shorten
+from jepsenvm.errors import MALFORMED, UsageError, last_line, shorten
 from jepsenvm.machines.inventory_node import Node
 
 TIMEOUT_S: Final = 10
@@ -82,7 +82,15 @@ def ssh_route(node: Node) -> SshRoute:
             node=node.name,
             remedy="correct ansible_ssh_common_args, ansible_ssh_extra_args or ~/.ssh/config",
         )
-    return parse_route(done.stdout, node)
+    try:
+        return parse_route(done.stdout, node)
+    except (*MALFORMED, OSError) as problem:
+        raise UsageError(
+            f"the output of `{node.ssh_program} -G` is not understood: "
+            f"{type(problem).__name__}: {shorten(problem)}",
+            node=node.name,
+            remedy="run it by hand, and correct ~/.ssh/config",
+        ) from None
 
 
 def parse_route(config: str, node: Node) -> SshRoute:

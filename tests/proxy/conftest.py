@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +23,9 @@ def private_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]
     """A RabbitMQ of this test process alone."""
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() else tmp_path_factory.getbasetemp()
-    folder = parent / f"jepsenvm-broker-{tmp_path_factory.getbasetemp().name}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="jepsenvm-broker-", dir=parent)
     try:
-        with broker.running(folder) as running:
+        with broker.running(Path(folder, "node")) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
