@@ -82,8 +82,13 @@ def ssh_route(node: Node) -> SshRoute:
             node=node.name,
             remedy="correct ansible_ssh_common_args, ansible_ssh_extra_args or ~/.ssh/config",
         )
+    return parse_route(done.stdout, node)
+
+
+def parse_route(config: str, node: Node) -> SshRoute:
+    """Return the route in the output of ``ssh -G``; raise UsageError if it is not understood."""
     try:
-        return parse_route(done.stdout, node)
+        return _route(config, node)
     except (*MALFORMED, OSError) as problem:
         raise UsageError(
             f"the output of `{node.ssh_program} -G` is not understood: "
@@ -93,8 +98,7 @@ def ssh_route(node: Node) -> SshRoute:
         ) from None
 
 
-def parse_route(config: str, node: Node) -> SshRoute:
-    """Return the route in the output of ``ssh -G``."""
+def _route(config: str, node: Node) -> SshRoute:
     values: dict[str, list[str]] = {}
     for line in config.splitlines():
         key, _, value = line.partition(" ")
