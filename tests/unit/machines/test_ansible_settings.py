@@ -255,3 +255,18 @@ def test_the_environment_is_checked_too(
 
 def test_root_needs_no_sudo() -> None:
     assert resolved({"ansible_become": "no", "ansible_user": "root"}).ssh_user == "root"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "{", "[]", "{}", '{"n1": 3}', '{"n1": {"host": ["a"]}}', '{"n1": {"host": [1, 2]}}'],
+)
+def test_an_answer_of_ansible_that_is_not_understood_is_refused(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **_options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 0, stdout=answer, stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(UsageError, match=r"answer about its settings is not understood: "):
+        ansible_settings(Path("hosts.yml"), {"n1": {}})

@@ -8,7 +8,7 @@ import pytest
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.inventory_node import Node
-from jepsenvm.machines.ssh_route import Tunnel, ssh_route
+from jepsenvm.machines.ssh_route import Tunnel, parse_route, ssh_route
 
 GATE = """Host gate
   HostName 192.0.2.9
@@ -113,3 +113,11 @@ def test_a_tunnel_is_a_socket_that_ends_with_its_command() -> None:
     assert tunnel.sock.recv(100) == b""
     assert tunnel.last_error() == "no way"
     tunnel.close()
+
+
+@pytest.mark.parametrize(
+    "output", ["", "hostname h\nport 22", "hostname h\nport x\nuser u", 'user "\n']
+)
+def test_an_answer_of_ssh_that_is_not_understood_is_refused(output: str) -> None:
+    with pytest.raises(UsageError, match=r"^n1: the output of `ssh -G` is not understood: "):
+        parse_route(output, node())
