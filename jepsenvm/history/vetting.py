@@ -24,6 +24,7 @@ def vet(path: Path) -> Extent:
     """Return how much of a journal without checksums can be read."""
     answer = subprocess.run(
         [sys.executable, "-m", MODULE, str(path.absolute())],
+        stdin=subprocess.DEVNULL,
         # ``-m`` looks in the current folder first, so that must be where this package is.
         cwd=Path(__file__).parents[2],
         capture_output=True,

@@ -126,7 +126,7 @@ def _control_sockets(folder: Path) -> Iterator[Path]:
     finally:
         for socket in folder.iterdir():
             command = ["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "any"]
-            subprocess.run(command, capture_output=True, check=False)
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 @contextmanager

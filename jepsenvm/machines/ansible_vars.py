@@ -83,6 +83,7 @@ def _ask_ansible(
     try:
         done = subprocess.run(
             [program("ansible"), "-i", str(path), *module, "--", pattern],
+            stdin=subprocess.DEVNULL,
             env=os.environ | quiet,
             capture_output=True,
             text=True,

@@ -120,6 +120,8 @@ def _list(path: Path) -> str:
     try:
         done = subprocess.run(
             [command, "--list", "-i", str(path)],
+            # Ansible refuses a standard input that does not block, as some programs pass it on.
+            stdin=subprocess.DEVNULL,
             env=os.environ | strict,
             capture_output=True,
             text=True,
