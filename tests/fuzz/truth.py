@@ -59,7 +59,7 @@ def _of_queue(ops: Sequence[Entry]) -> frozenset[str]:
     delivered = Counter(_values(ops, "ok", "dequeue"))
     drains = [op for op in ops if op["type"] == "ok" and op["f"] == "drain"]
     for drain in drains:
-        delivered.update(_elements(drain["value"] or []))
+        delivered.update(_elements(drain.get("value") or []))
     if None in attempted or None in delivered or None in acknowledged:
         return ANY
     lost = acknowledged - delivered
@@ -75,7 +75,7 @@ def _of_set(ops: Sequence[Entry]) -> frozenset[str]:
     if not reads or not adds:
         return ANY - {VALID}
     last = reads[-1]
-    elements = ops[last]["value"]
+    elements = ops[last].get("value")
     if not isinstance(elements, list) or None in elements or None in adds:
         return ANY
     attempted = set(_values(ops, "invoke", "add"))
