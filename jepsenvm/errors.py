@@ -88,6 +88,8 @@ def shown(value: object) -> str:
         return shorten(repr(value))
     except ValueError:  # a number of more than 4,300 digits
         return "a very long number"
+    except RecursionError:
+        return "a deeply nested value"
 
 
 def last_line(text: str, default: str = "") -> str:

@@ -16,7 +16,7 @@ from jepsenvm.checkers.sequential_model import ILLEGAL, Model
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, worst
 from jepsenvm.checkers.wording import counted, listed
-from jepsenvm.errors import shown
+from jepsenvm.errors import shorten, shown
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.table import History
 
@@ -209,7 +209,7 @@ def _problem(history: History, calls: Sequence[Call], orphans: list[Call]) -> st
     }
     other_fs = sorted(client_fs - set(FS))
     if other_fs:
-        names = listed(other_fs[:MOST_NAMES])
+        names = shorten(listed(other_fs[:MOST_NAMES]), 200)
         return f"the history has operations that a register does not have: {names}"
     if orphans:
         return orphans_reason(orphans)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -30,8 +31,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class _Answer:
-    addresses: list[dict[str, str]]
-    missing: list[str]
+    addresses: Mapping[str, str]
+    """The scope of each of its own addresses."""
+    missing: tuple[str, ...]
     controller: str | None
     """The source address of the controller's SSH connection, as the node sees it."""
     ssh_port: int
@@ -47,7 +49,7 @@ def facts(fleet: Fleet) -> dict[str, Facts]:
     answers = fleet.each(lambda node: _ask(fleet, node))
     # An address that several nodes have, such as that of a hypervisor's NAT, belongs to none of
     # them. Dropping packets from it would cut links that must stay.
-    owners = Counter(entry["address"] for answer in answers.values() for entry in answer.addresses)
+    owners = Counter(address for answer in answers.values() for address in answer.addresses)
     return {node: _facts(fleet.nodes[node], answers, owners) for node in answers}
 
 
@@ -59,14 +61,21 @@ def _ask(fleet: Fleet, node: str) -> _Answer:
     controller, port = None, 22
     if len(connection) == 4:
         controller, port = connection[0].partition("%")[0], int(connection[3])
-    return _Answer(answer["addresses"], answer["missing"], controller, port, offset)
+    addresses = {_address(entry["address"]): str(entry["scope"]) for entry in answer["addresses"]}
+    missing = tuple(str(program) for program in answer["missing"])
+    return _Answer(addresses, missing, controller, port, offset)
+
+
+def _address(text: str) -> str:
+    """Return an address; raise one of ``errors.MALFORMED`` for any other text or type."""
+    ipaddress.ip_address(text.partition("%")[0])
+    return text
 
 
 def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]) -> Facts:
     answer = answers[node.name]
-    own = [entry for entry in answer.addresses if owners[entry["address"]] == 1]
-    addresses = tuple(entry["address"] for entry in own)
-    reachable = tuple(entry["address"] for entry in own if entry["scope"] == "global")
+    addresses = tuple(address for address in answer.addresses if owners[address] == 1)
+    reachable = tuple(address for address in addresses if answer.addresses[address] == "global")
     if not reachable:
         raise UsageError(
             "has no address of its own that peers could reach",
@@ -93,7 +102,7 @@ def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]
         ),
         global_addresses=reachable,
         clock_offset=answer.clock_offset,
-        missing=tuple(answer.missing),
+        missing=answer.missing,
     )
 
 

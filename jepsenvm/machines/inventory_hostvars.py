@@ -90,13 +90,24 @@ def _named_group(path: Path, hostvars: Mapping[str, Mapping[str, Any]]) -> str |
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
         listing = json.loads(text)
-        if all(isinstance(variables, dict) for variables in listing["_meta"]["hostvars"].values()):
+        if all(map(_is_group, listing.values())) and all(
+            isinstance(variables, dict) for variables in listing["_meta"]["hostvars"].values()
+        ):
             return dict(listing)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         pass
     raise UsageError(
         f"{path}: ansible-inventory printed something that is not understood",
         remedy=f"check the output of `ansible-inventory --list -i {shorten(path, 200)}`",
+    )
+
+
+def _is_group(entry: Any) -> bool:
+    """Return whether an entry lists names as a group does. ``_meta`` lists none."""
+    return all(
+        isinstance(entry.get(key, []), list)
+        and all(isinstance(name, str) for name in entry.get(key, []))
+        for key in ("hosts", "children")
     )
 
 

@@ -54,6 +54,8 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _of_queue(ops: Sequence[Entry]) -> frozenset[str]:
+    if not all(_is_scalar(op.get("value")) for op in ops if op["f"] != "drain"):
+        return ANY
     attempted = Counter(_values(ops, "invoke", "enqueue"))
     acknowledged = Counter(_values(ops, "ok", "enqueue"))
     delivered = Counter(_values(ops, "ok", "dequeue"))
@@ -76,7 +78,8 @@ def _of_set(ops: Sequence[Entry]) -> frozenset[str]:
         return ANY - {VALID}
     last = reads[-1]
     elements = ops[last].get("value")
-    if not isinstance(elements, list) or None in elements or None in adds:
+    tried = [op.get("value") for op in ops if op["f"] == "add"]
+    if not isinstance(elements, list) or not all(type(value) is int for value in elements + tried):
         return ANY
     attempted = set(_values(ops, "invoke", "add"))
     added_before = set(_values(ops[: reads[0]], "ok", "add"))

@@ -17,6 +17,7 @@ from jepsenvm.errors import (
     printable,
     printable_line,
     shorten,
+    shown,
 )
 
 
@@ -84,3 +85,12 @@ def test_a_printable_line_can_be_printed(text: str) -> None:
         "Zl",
         "Zp",
     }
+
+
+def test_every_value_can_be_shown() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert shown(nested) == "a deeply nested value"
+    assert shown([10**5000]) == "a very long number"
+    assert len(shown("x" * 1000)) <= 60

@@ -137,3 +137,10 @@ def test_a_violation_outweighs_what_was_not_tested() -> None:
     result = exercised(checker, Exercise((), figures))(from_ops([]))
     assert result.verdict is Verdict.INVALID
     assert result.reasons == ("lost", "nothing was tested", "nor this")
+
+
+@pytest.mark.parametrize("name", sorted(CHECKERS))
+def test_a_long_name_of_an_operation_is_shortened(name: str) -> None:
+    result = CHECKERS[name](from_ops([*least(name), Op("invoke", "x" * 5000, 1, 5)]))
+    assert result.verdict is Verdict.UNKNOWN
+    assert all(len(reason) < 500 for reason in result.reasons)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import RunError, UsageError
+from jepsenvm.machines import facts as module
 from jepsenvm.machines.facts import Facts, _Answer, _facts
 from jepsenvm.machines.inventory_node import Node
+from jepsenvm.machines.ssh import Output
+from tests.unit.fakes import FakeFleet
 
-SHARED = {"address": "172.17.0.1", "scope": "global"}  # that of a bridge which every host has
+SHARED = "172.17.0.1"  # that of a bridge which every host has
 
 
 def answer(number: int, controller: str, port: int = 22) -> _Answer:
-    own = [
-        {"address": f"10.0.0.{number}", "scope": "global"},
-        {"address": f"fe80::{number}", "scope": "link"},
-    ]
-    return _Answer([*own, SHARED], [], controller, port, 0.0)
+    addresses = {f"10.0.0.{number}": "global", f"fe80::{number}": "link", SHARED: "global"}
+    return _Answer(addresses, (), controller, port, 0.0)
 
 
 def facts(name: str, cluster_address: str, answers: dict[str, _Answer]) -> Facts:
@@ -36,7 +38,7 @@ def facts(name: str, cluster_address: str, answers: dict[str, _Answer]) -> Facts
     return _facts(
         node,
         answers,
-        {"172.17.0.1": 2, **{f"10.0.0.{n}": 1 for n in (1, 2)}, "fe80::1": 1, "fe80::2": 1},
+        {SHARED: 2, **{f"10.0.0.{n}": 1 for n in (1, 2)}, "fe80::1": 1, "fe80::2": 1},
     )
 
 
@@ -60,3 +62,32 @@ def test_a_cluster_address_that_is_not_the_nodes_own_is_refused(address: str) ->
         match=rf"^n1: its cluster address {address} is not one of its own addresses; .* such as 10\.0\.0\.1$",
     ):
         facts("n1", address, {"n1": answer(1, "198.51.100.7")})
+
+
+USUAL = {"addresses": [{"address": "10.0.0.1", "scope": "global"}], "missing": [], "clock": 1.5}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {},
+        {**USUAL, "addresses": None},
+        {**USUAL, "addresses": [{"address": {}, "scope": "link"}]},
+        {**USUAL, "addresses": [{"address": 7, "scope": "link"}]},
+        {**USUAL, "addresses": [{"address": "n1", "scope": "link"}]},
+        {**USUAL, "addresses": [{"addre": "10.0.0.1", "scope": "global"}]},
+        {**USUAL, "missing": 3},
+        {**USUAL, "clock": "noon"},
+    ],
+)
+def test_a_malformed_answer_is_an_error_of_its_node(
+    monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    fleet = FakeFleet("n1")
+    monkeypatch.setattr(fleet, "python", lambda *_: answer)
+    monkeypatch.setattr(fleet, "plain", lambda *_: Output("", "", 0), raising=False)
+    with pytest.raises(RunError, match="not understood") as caught:
+        module.facts(fleet)
+    assert caught.value.node == "n1"

@@ -143,3 +143,29 @@ def test_an_empty_inventory_path_is_not_the_current_folder() -> None:
     refused = CliRunner().invoke(cli, ["doctor", "-i", ""])
     assert refused.exit_code == 254
     assert "it is empty" in refused.output
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        None,
+        [],
+        "n1",
+        {"hosts": None},
+        {"hosts": "n1"},
+        {"hosts": [{}]},
+        {"hosts": [1]},
+        {"children": {"a": 1}},
+        {"children": [["redis"]]},
+    ],
+)
+def test_a_group_that_lists_no_names_is_not_understood(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: Any
+) -> None:
+    path = tmp_path / "hosts.ini"
+    path.touch()
+    monkeypatch.setattr(
+        inventory_hostvars, "_list", lambda _path: json.dumps(listing(("n1",), rabbitmq=group))
+    )
+    with pytest.raises(UsageError, match="printed something that is not understood"):
+        inventory_hostvars.read_hosts(path, GROUP)

@@ -163,3 +163,28 @@ def test_the_program_does_not_count_a_listener_at_another_address() -> None:
         answer = probed({"peers": {"n2": target}, "own": target, "timeout": 5})
     assert answer["answers"] == {"n2": {str(port): "refused"}}
     assert answer["listening"] == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"reached": {}, "answers": {}, "listening": []},
+        {"reached": {"n1": True}, "answers": {"n1": {}}, "listening": []},
+        {"reached": {"n1": True, "n3": True}, "answers": [], "listening": []},
+        {"reached": {"n1": True, "n3": True}, "answers": {"n1": {}, "n3": {}}, "listening": [{}]},
+        {"reached": {"n1": True, "n3": True}, "answers": {"n1": 1, "n3": {}}, "listening": []},
+        {"reached": {"n1": True, "n3": True}, "answers": {"n1": {"x": "open"}, "n3": {}}},
+    ],
+)
+def test_a_malformed_answer_is_no_measurement(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    network = Network({})
+    usual = network.python
+
+    def python(node: str, *args: Any, **options: Any) -> Any:
+        return answer if node == "n2" else usual(node, *args, **options)
+
+    monkeypatch.setattr(network, "python", python)
+    measured = reachability(network, facts(*network.nodes))
+    assert measured.matrix["n2"] == {"n1": None, "n3": None}
+    assert measured.matrix["n1"] == {"n2": True, "n3": True}
