@@ -7,48 +7,30 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jepsenvm.checkers.fault_intervals import NEVER, FaultInterval, fault_intervals, sides
+from jepsenvm.checkers.own_restarts import restarted_by_recovery
+from jepsenvm.checkers.vanished_queue import vanished_queues
 from jepsenvm.checkers.wording import listed
-from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.table import History, Ints, Mask
 from jepsenvm.history.units import SECOND
 
 
-def restarted_by_recovery(history: History) -> list[str]:
-    """Return the nodes that jepsenvm itself restarted between the last fault and the drain."""
-    records = [
-        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
-    ]
-    return sorted({node for record in records for node in record.get("restarted") or ()})
-
-
-def restart_doubt(history: History) -> str | None:
-    """Return why missing messages may be jepsenvm's fault instead of the broker's, or None.
-
-    jepsenvm restarted every node that had a replica of the queue, or it is not known which had one.
-    Records of earlier versions say nothing about replicas and leave no doubt.
-    """
-    restarted = restarted_by_recovery(history)
-    records = [
-        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
-    ]
-    if not restarted or "replicas" not in records[-1]:
-        return None
-    replicas = records[-1]["replicas"]
-    if replicas and not set(replicas) <= set(restarted):
-        return None
-    which = "every node with a replica" if replicas else "nodes that may have the only replicas"
-    return f"jepsenvm restarted {which} ({', '.join(restarted)}) before the drain"
-
-
 def attribute(history: History, values: Ints) -> str | None:
-    """Return a clause that says where values were confirmed, and which nodes jepsenvm restarted.
+    """Return a clause that says where values were confirmed, and what may explain the loss.
 
-    None if nothing is known.
+    Explanations are a queue that no longer exists, and nodes that jepsenvm restarted. None if
+    nothing is known.
     """
-    restarted = restarted_by_recovery(history)
-    label = f"found after jepsenvm restarted {listed(restarted)}" if restarted else ""
-    confirmed = _attribute(history, values)
-    return "; ".join(filter(None, (confirmed, label if len(values) else ""))) or None
+    clauses = [_attribute(history, values)]
+    if len(values):
+        clauses += _explanations(history)
+    return "; ".join(filter(None, clauses)) or None
+
+
+def _explanations(history: History) -> Iterator[str]:
+    if gone := vanished_queues(history):
+        yield f"no node knows {listed(gone)} any more"
+    if restarted := restarted_by_recovery(history):
+        yield f"found after jepsenvm restarted {listed(restarted)}"
 
 
 def _attribute(history: History, values: Ints) -> str | None:

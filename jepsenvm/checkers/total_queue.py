@@ -9,8 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from jepsenvm.checkers.drain import drain_problem, misread_values
-from jepsenvm.checkers.loss_attribution import attribute, restart_doubt
+from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.multisets import Multisets
+from jepsenvm.checkers.own_restarts import restart_doubt
+from jepsenvm.checkers.vanished_queue import vanished_queue_doubt
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted
 from jepsenvm.history.op import Type
@@ -72,7 +74,7 @@ def total_queue(
     queue. In a history that is cut short, they may have been delivered later, and a drain whose
     value is not understood may have delivered them. What did not come back is then undecided
     instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted every replica
-    of the queue before the drain.
+    of the queue before the drain, and if the queue disappeared while no fault was in force.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
@@ -83,12 +85,12 @@ def total_queue(
             sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     problem = drain_problem(history, required=drain_required)
     misread = misread_values(history)
-    own_restart = restart_doubt(history)
+    loss_doubt = restart_doubt(history) or vanished_queue_doubt(history)
     totals: Counter[str] = Counter()
     shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
     for values, counts in sets.blocks():
-        compared = _compare(*counts, decided=problem is None and own_restart is None)
+        compared = _compare(*counts, decided=problem is None and loss_doubt is None)
         compared["unexpected"][np.isin(values, misread)] = 0
         for name, value_counts in compared.items():
             totals[name] += int(value_counts.sum())
@@ -105,8 +107,8 @@ def total_queue(
     reasons = _unexpected_reasons(figures)
     if totals["lost"]:
         reasons = [*describe_lost(history, np.concatenate(lost), totals["lost"]), *reasons]
-    # jepsenvm's own restart matters only if messages are missing.
-    doubt = problem or (own_restart if totals["undecided"] else None)
+    # A doubt about who lost messages matters only if messages are missing.
+    doubt = problem or (loss_doubt if totals["undecided"] else None)
     # The figures decide. The reasons only explain them.
     verdict = graded(
         invalid=totals["lost"] > 0 or totals["unexpected"] > 0,

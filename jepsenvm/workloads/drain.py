@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
@@ -34,7 +34,8 @@ async def drain_queues(
     """Read ``source`` through every node until the queues in ``must_be_empty`` are empty.
 
     Records one op ``drain``, which is ok only if the broker reports these queues empty or gone;
-    ``info`` after ``drain-deadline``. Each delivery is a dequeue.
+    ``info`` after ``drain-deadline``. Its data lists the queues that are ``gone``. Each delivery is
+    a dequeue.
     """
     journal, deadline = context.journal, context.plan.drain_deadline
     journal.append("invoke", "drain", process=DRAIN_PROCESS)
@@ -43,34 +44,41 @@ async def drain_queues(
             received, logged = 0, ""
             while True:
                 received += await _read_until_idle(context, source)
-                status = await _status_of_all(context, queue_status, must_be_empty)
-                if not status.messages:
+                statuses = await _statuses(context, queue_status, must_be_empty)
+                text = _text(statuses, named=len(must_be_empty) > 1)
+                if not any(status.messages for status in statuses.values()):
                     break
-                if status.text != logged:
-                    logged = status.text
+                if text != logged:
+                    logged = text
                     logger.info(f"drain: {received:,} received, the broker reports {logged}")
     except TimeoutError:
         error = f"not empty after {deadline:g} s"
         journal.append("info", "drain", process=DRAIN_PROCESS, error=error)
         logger.info(f"drain: {error}")
         return
-    data = {"received": received, "broker": status.text}
+    data: dict[str, Any] = {"received": received, "broker": text}
+    if gone := [queue for queue, status in statuses.items() if status.messages is None]:
+        data["gone"] = gone
     journal.append("ok", "drain", process=DRAIN_PROCESS, data=data)
-    logger.info(f"drain: {received:,} received, the broker reports {status.text}")
+    logger.info(f"drain: {received:,} received, the broker reports {text}")
 
 
-async def _status_of_all(
+async def _statuses(
     context: Context, queue_status: GetQueueStatus, queues: Sequence[str]
-) -> QueueStatus:
-    """Return the status of the first queue that is not empty; an empty one if all are."""
-    texts = []
+) -> dict[str, QueueStatus]:
+    """Return the statuses of all queues, or only that of the first that is not empty."""
+    statuses = {}
     for queue in queues:
-        status = await _status(context, queue_status, queue)
-        text = status.text if len(queues) == 1 else f"of {queue} {status.text}"
-        if status.messages:
-            return QueueStatus(status.messages, text)
-        texts.append(text)
-    return QueueStatus(0, "; ".join(texts))
+        statuses[queue] = await _status(context, queue_status, queue)
+        if statuses[queue].messages:
+            return {queue: statuses[queue]}
+    return statuses
+
+
+def _text(statuses: Mapping[str, QueueStatus], *, named: bool) -> str:
+    return "; ".join(
+        f"of {queue} {status.text}" if named else status.text for queue, status in statuses.items()
+    )
 
 
 async def _status(context: Context, queue_status: GetQueueStatus, queue: str) -> QueueStatus:
@@ -90,9 +98,10 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
             ready = await opened.ready(queue)
     except (SessionLost, TimeoutError) as problem:
         return QueueStatus(1, f"nothing through {first.node}: {failure_text(problem)}")
-    if ready is None and listed.messages == 0:
-        return QueueStatus(1, "the queue in list_queues, but not over AMQP")
-    return QueueStatus(ready, f"ready {ready}") if ready else listed
+    if ready is None:
+        gone = listed.messages is None
+        return listed if gone else QueueStatus(1, "the queue in list_queues, but not over AMQP")
+    return QueueStatus(ready, f"ready {ready}") if ready or listed.messages is None else listed
 
 
 async def _read_until_idle(context: Context, queue: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -183,6 +184,36 @@ def test_a_number_of_messages_ends_the_load(cluster: Inventory, tmp_path: Path) 
     folder, _ = run(tmp_path, "--net-ticktime", "8", *words, expect=0)
     history = open_history(folder / "history.arrow")
     assert sorted(history.values("ok", "enqueue")) == list(range(101))
+
+
+def test_a_queue_that_somebody_deletes_is_not_lost_by_the_broker(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = ["--nemesis", "none", "--time-limit", "15", "--net-ticktime", "8"]
+    controller = subprocess.Popen(
+        [JEPSENVM, "run", "--store", str(tmp_path), "--queue-type", "classic", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    vhost = shlex.quote(cluster.nodes[0].vhost)
+
+    def loaded() -> list[str]:
+        rows = on("n1", f"rabbitmqctl -q list_queues --no-table-headers -p {vhost} name messages")
+        return [name for name, count in map(str.split, rows.splitlines()) if int(count) > 50]
+
+    try:
+        assert until(lambda: bool(loaded()), 120)
+        [queue] = loaded()
+        on("n1", f"rabbitmqctl -q delete_queue -p {vhost} {shlex.quote(queue)}")
+    finally:
+        told, _ = controller.communicate()
+    assert controller.returncode == 2, told
+    found = results((tmp_path / "latest").resolve())
+    figures = found["checkers"]["total-queue"]
+    assert figures["lost-count"] == 0
+    assert figures["undecided-count"] > 50
+    assert any(f"{queue} disappeared" in reason for reason in found["reasons"])
 
 
 def test_an_unroutable_message_failed_for_certain(cluster: Inventory) -> None:

@@ -34,6 +34,7 @@ class FakeBroker:
         """Errors of the next consumers, by node."""
         self.lost_after: int | None = None
         """Deliveries after which the first consumer's session is lost."""
+        self.gone = False
 
     async def status(self, _: str) -> QueueStatus:
         """Report an empty queue; the drain must ask over AMQP too."""
@@ -54,8 +55,8 @@ class FakeSession:
         self._taken = 0
         self._delivered = 0
 
-    async def ready(self, _: str) -> int:
-        return len(self.broker.bodies)
+    async def ready(self, _: str) -> int | None:
+        return None if self.broker.gone else len(self.broker.bodies)
 
     async def consume(
         self,
@@ -278,3 +279,22 @@ def test_a_lock_is_counted_only_when_no_client_holds_it(
         workload="lock",
     )
     assert summary(ops) == [("invoke", "tokens", None), ("info", "tokens", None)]
+
+
+def test_a_drain_records_a_queue_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: str) -> QueueStatus:
+        return QueueStatus(None, "that the queue is gone from every node")
+
+    broker = FakeBroker()
+    broker.gone = True
+    ops = drained(
+        tmp_path, monkeypatch, broker, lambda context: queue.WORKLOAD.drain(context, gone)
+    )
+    assert ops[-1].type == "ok"
+    assert ops[-1].data == {
+        "received": 0,
+        "broker": "that the queue is gone from every node",
+        "gone": ["jepsenvm.quorum.x"],
+    }

@@ -1,0 +1,33 @@
+"""Restarts by jepsenvm: which nodes recovery restarted, and what that may have cost."""
+
+from __future__ import annotations
+
+from jepsenvm.history.nemesis_records import RECOVER
+from jepsenvm.history.table import History
+
+
+def restarted_by_recovery(history: History) -> list[str]:
+    """Return the nodes that jepsenvm itself restarted between the last fault and the drain."""
+    records = [
+        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
+    ]
+    return sorted({node for record in records for node in record.get("restarted") or ()})
+
+
+def restart_doubt(history: History) -> str | None:
+    """Return why missing messages may be jepsenvm's fault instead of the broker's, or None.
+
+    jepsenvm restarted every node that had a replica of the queue, or it is not known which had one.
+    Records of earlier versions say nothing about replicas and leave no doubt.
+    """
+    restarted = restarted_by_recovery(history)
+    records = [
+        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
+    ]
+    if not restarted or "replicas" not in records[-1]:
+        return None
+    replicas = records[-1]["replicas"]
+    if replicas and not set(replicas) <= set(restarted):
+        return None
+    which = "every node with a replica" if replicas else "nodes that may have the only replicas"
+    return f"jepsenvm restarted {which} ({', '.join(restarted)}) before the drain"

@@ -1,0 +1,72 @@
+"""Vanished queues: whether the broker or somebody else removed a queue before its drain."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jepsenvm.checkers.fault_intervals import NEVER, fault_intervals
+from jepsenvm.checkers.op_columns import OpColumns, all_ops
+from jepsenvm.checkers.own_restarts import restarted_by_recovery
+from jepsenvm.checkers.wording import listed
+from jepsenvm.history.table import History
+from jepsenvm.history.units import SECOND
+
+AFTERMATH: Final = 60 * SECOND
+"""Nanoseconds after a healing in which a broker may still remove a queue because of the fault."""
+
+
+def vanished_queues(history: History) -> list[str]:
+    """Return the queues that no node knew any more when the drain ended."""
+    drains = all_ops(history, "drain").of_type("ok").row.tolist()
+    names: set[str] = set()
+    rows_before = 0
+    for chunk in history:
+        for row in drains:
+            if rows_before <= row < rows_before + len(chunk.type):
+                data = chunk.data(row - rows_before)
+                gone = data.get("gone") if isinstance(data, dict) else None
+                names.update(map(str, gone if isinstance(gone, list) else ()))
+        rows_before += len(chunk.type)
+    return sorted(names)
+
+
+def vanished_queue_doubt(history: History) -> str | None:
+    """Return why the broker may not be to blame for a queue that no longer exists, or None.
+
+    The queue disappeared between the last operation that it served and the next one that failed. If
+    no fault was in force then or shortly before, and jepsenvm restarted no node, the broker had no
+    reason to lose it: somebody may have deleted it.
+    """
+    names = vanished_queues(history)
+    if not names:
+        return None
+    begin, end = _window(history)
+    suspect = any(
+        interval.injected <= end and begin <= _aftermath_end(interval.healed)
+        for interval in fault_intervals(history)
+    )
+    if suspect or restarted_by_recovery(history):
+        return None
+    which = "the queue" if len(names) == 1 else "the queues"
+    return (
+        f"{which} {listed(names)} disappeared while no fault was in force, "
+        "so somebody may have deleted it"
+    )
+
+
+def _aftermath_end(healed: int | None) -> int:
+    return NEVER if healed is None else healed + AFTERMATH
+
+
+def _window(history: History) -> tuple[int, int]:
+    """Return the times between which the queue disappeared."""
+    enqueues, dequeues = all_ops(history, "enqueue"), all_ops(history, "dequeue")
+    begin = max(map(_last_time, (enqueues.of_type("ok"), dequeues.of_type("ok"))))
+    failed = enqueues.of_type("fail")
+    later = failed.time[failed.time > begin]
+    end = int(later.min()) if len(later) else _last_time(all_ops(history, "drain"))
+    return begin, end
+
+
+def _last_time(ops: OpColumns) -> int:
+    return int(ops.time.max()) if len(ops) else 0
