@@ -77,13 +77,17 @@ class ClientsCut(NodeFault):
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
-        """Yield each node on which the AMQP port is still silent.
+        """Yield each node on which the AMQP port still shows the cut, or was not measured.
 
-        A refused connection is no evidence of the fault: a broker that is down refuses as well.
+        A broker that is down refuses connections. So a refused connection shows that packets are no
+        longer dropped. It shows nothing about rejected packets, unless another fault explains it.
         """
         for node in self.nodes:
             state = after["clients"].get(node) or UNMEASURED
-            if state in ("silent", UNMEASURED) and node not in concurrent.off:
+            healed = state == "open" or (
+                state == "refused" and (self._way == "drop" or node in concurrent.mute)
+            )
+            if not healed and node not in concurrent.off:
                 yield f"the AMQP port of {node} is still {state}"
 
     def requirements(self) -> tuple[str, ...]:

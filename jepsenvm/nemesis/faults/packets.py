@@ -132,7 +132,7 @@ done"""
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
-        """Yield a reason if the rate is still low, or the delay still high."""
+        """Yield each setting that still has an effect on the datagrams."""
         others = concurrent | ConcurrentFaults.of(before)
         earlier, now = self._measure(before, others), self._measure(after, concurrent)
         if earlier is None or now is None:
@@ -150,6 +150,11 @@ done"""
                 yield "no round trip could be measured"
             elif added > delay / 2:
                 yield f"round trips still take {now.round_trip_ms:.0f} ms"
+        for key, effect, share_before, share_now in _shares(earlier, now):
+            # Less than in force, and more than the few that a busy network has by itself.
+            percent = self._setting(key)
+            if percent and share_now > max(2 * share_before, percent / 250):
+                yield f"{share_now:.1%} of the datagrams were still {effect}"
 
     def requirements(self) -> tuple[str, ...]:
         """Return traffic shaping, and netem for anything but a rate."""
@@ -168,12 +173,7 @@ done"""
 
     def _verify_shares(self, earlier: _Measurement, now: _Measurement) -> Iterator[str]:
         """Yield each share of datagrams that did not rise, or is below a fifth of its setting."""
-        shares = (
-            ("duplicate-percent", "duplicated", earlier.duplicated, now.duplicated),
-            ("reorder-percent", "late", earlier.late, now.late),
-            ("corrupt-percent", "lost", earlier.lost, now.lost),
-        )
-        for key, effect, share_before, share_now in shares:
+        for key, effect, share_before, share_now in _shares(earlier, now):
             percent = self._setting(key)
             if percent and share_now <= max(share_before, percent / 500):
                 yield f"{share_now:.1%} of the datagrams were {effect} ({percent:.0f}% expected)"
@@ -205,6 +205,15 @@ done"""
                 if arrival.get("seconds")
             ),
         )
+
+
+def _shares(earlier: _Measurement, now: _Measurement) -> Sequence[tuple[str, str, float, float]]:
+    """Return the setting, the effect, and the share before and now of all that is counted."""
+    return (
+        ("duplicate-percent", "duplicated", earlier.duplicated, now.duplicated),
+        ("reorder-percent", "late", earlier.late, now.late),
+        ("corrupt-percent", "lost", earlier.lost, now.lost),
+    )
 
 
 def _median(values: Iterator[float]) -> float | None:

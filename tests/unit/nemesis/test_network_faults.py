@@ -260,6 +260,28 @@ def test_duplicates_show_in_copies() -> None:
     assert len(active_problems(fault, before, before)) == 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "effect"),
+    [
+        ("duplicate-percent", {"copies": 20}),
+        ("reorder-percent", {"late": 20}),
+        ("corrupt-percent", {"count": 30}),
+    ],
+)
+def test_an_effect_that_stays_is_not_healed(setting: str, effect: dict[str, int]) -> None:
+    settings: dict[str, float | str] = {
+        setting: 20,
+        **({"delay-ms": 20} if "late" in effect else {}),
+    }
+    fault = fault_of("packets", grudge=GRUDGE, settings=settings)
+    before, shaped = {"datagrams": datagrams()}, datagrams()
+    for node, sources in GRUDGE.items():
+        for source in sources:
+            shaped[node]["heard"][source].update(effect)
+    assert healed_problems(fault, before, before) == []
+    assert len(healed_problems(fault, before, {"datagrams": shaped})) == 1
+
+
 # Clients.
 
 
@@ -271,6 +293,11 @@ def test_a_cut_of_clients_shows_in_the_ports_state(way: str, state: str) -> None
     assert active_problems(fault, before, during) == []
     assert len(active_problems(fault, before, before)) == 1
     assert len(active_problems(fault, during, during)) == 1
+    assert healed_problems(fault, before, before) == []
+    assert len(healed_problems(fault, before, during)) == 1
+    down = ConcurrentFaults(mute=frozenset({"n1"}))
+    refused = {"clients": {"n1": "refused", "n2": "open"}}
+    assert healed_problems(fault, before, refused, down) == []
 
 
 def test_killed_connections_are_the_ones_from_before() -> None:
