@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from jepsenvm.machines import lab
+from tests.lab.conftest import jepsenvm
 from tests.torture.hosts import users_rule
 from tests.torture.kills import Kill, kills
 from tests.torture.scenarios import run_all
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--only", choices=("kills", "scenarios"))
     arguments = parser.parse_args()
     lab.up()
+    jepsenvm("deploy", "--net-ticktime", "8", expect=0, timeout=1200)
     failures = 0
     store = Path(tempfile.mkdtemp(prefix="torture-", dir="/var/tmp"))
     with users_rule():

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -24,6 +24,8 @@ LATEST_KILL_S: Final = 70.0
 """Seconds after the start of a run by which its controller is killed: also while it drains."""
 HEALED_WITHIN_S: Final = 180.0
 ALLOWED_GAP_S: Final = 0.25
+USAGE: Final = 254
+"""The exit status of a run that is refused."""
 
 
 @dataclass(frozen=True)
@@ -84,42 +86,48 @@ def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
 
 
 def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
-    """Start a run and kill it; return None if the run was refused."""
-    jepsenvm("deploy", "--net-ticktime", "8", timeout=1200)
+    """Start a run and kill it; return None if the lab refuses its nemesis."""
     after = random.uniform(0, LATEST_KILL_S)
     words = (
-        *(
-            "run",
-            "--store",
-            str(store),
-            "--nemesis",
-            nemesis,
-            "--seed",
-            str(random.randrange(10**6)),
-        ),
-        *("--quiet-before", "2", "--fault-duration", str(FAULT_S), "--net-ticktime", "8"),
+        *("run", "--store", str(store), "--nemesis", nemesis),
+        *("--seed", str(random.randrange(10**6)), "--net-ticktime", "8"),
+        *("--quiet-before", "2", "--fault-duration", str(FAULT_S)),
         *("--time-limit", str(TIME_LIMIT_S)),
     )
-    controller = subprocess.Popen(
-        [JEPSENVM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        _, errors = controller.communicate(timeout=after)
-        if controller.returncode == 254:
-            return None
-        print(f"{nemesis}: ended by itself with {controller.returncode}: {errors}", flush=True)
-    except subprocess.TimeoutExpired:
-        os.kill(controller.pid, signal.SIGKILL)
-    killed_at = time.time()
-    controller.communicate()
+    status, killed_at = _killed(words, after)
+    if status == USAGE:
+        # The last kill may have left the cluster degraded. A deployment repairs it.
+        jepsenvm("deploy", "--net-ticktime", "8", expect=0, timeout=1200)
+        status, killed_at = _killed(words, after)
+    if status == USAGE:
+        return None
     run = store / "latest"
     begun = (run / "history.arrow").exists()
     healed = seconds_until_healed(HEALED_WITHIN_S)
     gone = tuple(nodes_without_users_rule())
     written_at = (run / "history.arrow").stat().st_mtime if begun else killed_at
-    status = jepsenvm("resume", str(run), timeout=1200).returncode if begun else None
+    resumed = jepsenvm("resume", str(run), timeout=1200).returncode if begun else None
     missing = _missing_seconds(run / "history.arrow", killed_at - written_at) if begun else None
-    return Kill(nemesis, after, begun, healed, gone, missing, status)
+    return Kill(nemesis, after, begun, healed, gone, missing, resumed)
+
+
+def _killed(words: Sequence[str], after: float) -> tuple[int, float]:
+    """Start a command and kill it after some seconds; return its exit status and when it ended."""
+    controller = subprocess.Popen(
+        [JEPSENVM, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _, errors = controller.communicate(timeout=after)
+        print(f"ended by itself with {controller.returncode}: {errors.strip()}", flush=True)
+    except subprocess.TimeoutExpired:
+        os.kill(controller.pid, signal.SIGKILL)
+    ended_at = time.time()
+    controller.communicate()
+    return controller.returncode, ended_at
 
 
 def _missing_seconds(history_file: Path, silence: float) -> float | None:
