@@ -231,7 +231,7 @@ def _nonmonotonic(reads: OpColumns) -> Ints:
 
 
 def _out_of_order(published: PublishOrder, value: Ints) -> Ints:
-    """Return (position, latest) of each value behind one that its process published later.
+    """Return (position, latest) of each value behind a later value of its process.
 
     ``latest`` is the highest position of the values that stand before it.
     """

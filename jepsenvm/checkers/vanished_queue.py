@@ -33,9 +33,9 @@ def vanished_queues(history: History) -> list[str]:
 def vanished_queue_doubt(history: History) -> str | None:
     """Return why the broker may not be to blame for a queue that no longer exists, or None.
 
-    The queue disappeared between the last operation that it served and the next one that failed. If
-    no fault was in force then or shortly before, and jepsenvm restarted no node, the broker had no
-    reason to lose it: somebody may have deleted it.
+    The queue disappeared between the last operation that it served and the next failed operation.
+    If no fault was in force then or shortly before, and jepsenvm restarted no node, the broker had
+    no reason to lose it: somebody may have deleted it.
     """
     names = vanished_queues(history)
     if not names:

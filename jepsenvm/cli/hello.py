@@ -19,7 +19,7 @@ from jepsenvm.experiment.hello import hello
 def command(inventory_path: Path | None, *, existing: bool, patience: float | None) -> None:
     """Publish one confirmed message through each node and read it back.
 
-    Each message is read through another node than the one that confirmed it.
+    Each message is read through a node that did not confirm it.
     """
     failed = hello(inventory_for(inventory_path, existing=existing, patience=patience))
     if failed:

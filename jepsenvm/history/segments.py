@@ -2,7 +2,7 @@
 
 The segments of ``history.arrow`` are ``history-2.arrow``, ``history-3.arrow`` and so on, in the
 same folder. A segment is never modified after its writer has ended. ``history.segments`` keeps the
-sizes of those segments, so that one that is cut short later is noticed.
+sizes of those segments, so that a segment that is cut short later is noticed.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]
         raise UsageError(
             f"its cluster address {node.cluster_address} is not one of its own addresses",
             node=node.name,
-            remedy="set cluster_address to one that `ip address` shows there, "
+            remedy="set cluster_address to an address that `ip address` shows there, "
             f"such as {reachable[0]}",
         )
     return Facts(

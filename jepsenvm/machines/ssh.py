@@ -318,6 +318,6 @@ class _InOnePiece(io.StringIO):
 
 
 def _reason(output: Output) -> str:
-    """Return the line that explains a failure: one that begins with "error", otherwise the last."""
+    """Return a line that explains a failure: it begins with "error", or is the last."""
     lines = (output.stderr.strip() or output.stdout.strip() or "it printed nothing").splitlines()
     return next((line for line in lines if line.lower().startswith("error")), lines[-1])

@@ -194,7 +194,7 @@ MIXES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _draw_mix(mix: str, request: FaultRequest) -> tuple[Stage, ...]:
-    """Draw from a random nemesis of a mix; one that has enough nodes."""
+    """Draw from a random nemesis of a mix, for which there are enough nodes."""
     possible = [name for name in MIXES[mix] if _SPECS[name].fewest_nodes <= len(request.nodes)]
     return stages(request.random.choice(possible), request)
 

@@ -149,7 +149,7 @@ class Histories:
         return allowed
 
     def history(self, random: Random, folder: Path) -> Outcome:
-        """Change a text that another program wrote, or an export of ours, and check it."""
+        """Change a text that another program wrote, or an export of jepsenvm, and check it."""
         if random.random() < 0.25:
             return self._export(random, folder)
         original = random.choice(self._foreign)

@@ -1,4 +1,4 @@
-"""A proxy that misdeals with one message is found out, and one that does not is not accused.
+"""A proxy that misdeals with one message is found out, and an honest proxy is not accused.
 
 | kind | what the proxy does |
 | --- | --- |

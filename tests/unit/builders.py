@@ -33,7 +33,7 @@ UNPROVEN_DRAINS: Final[list[list[Op]]] = [
     DRAIN[:1],
     [DRAIN[0], Op("info", "drain", process=DRAINER)],
 ]
-"""No drain, one that did not finish, and one that crashed: the queue is not proven to be empty."""
+"""No drain, an unfinished drain and a crashed drain: the queue is not proven to be empty."""
 
 
 def history(*parts: Iterable[Op]) -> History:

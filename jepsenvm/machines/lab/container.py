@@ -125,7 +125,7 @@ def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
 
 
 def wait_until_ready(hosts: list[LabHost], patience: float = BOOT_PATIENCE) -> None:
-    """Wait until every host's sshd answers; raise an error with the console of one that fails."""
+    """Wait until every host's sshd answers; raise an error with the console of a failed host."""
     started = last_said = time.monotonic()
     waiting = list(hosts)
     while waiting := [host for host in waiting if not answers_ssh(host)]:

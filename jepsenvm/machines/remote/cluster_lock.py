@@ -115,7 +115,7 @@ def _locked(descriptor: int, until: float) -> bool:
 
 
 def _is_still(file: Path, descriptor: int) -> bool:
-    """Return whether the file is the one that was opened: a release removes it."""
+    """Return whether the file is still the opened file: a release removes it."""
     try:
         return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -85,7 +85,7 @@ def kept_faults() -> list[Asked]:
 
 
 def back_to_the_others() -> None:
-    """Rebuild without a refused fault. Its error is the one that counts."""
+    """Rebuild without a refused fault. Its error counts."""
     try:
         apply()
     except (TrafficControlError, OSError, subprocess.SubprocessError) as problem:

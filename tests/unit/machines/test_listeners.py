@@ -179,7 +179,7 @@ def test_ipv6_addresses_too(tmp_path: Path) -> None:
             {"ansible_host": "10.0.0.11", "cluster_address": "198.51.100.9"},
             {},
             "cluster_address 198.51.100.9 is not an address of this host; "
-            "set it to one that `ip address` shows there",
+            "set it to an address that `ip address` shows there",
         ),
         (
             {"ansible_host": "10.0.0.11"},
