@@ -63,9 +63,13 @@ def not_empty(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _regular_expression(text: str) -> str:
+    # Patterns have the syntax of ``re``. ``regex`` searches, and refuses some of them.
+    import regex  # noqa: PLC0415 - it takes long to import, and few plans have patterns
+
     try:
+        regex.compile(text)
         re.compile(text)
-    except re.error as problem:
+    except (re.error, regex.error) as problem:
         raise ValueError(f"must be a regular expression: {problem}") from None
     return text
 

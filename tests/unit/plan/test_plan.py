@@ -71,6 +71,10 @@ def resolved(text: str) -> Plan:
             "log-patterns: {oom: '['}",
             "log-patterns oom: must be a regular expression: unterminated character set",
         ),
+        (
+            "log-patterns: {oom: '[[:foo:]]'}",
+            "log-patterns oom: must be a regular expression: unknown property at position 8",
+        ),
         ("forbidden-log-patterns: [oom]", "forbidden-log-patterns: no entry 'oom' in log-patterns"),
         ("recover-within: 0", "recover-within: "),
         (
