@@ -17,8 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import partial
 from typing import Any, Final
@@ -255,8 +255,8 @@ def _end_of_form(text: str, position: int) -> int:
                 raise EdnError(f"brackets are nested more than {MOST_DEPTH} deep", position)
         elif first in "]})":
             depth -= 1
-        elif first in ";#":  # a comment, or a tag or discard, which belongs to the next form
-            continue
+        elif first in ";#" and not lexeme[0].startswith("##"):
+            continue  # a comment, or a tag or discard, which belongs to the next form
         if depth <= 0:
             return lexeme.end()
     raise UnfinishedError("the text ends within this form", position)
@@ -275,13 +275,18 @@ def _by_edn_format(text: str, position: int) -> Iterator[Any]:
             _KNOWN_TAGS.add(tag)
             edn_format.add_tag(tag, partial(Tagged, tag))
     try:
-        for form in edn_format.loads_all(_LEXEME.sub(_without_extra_slashes, text)):
-            yield _converted(form)
+        # edn_format calculates with the numbers that end with M, and would round longer ones.
+        with localcontext(prec=_DECIMAL_DIGITS):
+            forms = edn_format.loads_all(_LEXEME.sub(_without_extra_slashes, text))
+        yield from map(_converted, forms)
     # edn_format raises its own errors, and whatever the constructor of a known tag raises for an
     # invalid value.
     except Exception as problem:
         raise EdnError(problem, position) from None
 
+
+_DECIMAL_DIGITS: Final = 4300
+"""Python reads no longer integers either."""
 
 _KNOWN_TAGS: Final = {"inst", "uuid", "jepsen.history.Op"}
 """The tags that edn_format reads by itself or that were added to it."""
@@ -327,7 +332,9 @@ def _hashable(form: Any) -> Any:
 def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for each form of EDN
     """Return a value as EDN text on one line.
 
-    Equal sets and equal maps give equal text. A value that EDN cannot represent becomes a string.
+    Values that are equal in Clojure give equal text, such as two maps with another order of keys,
+    1.0M and 1.00M, or an instant in two time zones. A value that EDN cannot represent becomes a
+    string.
     """
     match value:
         case None:
@@ -352,11 +359,11 @@ def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for eac
             entries = sorted((written(key), written(content)) for key, content in value.items())
             return f"{{{', '.join(f'{key} {content}' for key, content in entries)}}}"
         case Decimal():
-            return f"{value}M"
+            return f"{_without_zeros(value)}M"
         case Fraction():
-            return f"{value.numerator}/{value.denominator}"
-        case datetime():
-            return f'#inst "{value.isoformat()}"'
+            return str(value)
+        case date():
+            return f'#inst "{_instant(value).isoformat()}"'
         case UUID():
             return f'#uuid "{value}"'
     return string(str(value))
@@ -387,7 +394,28 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _float(value: float) -> str:
-    return {"nan": "##NaN", "inf": "##Inf", "-inf": "##-Inf"}.get(repr(value), repr(value))
+    text = repr(value)
+    return {"nan": "##NaN", "inf": "##Inf", "-inf": "##-Inf", "-0.0": "0.0"}.get(text, text)
+
+
+def _without_zeros(value: Decimal) -> Decimal:
+    """Return a number without zeros at its end. ``Decimal.normalize`` would round it."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return value  # infinite, or not a number
+    if not any(digits):
+        return Decimal(0)
+    significant = "".join(map(str, digits)).rstrip("0")
+    zeros = len(digits) - len(significant)
+    return Decimal((sign, tuple(map(int, significant)), exponent + zeros))
+
+
+def _instant(value: date) -> datetime:
+    """Return an instant in UTC. EDN's instants without a time zone or a time are in UTC."""
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return aware.astimezone(UTC)
 
 
 def _character(value: str) -> str:
