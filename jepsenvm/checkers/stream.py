@@ -19,6 +19,7 @@ from jepsenvm.checkers.op_columns import (
     ops_with_value,
     processes,
 )
+from jepsenvm.checkers.own_restarts import restart_doubt
 from jepsenvm.checkers.publish_order import (
     PublishOrder,
     first_of_each,
@@ -84,7 +85,8 @@ def stream(history: History) -> Result:
     Offsets without a record are allowed too, since the stream itself uses some.
 
     It is unknown if a reader did not finish or its last record is not at the stream's end (what it
-    did not read is undecided), and if a record has no offset.
+    did not read is undecided), and if a record has no offset. If jepsenvm restarted every replica
+    of the stream before the readers began, what is missing is undecided instead of lost.
     """
     published = publish_order(history)
     reads = ops_with_value(history, "ok", "read")
@@ -93,6 +95,9 @@ def stream(history: History) -> Result:
     with_offset = reads.where(reads.offset >= 0)
     offset, value = _records(with_offset)
     lost, undecided = _lost_and_undecided(acknowledged, readers)
+    own_restart = restart_doubt(history) if len(lost) else None
+    if own_restart is not None:
+        lost, undecided = lost[:0], np.sort(np.concatenate([lost, undecided]))
     kinds = _kinds(published, acknowledged, reads, value) | {
         "lost": lost,
         "divergent": _divergent(readers, offset),
@@ -124,7 +129,7 @@ def stream(history: History) -> Result:
         or not all(reader.complete for reader in readers),
     )
     violations = _violations(figures, attribute(history, lost))
-    doubts = _doubts(readers, without_offset, len(undecided))
+    doubts = _doubts(readers, without_offset, own_restart, len(undecided))
     return Result(verdict, (*violations, *doubts), figures)
 
 
@@ -282,8 +287,12 @@ def _violations(figures: Mapping[str, Any], attribution: str | None) -> list[str
     ]
 
 
-def _doubts(readers: Sequence[_Reader], without_offset: int, undecided: int) -> list[str]:
-    doubts = [] if readers else ["no process read the stream"]
+def _doubts(
+    readers: Sequence[_Reader], without_offset: int, own_restart: str | None, undecided: int
+) -> list[str]:
+    doubts = [] if own_restart is None else [own_restart]
+    if not readers:
+        doubts.append("no process read the stream")
     for reader in readers:
         if reader.end is None:
             doubts.append(f"reader {reader.process} did not finish")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.op import Op, Type
-from tests.unit.builders import history, published, with_verdict
+from tests.unit.builders import history, published, recovery_record, with_verdict
 
 
 def read(
@@ -55,6 +55,27 @@ def test_a_message_missing_from_one_complete_reader_is_lost() -> None:
         "1 message was lost: confirmed by n1 between 0.0 s and 0.0 s, 1 without any fault",
     )
     assert judged(published(1, 2, 3), read(*ALL), read(*ALL[:2], by=11))["lost"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("restarted", "replicas", "verdict"),
+    [
+        (["n1"], ["n1"], Verdict.UNKNOWN),
+        (["n1"], [], Verdict.UNKNOWN),
+        (["n1"], ["n1", "n2"], Verdict.INVALID),
+        ([], ["n1"], Verdict.INVALID),
+    ],
+)
+def test_a_loss_after_a_restart_of_every_replica_is_not_the_brokers(
+    restarted: list[str], replicas: list[str], verdict: Verdict
+) -> None:
+    record = recovery_record(restarted=restarted, replicas=replicas)
+    figures = judged(published(1, 2, 3), [record], read(*ALL[:2]), read(*ALL[:2], by=11))
+    assert figures["verdict"] is verdict
+    assert figures["lost"] + figures["undecided"] == [3]
+    assert ("jepsenvm restarted" in " ".join(figures["reasons"])) is bool(restarted)
+    complete = judged(published(1, 2, 3), [record], read(*ALL), read(*ALL, by=11))
+    assert (complete["verdict"], complete["reasons"]) == (Verdict.VALID, ())
 
 
 @pytest.mark.parametrize("end", ["info", "fail"])
