@@ -176,6 +176,10 @@ def test_other_policies_need_no_restart(deployed: Inventory) -> None:
     ansible.play("site.yml", deployed, {**PAUSE, "rabbitmq_mirror_count": 2})
     assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
     assert started(first) == since
+    # Back again, with a restart, in which RabbitMQ skips the definitions that it had before.
+    ansible.play("site.yml", deployed, {})
+    assert '"ha-params":3' in on(first, "sudo rabbitmqctl -q list_policies")
+    assert started(first) != since
 
 
 def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory) -> None:
@@ -235,11 +239,14 @@ def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
         ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"})
 
 
-def test_a_node_that_is_stuck_is_restarted(deployed: Inventory) -> None:
+def test_a_stuck_node_is_restarted_and_a_missing_policy_imported(deployed: Inventory) -> None:
     last = deployed.nodes[-1].name
+    # As a deployment leaves it that was cut short before it imported the definitions.
+    on(last, "sudo rabbitmqctl -q clear_policy jepsenvm-mirrored")
     on(last, "sudo rabbitmqctl -q stop_app")
     ansible.play("site.yml", deployed, {"cluster_polls": 3})
     assert whole(deployed)
+    assert '"ha-params":3' in on(last, "sudo rabbitmqctl -q list_policies")
 
 
 def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -> None:
