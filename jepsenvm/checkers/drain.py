@@ -51,7 +51,7 @@ def misread_values(history: History) -> Ints:
         return none
     keys = {
         value_key(element)
-        for op in _ok_drains(history)
+        for op in ok_drains(history)
         for element in drained_values(op) or ()
         if _is_no_plain_message(element)
     }
@@ -69,7 +69,7 @@ def _values_not_understood(history: History) -> Iterator[str]:
     """Yield why a drain's value does not show what was drained."""
     if history.labels is None:
         return
-    for op in _ok_drains(history):
+    for op in ok_drains(history):
         is_own = isinstance(op.data, dict) and "received" in op.data
         nothing_recorded = op.value is None and not is_own and not _dequeued_meanwhile(history)
         if nothing_recorded or (op.value is not None and drained_values(op) is None):
@@ -79,7 +79,7 @@ def _values_not_understood(history: History) -> Iterator[str]:
         yield f"the elements of a drain are not messages as they were sent: {element}"
 
 
-def _ok_drains(history: History) -> Iterator[Op]:
+def ok_drains(history: History) -> Iterator[Op]:
     """Yield the ok drains. There are few, but finding them costs a pass over the history."""
     rows = all_ops(history, "drain").of_type("ok").row
     rows_before = 0

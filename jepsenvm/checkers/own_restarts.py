@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.table import History
 
 
-def restarted_by_recovery(history: History) -> list[str]:
-    """Return the nodes that jepsenvm itself restarted between the last fault and the drain."""
-    records = [
+def recovery_records(history: History) -> list[dict[str, Any]]:
+    """Return what each recovery recorded, in the order of recording."""
+    return [
         op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
     ]
+
+
+def restarted_by_recovery(history: History) -> list[str]:
+    """Return the nodes that jepsenvm itself restarted between the last fault and the drain."""
+    records = recovery_records(history)
     return sorted({node for record in records for node in record.get("restarted") or ()})
 
 
@@ -21,12 +28,9 @@ def restart_doubt(history: History) -> str | None:
     Records of earlier versions say nothing about replicas and leave no doubt.
     """
     restarted = restarted_by_recovery(history)
-    records = [
-        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
-    ]
-    if not restarted or "replicas" not in records[-1]:
+    if not restarted or "replicas" not in (last := recovery_records(history)[-1]):
         return None
-    replicas = records[-1]["replicas"]
+    replicas = last["replicas"]
     if replicas and not set(replicas) <= set(restarted):
         return None
     which = "every node with a replica" if replicas else "nodes that may have the only replicas"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jepsenvm.checkers.own_restarts import recovery_records
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.history.nemesis_records import RECOVER
 from jepsenvm.history.table import History
 
 
@@ -13,9 +13,7 @@ def recovery(history: History) -> Result:
     A restarted node is a finding for users and does not change the verdict. The plan key
     ``recover-within`` (checker availability) makes it invalid.
     """
-    records = [
-        op.data for op in history.nemesis_ops() if op.f == RECOVER and isinstance(op.data, dict)
-    ]
+    records = recovery_records(history)
     if not records:
         return Result(
             Verdict.UNKNOWN, ("the run ended before the cluster was observed to recover",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from jepsenvm.checkers.drain import ok_drains
 from jepsenvm.checkers.fault_intervals import NEVER, fault_intervals
 from jepsenvm.checkers.op_columns import OpColumns, all_ops
 from jepsenvm.checkers.own_restarts import restarted_by_recovery
@@ -17,17 +18,8 @@ AFTERMATH: Final = 60 * SECOND
 
 def vanished_queues(history: History) -> list[str]:
     """Return the queues that no node knew any more when the drain ended."""
-    drains = all_ops(history, "drain").of_type("ok").row.tolist()
-    names: set[str] = set()
-    rows_before = 0
-    for chunk in history:
-        for row in drains:
-            if rows_before <= row < rows_before + len(chunk.type):
-                data = chunk.data(row - rows_before)
-                gone = data.get("gone") if isinstance(data, dict) else None
-                names.update(map(str, gone if isinstance(gone, list) else ()))
-        rows_before += len(chunk.type)
-    return sorted(names)
+    gone = (op.data.get("gone") for op in ok_drains(history) if isinstance(op.data, dict))
+    return sorted({str(name) for names in gone if isinstance(names, list) for name in names})
 
 
 def vanished_queue_doubt(history: History) -> str | None:

@@ -99,9 +99,12 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
     except (SessionLost, TimeoutError) as problem:
         return QueueStatus(1, f"nothing through {first.node}: {failure_text(problem)}")
     if ready is None:
-        gone = listed.messages is None
-        return listed if gone else QueueStatus(1, "the queue in list_queues, but not over AMQP")
-    return QueueStatus(ready, f"ready {ready}") if ready or listed.messages is None else listed
+        if listed.messages is None:
+            return listed
+        return QueueStatus(1, "the queue in list_queues, but not over AMQP")
+    if ready == listed.messages == 0:
+        return listed
+    return QueueStatus(ready, f"ready {ready}")
 
 
 async def _read_until_idle(context: Context, queue: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from jepsenvm.errors import UsageError
 from jepsenvm.history.readers import open_history
 from jepsenvm.nemesis.registry import MIXES, NEMESES, NO_FAULTS
 from tests.lab.conftest import JEPSENVM, jepsenvm
@@ -24,8 +25,6 @@ LATEST_KILL_S: Final = 70.0
 """Seconds after the start of a run by which its controller is killed: also while it drains."""
 HEALED_WITHIN_S: Final = 180.0
 ALLOWED_GAP_S: Final = 0.25
-USAGE: Final = 254
-"""The exit status of a run that is refused."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,11 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
         *("--time-limit", str(TIME_LIMIT_S)),
     )
     status, killed_at = _killed(words, after)
-    if status == USAGE:
+    if status == UsageError.exit_status:
         # The last kill may have left the cluster degraded. A deployment repairs it.
         jepsenvm("deploy", "--net-ticktime", "8", expect=0, timeout=1200)
         status, killed_at = _killed(words, after)
-    if status == USAGE:
+    if status == UsageError.exit_status:
         return None
     run = store / "latest"
     begun = (run / "history.arrow").exists()
