@@ -50,8 +50,11 @@ class UnfinishedError(EdnError):
     """The text ends within a form."""
 
 
-class _DuplicateKeyError(Exception):
-    """A map has a key twice, so one of its two values would be ignored."""
+class _DuplicateError(Exception):
+    """A map has a key twice, or a set an element, so one of the two would be ignored.
+
+    Also for two that only Python finds equal, such as 1 and true, or :a and ":a".
+    """
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
         match = _PLAIN_MAP.match(text, position)
         try:
             plain_map = _plain_map(match[1]) if match else None
-        except _DuplicateKeyError as problem:
+        except _DuplicateError as problem:
             raise EdnError(problem, position) from None
         if match and plain_map is not None:
             yield plain_map, position
@@ -190,11 +193,14 @@ def _plain_forms(text: str) -> list[Any]:
 
 def _collection(bracket: str, content: list[Any]) -> Any:
     if bracket == "#{":
-        return frozenset(content)
+        members = frozenset(content)
+        if len(members) < len(content):
+            raise _DuplicateError("a set has an element twice")
+        return members
     if bracket == "{":
         entries = dict(zip(content[::2], content[1::2], strict=True))
         if len(entries) * 2 < len(content):
-            raise _DuplicateKeyError("a map has a key twice")
+            raise _DuplicateError("a map has a key twice")
         return entries
     return content
 
