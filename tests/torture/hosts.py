@@ -17,6 +17,8 @@ NODES: Final = ("n1", "n2", "n3", "n4", "n5")
 USERS_RULE: Final = "INPUT -p tcp --dport 7 -j DROP"
 """A rule of the user's own. It must outlive everything."""
 
+_CONTINUED_WITHIN_S: Final = 20.0
+
 _LEFT_BY_FAULTS: Final = (
     "iptables -w -S | grep JEPSENVM; ip6tables -w -S | grep JEPSENVM;"
     " ls -A /run/jepsenvm/faults 2>/dev/null; tc qdisc show | grep 7e57;"
@@ -74,19 +76,34 @@ def nodes_without_users_rule() -> list[str]:
 @contextmanager
 def frozen(node: str) -> Iterator[None]:
     """Stop every process of a host while the context is open. Its connections stay open."""
-    stopped: list[int] = []
     try:
         # Twice, because a process may start another between the look and the signal.
         for _ in range(2):
-            for pid in _processes(node):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGSTOP)
-                    stopped.append(pid)
+            _signal(_processes(node), signal.SIGSTOP)
         yield
     finally:
-        for pid in stopped:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        # su stops itself when it sees that its child was stopped, also after it was continued.
+        until(lambda: not _continue(node), _CONTINUED_WITHIN_S)
+
+
+def _continue(node: str) -> list[int]:
+    """Continue the stopped processes of a host; return them."""
+    stopped = [pid for pid in _processes(node) if _is_stopped(pid)]
+    _signal(stopped, signal.SIGCONT)
+    return stopped
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+    except FileNotFoundError:
+        return False
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _processes(node: str) -> list[int]:
