@@ -25,6 +25,8 @@ LATEST_KILL_S: Final = 70.0
 """Seconds after the start of a run by which its controller is killed: also while it drains."""
 HEALED_WITHIN_S: Final = 180.0
 ALLOWED_GAP_S: Final = 0.25
+NOT_POSSIBLE: Final = "is not possible here"
+"""Words of the refusal of a fault for which the lab lacks a capability."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
         *("--quiet-before", "2", "--fault-duration", str(FAULT_S)),
         *("--time-limit", str(TIME_LIMIT_S)),
     )
-    status, killed_at = _killed(words, after)
-    if status == UsageError.exit_status:
+    status, errors, killed_at = _killed(words, after)
+    if status == UsageError.exit_status and NOT_POSSIBLE not in errors:
         # The last kill may have left the cluster degraded. A deployment repairs it.
         jepsenvm("deploy", "--net-ticktime", "8", expect=0, timeout=1200)
-        status, killed_at = _killed(words, after)
+        status, errors, killed_at = _killed(words, after)
     if status == UsageError.exit_status:
         return None
     run = store / "latest"
@@ -110,8 +112,11 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
     return Kill(nemesis, after, begun, healed, gone, missing, resumed)
 
 
-def _killed(words: Sequence[str], after: float) -> tuple[int, float]:
-    """Start a command and kill it after some seconds; return its exit status and when it ended."""
+def _killed(words: Sequence[str], after: float) -> tuple[int, str, float]:
+    """Start a command and kill it after some seconds.
+
+    Return its exit status, its errors, and when it ended.
+    """
     controller = subprocess.Popen(
         [JEPSENVM, *words],
         stdin=subprocess.DEVNULL,
@@ -122,11 +127,12 @@ def _killed(words: Sequence[str], after: float) -> tuple[int, float]:
     try:
         _, errors = controller.communicate(timeout=after)
         print(f"ended by itself with {controller.returncode}: {errors.strip()}", flush=True)
+        ended_at = time.time()
     except subprocess.TimeoutExpired:
         os.kill(controller.pid, signal.SIGKILL)
-    ended_at = time.time()
-    controller.communicate()
-    return controller.returncode, ended_at
+        ended_at = time.time()
+        _, errors = controller.communicate()
+    return controller.returncode, errors, ended_at
 
 
 def _missing_seconds(history_file: Path, silence: float) -> float | None:
