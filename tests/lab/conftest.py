@@ -33,6 +33,7 @@ hosts bare, and ``test_cloud`` makes a lab of its own.
 
 
 THOROUGH = {
+    "test_down_clears_what_a_killed_up_left[0.25]",
     "test_down_clears_what_a_killed_up_left[0.35]",
     "test_down_clears_what_a_killed_up_left[0.45]",
     "test_a_cluster_that_no_restart_makes_whole_is_refused",
@@ -43,14 +44,18 @@ THOROUGH = {
     "test_a_partition_cuts_exactly_its_pairs[partition-halves]",
     "test_a_partition_cuts_exactly_its_pairs[partition-pair]",
     "test_a_partition_cuts_exactly_its_pairs[partition-random-groups]",
+    "test_a_partition_cuts_exactly_its_pairs[partition-one-way]",
     "test_a_fault_of_the_broker_bites_and_heals[clients-drop]",
+    "test_a_fault_of_the_broker_bites_and_heals[memory-alarm]",
     "test_a_fault_of_the_broker_bites_and_heals[partition-followers]",
+    "test_a_fault_of_the_broker_bites_and_heals[restart]",
     "test_brokers_outlive_a_killed_controller[members]",
     "test_a_workload_is_valid_without_faults[lock-0]",
     "test_a_workload_is_valid_without_faults[lock-1]",
     "test_a_workload_is_valid_without_faults[order-1]",
     "test_a_workload_is_valid_without_faults[queue-0]",
     "test_a_workload_is_valid_without_faults[queue-1]",
+    "test_a_workload_is_valid_without_faults[redelivery-]",
     "test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them",
 }
 """Tests that only `script/test --all` runs: each takes minutes, or has a close sibling that runs."""
