@@ -21,6 +21,7 @@ from tests.torture.hosts import nodes_without_users_rule, seconds_until_healed
 
 FAULT_S: Final = 15
 TIME_LIMIT_S: Final = 40
+RECOVERY_DEADLINE_S: Final = 30
 LATEST_KILL_S: Final = 70.0
 """Seconds after the start of a run by which its controller is killed: also while it drains."""
 HEALED_WITHIN_S: Final = 180.0
@@ -93,7 +94,7 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
         *("run", "--store", str(store), "--nemesis", nemesis),
         *("--seed", str(random.randrange(10**6)), "--net-ticktime", "8"),
         *("--quiet-before", "2", "--fault-duration", str(FAULT_S)),
-        *("--time-limit", str(TIME_LIMIT_S)),
+        *("--time-limit", str(TIME_LIMIT_S), "--set", f"recovery-deadline={RECOVERY_DEADLINE_S}"),
     )
     status, errors, killed_at = _killed(words, after)
     if status == UsageError.exit_status and NOT_POSSIBLE not in errors:
