@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from jepsenvm.nemesis.registry import FAULTS, MIXES, NEMESES
 from jepsenvm.plan.keys import PlanKey, keys_of
 from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.schedule_item import ScheduleItem
 from jepsenvm.workloads.registry import WORKLOADS
 
@@ -39,6 +40,11 @@ def plan_keys(model: type[BaseModel] = Plan) -> str:
 def schedule_keys() -> str:
     """Return the keys of a schedule item."""
     return table(["key", "default", "meaning"], map(_key_row, keys_of(ScheduleItem)))
+
+
+def rate_keys() -> str:
+    """Return the keys of a piece of a rate."""
+    return table(["key", "default", "meaning"], map(_key_row, keys_of(RatePiece)))
 
 
 def workloads() -> str:
@@ -89,6 +95,7 @@ def mixes() -> str:
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "plan-keys": plan_keys,
+    "rate-keys": rate_keys,
     "schedule-keys": schedule_keys,
     "workloads": workloads,
     "workload-keys": workload_keys,

@@ -32,6 +32,7 @@ from jepsenvm.plan.queue_types import (
     queue_type_spec,
     queue_types_with_transactions,
 )
+from jepsenvm.plan.rate import Rate
 from jepsenvm.plan.schedule_item import ScheduleItem
 
 Promotion = Literal["when-synced", "always"]
@@ -125,12 +126,10 @@ class Plan(BaseModel):
         le=10_000,
         description="Unconfirmed messages that each publisher may have in flight.",
     )
-    rate: Annotated[float, Unit("messages per second")] = Field(
+    rate: Rate = Field(
         default=0,
-        ge=0,
-        le=1e9,
-        allow_inf_nan=False,
-        description="Publishing rate of all publishers together; 0 for no limit.",
+        description="Publishing rate of all publishers together; 0 for no limit. A list of pieces "
+        "changes it over time.",
     )
     messages: Annotated[int, Field(ge=1, le=10**15), Unit("messages")] | None = Field(
         default=None,

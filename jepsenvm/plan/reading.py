@@ -14,6 +14,7 @@ from jepsenvm.plan.durations import FORM_TAGS
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.options import WorkloadOptions, WorkloadRules
 from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.schedule_item import ScheduleItem
 
 MAX_CHARACTERS: Final = 1_000_000
@@ -229,7 +230,8 @@ def _sentence(error: Any) -> str:
     ]
     key = " ".join(parts)
     if error["type"] == "extra_forbidden":
-        known = ", ".join(sorted(entry.key for entry in keys_of(ScheduleItem)))
+        model = RatePiece if parts[0] == "rate" else ScheduleItem
+        known = ", ".join(sorted(entry.key for entry in keys_of(model)))
         return f"{' '.join(parts[:-1])}: unknown key '{parts[-1]}' (known: {known})"
     if error["type"] == "missing":
         return f"{key}: must be given"

@@ -20,11 +20,13 @@ from typing import Any
 
 from jepsenvm.history.op import Type
 from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.rate import rate_curve
 from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
-from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
+from jepsenvm.workloads.connections import connect_with_retries, process_numbers
 from jepsenvm.workloads.consumers import consumers
 from jepsenvm.workloads.context import Context, OpCounts
+from jepsenvm.workloads.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ def publishers(
     publisher.
     """
     plan, addresses = context.plan, publisher_addresses(context)
+    curve, began = rate_curve(plan.rate), asyncio.get_running_loop().time()
     clients = []
     for index, address in enumerate(addresses):
         name = (
@@ -81,7 +84,7 @@ def publishers(
             address,
             _values(plan, index, len(addresses)),
             context.op_counts[name],
-            _Pace(len(addresses) / plan.rate if plan.rate else 0.0, context.stop),
+            Pace(curve, len(addresses), began, context.stop),
         )
         clients.append(publisher.run(processes[index * plan.window : (index + 1) * plan.window]))
     return clients
@@ -94,22 +97,6 @@ def _values(plan: Plan, index: int, publishers: int) -> Iterator[int]:
     )
 
 
-class _Pace:
-    """Spaces out one publisher's ops. A publisher that falls behind does not catch up."""
-
-    def __init__(self, interval: float, stop: asyncio.Event) -> None:
-        self._interval = interval
-        self._stop = stop
-        self._next = 0.0
-
-    async def turn(self) -> None:
-        if not self._interval:
-            return
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next + self._interval, now)
-        await wait(self._stop, self._next - now)
-
-
 class _Publisher:
     """One publisher with one connection at a time and ``window`` publishes in flight on it."""
 
@@ -119,7 +106,7 @@ class _Publisher:
         address: Address,
         values: Iterator[int],
         counts: OpCounts,
-        pace: _Pace,
+        pace: Pace,
     ) -> None:
         self._context = context
         self._address = address

@@ -15,6 +15,7 @@ from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import QueueType, keys_of_one_queue_type, queue_type_spec
+from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.reading import read, resolve
 from jepsenvm.plan.schedule_item import ScheduleItem
 from jepsenvm.rabbitmq.policies import mirroring
@@ -45,6 +46,13 @@ def resolved(text: str) -> Plan:
         ("name: ../../etc", "name"),
         ("seed: -1", "seed"),
         ("rate: soon", "rate"),
+        ("rate: 1e-300", "rate: must be 0 or at least 0.001"),
+        ("rate: []", "rate: must not be empty"),
+        ("rate: [5]", "rate item 1"),
+        ("rate: [{for: 5s}]", "rate item 1 from: must be given"),
+        ("rate: [{for: 0, from: 5}]", "rate item 1 for: Input should be greater than 0"),
+        ("rate: [{for: 5s, from: 5, until: 7}]", "unknown key 'until' (known: for, from, to)"),
+        ("rate: [{for: 5s, from: 0}, {for: 5s, from: 0, to: 0}]", "must not be 0 in every piece"),
         ("time-limit: 10", "no fault would ever be injected"),
         ("- 1", "a plan is a mapping"),
         ("a: [", "not readable as YAML"),
@@ -189,6 +197,11 @@ ITEMS = st.fixed_dictionaries(
     },
 )
 
+RATE_PIECES = st.fixed_dictionaries(
+    {"for": st.sampled_from([5, "1m"]), "from": st.integers(1, 1000)},
+    optional={"to": st.integers(0, 1000)},
+)
+
 
 @given(
     st.fixed_dictionaries(
@@ -196,7 +209,7 @@ ITEMS = st.fixed_dictionaries(
         optional={
             "window": st.integers(1, 500),
             "seed": st.integers(0, 2**62),
-            "rate": st.floats(0, 1e6, allow_nan=False),
+            "rate": st.just(0) | st.floats(1, 1e6) | st.lists(RATE_PIECES, min_size=1, max_size=3),
             "messages": st.none() | st.integers(1, 10**9),
             "queue-type": st.sampled_from(["quorum", "mirrored", "classic"]),
             "consume": st.sampled_from(["asynchronous", "polling", "mixed"]),
@@ -355,7 +368,7 @@ def test_an_error_message_does_not_repeat_a_large_value() -> None:
 
 
 def test_every_key_is_described() -> None:
-    models: list[type[BaseModel]] = [Plan, ScheduleItem]
+    models: list[type[BaseModel]] = [Plan, ScheduleItem, RatePiece]
     models += [workload.options for workload in WORKLOADS.values()]
     for model in models:
         for key in keys_of(model):
