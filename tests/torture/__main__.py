@@ -58,7 +58,7 @@ def _summary(results: list[Kill]) -> int:
     resumed = [result for result in begun if result.resume_status in (1, 2)]
     intact = [result for result in results if not result.without_users_rule]
     problems = [result for result in results if list(result.problems())]
-    print(f"kills: {len(results)}, {len(begun)} of them after the history began")
+    print(f"kills: {len(results)}, {len(begun)} of them after the load began")
     print(f"all nodes healed: {len(healed)}, the last after {max(healed, default=0):.0f} s")
     print(f"user's rule intact: {len(intact)}")
     print(f"most history missing: {max(missing, default=0):.3f} s, measured {len(missing)} times")

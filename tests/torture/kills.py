@@ -14,6 +14,7 @@ from random import Random
 from typing import Final
 
 from jepsenvm.errors import UsageError
+from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.nemesis.registry import MIXES, NEMESES, NO_FAULTS
 from tests.lab.conftest import JEPSENVM, jepsenvm
@@ -37,7 +38,7 @@ class Kill:
     nemesis: str
     after_s: float
     begun: bool
-    """Whether the run had a history."""
+    """Whether the history had an op of the load."""
     healed_s: float | None
     """Seconds until every node was healed; None if one never was."""
     without_users_rule: tuple[str, ...]
@@ -104,7 +105,7 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
     if status == UsageError.exit_status:
         return None
     run = store / "latest"
-    begun = (run / "history.arrow").exists()
+    begun = _has_load(run / "history.arrow")
     healed = seconds_until_healed(HEALED_WITHIN_S)
     gone = tuple(nodes_without_users_rule())
     written_at = (run / "history.arrow").stat().st_mtime if begun else killed_at
@@ -134,6 +135,13 @@ def _killed(words: Sequence[str], after: float) -> tuple[int, str, float]:
         ended_at = time.time()
         _, errors = controller.communicate()
     return controller.returncode, errors, ended_at
+
+
+def _has_load(history_file: Path) -> bool:
+    """Return whether a run recorded an op of its load. Before that there is nothing to resume."""
+    if not history_file.exists():
+        return False
+    return any(op.process != NEMESIS for op in open_history(history_file).ops())
 
 
 def _missing_seconds(history_file: Path, silence: float) -> float | None:
