@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment import existing_cluster, preflight
+from jepsenvm.experiment import existing_cluster, feature_flags, preflight
 from jepsenvm.experiment.deploy import install
 from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.machines.cluster_lock import ClusterLock
@@ -75,10 +75,18 @@ def prepare(
     version = preflight.common_version(state.settings)
     preflight.require_supported_version(plan, version)
     preflight.require_ready_for_faults(fleet, facts)
+    feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))
     logger.info(_summary(plan, version, len(inventory.nodes)))
     # A deployment generates the password of the broker user, so it is read last.
     cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
     return Prepared(plan, steps, cluster)
+
+
+def _remedy_if_disabled(inventory: Inventory, *, may_deploy: bool) -> str | None:
+    """Return the remedy if feature flags may not be enabled; None if they may."""
+    if inventory.existing:
+        return "enable it with `rabbitmqctl enable_feature_flag`; jepsenvm changes no setting there"
+    return None if may_deploy else "run without --no-deploy"
 
 
 def _deploy(

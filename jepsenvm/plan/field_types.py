@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Tag, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, Tag, ValidationInfo
 
 from jepsenvm.plan.durations import ONE_OR_LIST
 
@@ -75,6 +75,8 @@ def _regular_expression(text: str) -> str:
 
 
 RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
+FeatureFlag = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,99}$")]
+"""The name of a feature flag of RabbitMQ, such as ``khepri_db`` or ``rabbitmq_4.0.0``."""
 WorkloadName = Annotated[str, AfterValidator(named_in("workloads"))]
 NemesisName = Annotated[str, AfterValidator(named_in("nemeses"))]
 FaultName = Annotated[NemesisName, AfterValidator(_fault)]

@@ -19,6 +19,7 @@ from jepsenvm.plan.durations import Seconds, SecondsRange, SecondsRangeOrZero, U
 from jepsenvm.plan.field_types import (
     MODEL_CONFIG,
     NO_FAULTS,
+    FeatureFlag,
     NemesisNames,
     RegularExpression,
     WorkloadName,
@@ -186,6 +187,11 @@ class Plan(BaseModel):
         le=2**31 - 1,
         description="`x-delivery-limit`: redeliveries before a quorum queue drops a message; -1 "
         "for no limit. None keeps the broker's default, which is 20 since RabbitMQ 4.0.",
+    )
+    feature_flags: tuple[FeatureFlag, ...] = Field(
+        default=(),
+        description="RabbitMQ's feature flags that are enabled before the load, such as "
+        "`khepri_db`. They stay enabled: RabbitMQ cannot disable them.",
     )
     op_timeout: Seconds = Field(
         default=5, description="Time after which an operation without an answer is `info`."

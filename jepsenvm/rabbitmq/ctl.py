@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq.erlang import Erlang
+from jepsenvm.rabbitmq.erlang import Atom, Erlang
 from jepsenvm.rabbitmq.names import SERVICE
 from jepsenvm.rabbitmq.versions import RAFT_STATES, has_leader_columns
 
@@ -43,6 +43,9 @@ end means nothing there.
 """
 
 STOP_TIMEOUT_S: Final = 60.0
+
+FEATURE_FLAG_TIMEOUT_S: Final = 300.0
+"""khepri_db copies all metadata into another store."""
 
 _QUEUE_COLUMNS: Final = (
     *("name", "state", "leader", "pid"),
@@ -175,6 +178,25 @@ def set_policy(
     """Set a policy for queues. It takes precedence over the policies of the deployment."""
     options = ["-p", fleet.nodes[node].vhost, "--priority", "1", "--apply-to", "queues"]
     _ctl(fleet, node, "set_policy", *options, name, pattern, json.dumps(definition), timeout=60)
+
+
+def feature_flags(fleet: Fleet, node: str) -> dict[str, str]:
+    """Return the feature flags that a node knows: name -> state, such as ``disabled``."""
+    listed = _ctl_json(fleet, node, "list_feature_flags", "name", "state", timeout=60)
+    with _understood(node, "list_feature_flags"):
+        return {str(entry["name"]): str(entry["state"]).lower() for entry in listed}
+
+
+def enable_feature_flag(fleet: Fleet, node: str, flag: str) -> None:
+    """Enable a feature flag on the whole cluster; raise RunError if the broker refuses."""
+    # `rabbitmqctl enable_feature_flag` asks for another option in each series to enable an
+    # experimental flag, such as khepri_db.
+    enable = Erlang("rabbit_feature_flags:enable($flag).", flag=Atom(flag))
+    answer = _eval(fleet, node, enable, timeout=FEATURE_FLAG_TIMEOUT_S).strip()
+    if answer != "ok":
+        raise RunError(
+            f"RabbitMQ did not enable the feature flag {flag}: {shown(answer)}", node=node
+        )
 
 
 def learn_names(fleet: Fleet) -> None:

@@ -26,7 +26,10 @@ Debian's ``rabbitmqctl`` gives its arguments to a second shell, which interprets
 
 @dataclass(frozen=True)
 class Atom:
-    """An Erlang atom, such as the name of a node. Raise ValueError for unusual characters."""
+    """An Erlang atom: the name of a node or of a feature flag.
+
+    Raise ValueError for unusual characters.
+    """
 
     name: str
 

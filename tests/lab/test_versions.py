@@ -1,4 +1,4 @@
-"""The queue workload on the oldest and the newest RabbitMQ within reach.
+"""The queue workload on the oldest and the newest RabbitMQ within reach, and on Khepri.
 
 Each version needs a lab of its own. `script/test --all` runs these tests after the others, with the
 lab down.
@@ -7,6 +7,7 @@ lab down.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,26 @@ from tests.lab.conftest import jepsenvm
 
 OLDEST, NEWEST = "bullseye", "forky"
 """Debian suites with RabbitMQ 3.8.9 and 4.3.6."""
+KHEPRI_IS_AN_OPTION = "trixie"
+"""The Debian suite with RabbitMQ 4.0.5, where khepri_db is disabled unless it is asked for."""
 
 
 @pytest.fixture(scope="module", params=[OLDEST, NEWEST])
 def suite(request: pytest.FixtureRequest) -> Iterator[str]:
     """Bring up three hosts of a suite with RabbitMQ on them; take them down afterwards."""
+    with deployed(request.param):
+        yield str(request.param)
+
+
+@contextmanager
+def deployed(suite: str) -> Iterator[None]:
+    """Keep three hosts of a suite up, with RabbitMQ on them."""
     if lab.is_up():
         pytest.fail("the lab is up; take it down with `jepsenvm lab down` to test other versions")
-    lab.up(3, request.param)
+    lab.up(3, suite)
     try:
         jepsenvm("deploy", expect=0, timeout=900)
-        yield str(request.param)
+        yield
     finally:
         lab.down()
 
@@ -48,3 +58,14 @@ def test_the_queue_workload_ends_with_a_verdict_on_a_mirrored_queue(
     words = ["--queue-type", "mirrored", "--nemesis", "none", "--time-limit", "30"]
     expect = 0 if suite == OLDEST else 254  # mirrored queues were removed in RabbitMQ 4.0
     jepsenvm("run", *words, "--store", str(tmp_path / suite), expect=expect)
+
+
+def test_a_feature_flag_is_enabled_before_the_load(tmp_path: Path) -> None:
+    words = ["--set", "feature-flags=[khepri_db]", "--time-limit", "60", "--store", str(tmp_path)]
+    with deployed(KHEPRI_IS_AN_OPTION):
+        refused = jepsenvm("run", *words, "--no-deploy", expect=254)
+        assert "khepri_db is disabled; run without --no-deploy" in refused.stderr
+        enabled = jepsenvm("run", *words, expect=0, timeout=600)
+        assert "enabling the feature flag khepri_db" in enabled.stdout + enabled.stderr
+        again = jepsenvm("run", *words, "--nemesis", "none", expect=0, timeout=600)
+        assert "enabling" not in again.stdout + again.stderr

@@ -45,6 +45,8 @@ def resolved(text: str) -> Plan:
         ("queue-type: lazy", "queue-type"),
         ("name: ../../etc", "name"),
         ("seed: -1", "seed"),
+        ("feature-flags: [khepri_db, 'x y']", "feature-flags item 2: String should match"),
+        ("feature-flags: khepri_db", "feature-flags: Input should be a valid tuple"),
         ("rate: soon", "rate"),
         ("rate: 1e-300", "rate: must be 0 or at least 0.001"),
         ("rate: []", "rate: must not be empty"),
@@ -211,6 +213,9 @@ RATE_PIECES = st.fixed_dictionaries(
             "seed": st.integers(0, 2**62),
             "rate": st.just(0) | st.floats(1, 1e6) | st.lists(RATE_PIECES, min_size=1, max_size=3),
             "messages": st.none() | st.integers(1, 10**9),
+            "feature-flags": st.sampled_from(
+                [[], ["khepri_db"], ["rabbitmq_4.0.0", "quorum_queue"]]
+            ),
             "queue-type": st.sampled_from(["quorum", "mirrored", "classic"]),
             "consume": st.sampled_from(["asynchronous", "polling", "mixed"]),
             "hold": st.sampled_from([0, "3s", [0, "20s"]]),
