@@ -55,14 +55,14 @@ def _summary(results: list[Kill]) -> int:
     healed = [result.healed_s for result in results if result.healed_s is not None]
     missing = [result.missing_s for result in results if result.missing_s is not None]
     begun = [result for result in results if result.begun]
-    resumed = [result for result in begun if result.resume_status in (1, 2)]
+    judged = [result for result in begun if result.judged]
     intact = [result for result in results if not result.without_users_rule]
     problems = [result for result in results if list(result.problems())]
     print(f"kills: {len(results)}, {len(begun)} of them after the load began")
     print(f"all nodes healed: {len(healed)}, the last after {max(healed, default=0):.0f} s")
     print(f"user's rule intact: {len(intact)}")
     print(f"most history missing: {max(missing, default=0):.3f} s, measured {len(missing)} times")
-    print(f"verdicts by `jepsenvm resume`: {len(resumed)} of {len(begun)}")
+    print(f"verdicts by `jepsenvm resume`: {len(judged)} of {len(begun)}")
     print(f"kills with a problem: {len(problems)}")
     return len(problems)
 

@@ -44,8 +44,15 @@ class Kill:
     without_users_rule: tuple[str, ...]
     missing_s: float | None
     """Seconds of the load that the history does not have; None if it cannot be measured."""
-    resume_status: int | None
-    """The exit status of `jepsenvm resume`; None if there was nothing to resume."""
+    finished: bool
+    """Whether the run had its results already. Then `jepsenvm check` gives the verdict."""
+    verdict_status: int | None
+    """The exit status of `jepsenvm resume` or `check`; None if there was nothing to judge."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a verdict. A run whose load was cut short is never valid."""
+        return self.verdict_status in ((0, 1, 2) if self.finished else (1, 2))
 
     def problems(self) -> Iterator[str]:
         """Yield what must not be."""
@@ -55,8 +62,8 @@ class Kill:
             yield f"the user's rule is gone from {' '.join(self.without_users_rule)}"
         if self.missing_s is not None and self.missing_s > ALLOWED_GAP_S:
             yield f"{self.missing_s:.2f} s of history are missing"
-        if self.begun and self.resume_status not in (1, 2):
-            yield f"resume exited {self.resume_status}"
+        if self.begun and not self.judged:
+            yield f"no verdict: exit {self.verdict_status}"
 
     def line(self) -> str:
         """Return the kill as one line."""
@@ -65,7 +72,7 @@ class Kill:
         problems = "; ".join(self.problems()) or "as it must be"
         return (
             f"{self.nemesis}: killed after {self.after_s:.1f} s, {healed}, missing {missing}, "
-            f"resume {self.resume_status}: {problems}"
+            f"{'check' if self.finished else 'resume'} {self.verdict_status}: {problems}"
         )
 
 
@@ -109,9 +116,11 @@ def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
     healed = seconds_until_healed(HEALED_WITHIN_S)
     gone = tuple(nodes_without_users_rule())
     written_at = (run / "history.arrow").stat().st_mtime if begun else killed_at
-    resumed = jepsenvm("resume", str(run), timeout=1200).returncode if begun else None
+    finished = (run / "results.json").exists()
+    command = "check" if finished else "resume"
+    verdict = jepsenvm(command, str(run), timeout=1200).returncode if begun else None
     missing = _missing_seconds(run / "history.arrow", killed_at - written_at) if begun else None
-    return Kill(nemesis, after, begun, healed, gone, missing, resumed)
+    return Kill(nemesis, after, begun, healed, gone, missing, finished, verdict)
 
 
 def _killed(words: Sequence[str], after: float) -> tuple[int, str, float]:
