@@ -54,7 +54,8 @@ class RatePiece(BaseModel):
     def seconds(self, messages: float) -> float:
         """Return the time after which this number of messages is due; at most ``lasts``."""
         root = sqrt(max(0.0, self.begins**2 + 2 * self.slope * messages))
-        return min(self.lasts, 2 * messages / (self.begins + root)) if messages else 0.0
+        # The sum is 0 for no messages, and for fewer than floating-point numbers can tell from 0.
+        return min(self.lasts, 2 * messages / (self.begins + root)) if self.begins + root else 0.0
 
 
 class RateCurve:

@@ -216,7 +216,10 @@ def test_the_fast_path_agrees_with_edn_format_or_passes_the_form_to_it(
     parts: list[str], space: str
 ) -> None:
     inside = space.join(f":k{number} {part}" for number, part in enumerate(parts))
-    fast = edn._plain_map(inside)
+    try:
+        fast = edn._plain_map(inside)
+    except edn._DuplicateError:
+        return  # edn_format drops one of two equal elements of a set
     if fast is not None:
         expected = by_edn_format(f"{{{inside}}}")
         assert expected is not None

@@ -65,5 +65,9 @@ def test_later_messages_are_due_later(pieces: Sequence[RatePiece], numbers: list
     assert all(later >= sooner - 1e-6 for sooner, later in pairwise(times))
 
 
+def test_next_to_no_messages_are_due_at_once() -> None:
+    assert RateCurve([piece(10, 0, 1)]).time(5e-324) == 0
+
+
 def test_a_rate_of_zero_is_no_limit() -> None:
     assert rate_curve(0) is None
