@@ -37,9 +37,12 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     deliveries = ops_with_value(history, "ok", "dequeue")
     # A returned message that was never sent stays unexpected, so its delivery is not hidden.
     returned = has_flag(history, "ok", "dequeue", "returned")
-    hidden = returned & np.isin(deliveries.value, history.values("invoke", "enqueue"))
+    corrupted = has_flag(history, "ok", "dequeue", "corrupted")
+    sent = np.isin(deliveries.value, history.values("invoke", "enqueue"))
+    hidden = returned & sent & ~corrupted
     returned_values, return_counts = np.unique(deliveries.value[hidden], return_counts=True)
-    missing = multiset_difference(history.values("ok", "enqueue"), deliveries.value[~hidden])
+    kept = deliveries.value[~hidden & ~corrupted]
+    missing = multiset_difference(history.values("ok", "enqueue"), kept)
     was_returned = np.isin(missing, returned_values)
     dropped, never_delivered = missing[was_returned], missing[~was_returned]
 

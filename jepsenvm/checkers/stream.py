@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jepsenvm.checkers.corrupted import split_corrupted
 from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.op_columns import (
     OpColumns,
@@ -79,7 +80,8 @@ def stream(history: History) -> Result:
       without the record that another one read there;
     - nonmonotonic: read at an offset no higher than an earlier one of the same reader;
     - out of order: at a higher offset than a message that the same process published later;
-    - unexpected: read and never attempted.
+    - unexpected: read and never attempted;
+    - corrupted: read with another body than the one that was sent. This read has no message.
 
     A value at several offsets is duplicated, which is allowed: a publisher may repeat a message.
     Offsets without a record are allowed too, since the stream itself uses some.
@@ -88,6 +90,7 @@ def stream(history: History) -> Result:
     did not read is undecided), and if a record has no offset. If jepsenvm restarted every replica
     of the stream before the readers began, what is missing is undecided instead of lost.
     """
+    history, corrupted = split_corrupted(history, "read")
     published = publish_order(history)
     reads = ops_with_value(history, "ok", "read")
     acknowledged = history.values("ok", "enqueue")
@@ -111,9 +114,10 @@ def stream(history: History) -> Result:
         "read-count": len(reads),
         "record-count": len(offset),
     }
-    for kind in KINDS:
-        figures[f"{kind}-count"] = len(kinds[kind])
-        figures[kind] = _shown(history, kind, kinds[kind])
+    for kind, found in kinds.items():
+        figures[f"{kind}-count"] = len(found)
+        figures[kind] = _shown(history, kind, found)
+    figures |= corrupted.figures
     figures["unfinished"] = [reader.process for reader in readers if reader.end is None]
     figures["unread"] = [
         reader.process for reader in readers if reader.end is not None and not reader.complete
@@ -130,7 +134,7 @@ def stream(history: History) -> Result:
     )
     violations = _violations(figures, attribute(history, lost))
     doubts = _doubts(readers, without_offset, own_restart, len(undecided))
-    return Result(verdict, (*violations, *doubts), figures)
+    return Result(verdict, (*corrupted.reasons, *violations, *doubts), figures)
 
 
 KINDS = (
@@ -139,13 +143,14 @@ KINDS = (
     "nonmonotonic",
     "out-of-order",
     "unexpected",
+    "corrupted",
     "duplicated",
     "recovered",
     "undecided",
 )
 """The kinds of findings in a result, in this order."""
 
-INVALID_KINDS = ("lost", "divergent", "nonmonotonic", "out-of-order", "unexpected")
+INVALID_KINDS = ("lost", "divergent", "nonmonotonic", "out-of-order", "unexpected", "corrupted")
 """The kinds of findings that make a result invalid."""
 
 OFFSET_KINDS = ("divergent", "nonmonotonic")

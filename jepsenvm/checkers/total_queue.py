@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.corrupted import split_corrupted
 from jepsenvm.checkers.drain import drain_problem, misread_values
 from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.multisets import Multisets
@@ -60,7 +61,7 @@ def total_queue(
     """Compare what was acknowledged with what came back: Jepsen's ``checker/total-queue``.
 
     All of these are multisets. Attempted are invoked enqueues, acknowledged are ok enqueues,
-    dequeued are ok dequeues and the values of ok drains.
+    dequeued are ok dequeues and the values of ok drains, without corrupted ones.
 
     - ok: dequeued and attempted, each as often as it was attempted at most;
     - unexpected: dequeued and never attempted;
@@ -70,15 +71,18 @@ def total_queue(
 
     Lost and unexpected messages make it invalid.
 
-    Beyond Jepsen: after a drain that crashed or did not finish, messages may still be in the
-    queue. In a history that is cut short, they may have been delivered later, and a drain whose
-    value is not understood may have delivered them. What did not come back is then undecided
+    Beyond Jepsen: corrupted deliveries make it invalid too.
+
+    After a drain that crashed or did not finish, messages may still be in the queue. In a history
+    that is cut short, they may have been delivered later, and a drain whose value is not understood
+    may have delivered them. What did not come back is then undecided
     instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted every replica
     of the queue before the drain, and if the queue disappeared while no fault was in force.
 
     ``drain_required``  treat a history without any drain the same.
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
     """
+    history, corrupted = split_corrupted(history, "dequeue")
     sets = Multisets(len(COUNTED))
     for chunk in history:
         for index, (type_, f) in enumerate(COUNTED):
@@ -104,14 +108,15 @@ def total_queue(
         figures[f"{kind}-count"] = totals[kind]
         codes = np.sort(np.concatenate(shown[kind]))[:SHOWN]
         figures[kind] = [history.label(code) for code in codes.tolist()]
-    reasons = _unexpected_reasons(figures)
+    figures |= corrupted.figures
+    reasons = [*corrupted.reasons, *_unexpected_reasons(figures)]
     if totals["lost"]:
         reasons = [*describe_lost(history, np.concatenate(lost), totals["lost"]), *reasons]
     # A doubt about who lost messages matters only if messages are missing.
     doubt = problem or (loss_doubt if totals["undecided"] else None)
     # The figures decide. The reasons only explain them.
     verdict = graded(
-        invalid=totals["lost"] > 0 or totals["unexpected"] > 0,
+        invalid=totals["lost"] > 0 or totals["unexpected"] > 0 or corrupted.count > 0,
         unknown=totals["undecided"] > 0 or problem is not None,
     )
     return Result(verdict, (*reasons, *_drain_reasons(figures, doubt)), figures)

@@ -19,10 +19,16 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES
 from jepsenvm.nemesis.requirements import CAPABILITIES
 from jepsenvm.nemesis.status import in_force
+from jepsenvm.plan.message_sizes import size_bounds
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.rabbitmq.versions import PARTITION_HANDLING_ENDED, release, release_text
+from jepsenvm.rabbitmq.versions import (
+    PARTITION_HANDLING_ENDED,
+    largest_message,
+    release,
+    release_text,
+)
 from jepsenvm.workloads.registry import WORKLOADS
 
 MEASUREMENTS: Final = 3
@@ -217,7 +223,10 @@ def common_version(settings_of: Mapping[str, broker.Settings]) -> str:
 
 
 def require_supported_version(plan: Plan, running: str) -> None:
-    """Raise UsageError if this RabbitMQ version lacks the plan's queue type or another feature."""
+    """Raise UsageError if this RabbitMQ version lacks the plan's queue type or another feature.
+
+    A message that is larger than the version accepts is refused too.
+    """
     queue_type = queue_type_spec(plan.queue_type)
     removed_in = queue_type.removed_in
     if removed_in is not None and release(running) >= removed_in:
@@ -234,6 +243,19 @@ def require_supported_version(plan: Plan, running: str) -> None:
                 f"the nodes run {running}",
                 remedy="use machines with a newer RabbitMQ (`jepsenvm lab up --suite bookworm`)",
             )
+    _require_accepted_message_size(plan, running)
+
+
+def _require_accepted_message_size(plan: Plan, running: str) -> None:
+    if plan.message_size is None:
+        return
+    _, most = size_bounds(plan.message_size)
+    if most > largest_message(running):
+        raise UsageError(
+            f"message-size: RabbitMQ {running} accepts messages of at most "
+            f"{largest_message(running)} bytes (found {most})",
+            remedy="use a smaller message-size",
+        )
 
 
 def _view_problems(views: Mapping[str, broker.View | Exception]) -> list[str]:

@@ -68,7 +68,8 @@ def _parsed(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+def ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    """Return a pair (least, most); raise ValueError if the first number is the greater one."""
     if pair[0] > pair[1]:
         raise ValueError("must be [least, most]")
     return pair
@@ -80,7 +81,7 @@ def _not_too_short(seconds: float) -> float:
     return seconds
 
 
-_ASCENDING: Final = AfterValidator(_ascending)
+_ASCENDING: Final = AfterValidator(ascending)
 
 Seconds = Annotated[
     float,

@@ -26,6 +26,7 @@ from jepsenvm.plan.field_types import (
     not_empty,
     snake,
 )
+from jepsenvm.plan.message_sizes import MessageSize
 from jepsenvm.plan.options import WorkloadOptions, WorkloadRules
 from jepsenvm.plan.queue_types import (
     QueueType,
@@ -136,6 +137,12 @@ class Plan(BaseModel):
         default=None,
         description="Ends the load after this number of messages from all publishers together, "
         "or at `time-limit` if that comes first.",
+    )
+    message_size: MessageSize | None = Field(
+        default=None,
+        description="Size of each message's body in bytes, or a pair `[64, 8192]` from which each "
+        "is drawn. The body then has a checksum, and a body that came back changed is `corrupted`. "
+        "None sends bare integers.",
     )
     confirm: Literal["confirms", "transactions"] = Field(
         default="confirms",

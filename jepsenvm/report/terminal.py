@@ -10,7 +10,7 @@ from jepsenvm.errors import printable_line, shorten
 from jepsenvm.report.presentation import Presentation
 
 SHOWN_VALUES: Final = 10
-ANOMALIES: Final = ("lost", "unexpected", "out-of-order", "divergent", "duplicated")
+ANOMALIES: Final = ("lost", "corrupted", "unexpected", "out-of-order", "divergent", "duplicated")
 """Anomalies for which the first values are shown, in this order."""
 
 

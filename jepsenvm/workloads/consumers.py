@@ -34,8 +34,6 @@ SILENT_S: Final = 15.0
 RECHECK_S: Final = 2.0
 """Seconds that the broker then has to deliver one of them."""
 SILENT: Final = "the broker delivered nothing, although the queue had ready messages"
-UNREADABLE: Final = -1
-"""The value of a message with a body that is no integer. No publisher sends it: unexpected."""
 
 
 class Reader:
@@ -105,11 +103,10 @@ def record_delivery(
     """Record a delivery as an ok dequeue.
 
     ``returned`` marks a delivery that the consumer will not acknowledge, so that the broker
-    requeues it.
+    requeues it. A body that no publisher sent has a negative value, and its data says more.
     """
-    value, data = value_of(delivery), dict[str, Any]()
-    if value == UNREADABLE:
-        data["body"] = repr(delivery.body[:200])
+    value = context.bodies.value_in(delivery.body)
+    data = context.bodies.problem_of(delivery.body) if value < 0 else {}
     if delivery.redelivered:
         data["redelivered"] = True
     if returned:
@@ -117,14 +114,6 @@ def record_delivery(
     node = session.address.node
     context.journal.append("invoke", "dequeue", process=process, node=node)
     context.journal.append("ok", "dequeue", value, process=process, node=node, data=data or None)
-
-
-def value_of(delivery: Delivery) -> int:
-    """Return the integer in a message's body; UNREADABLE if there is none."""
-    try:
-        return int(delivery.body)
-    except ValueError:
-        return UNREADABLE
 
 
 ConsumeMode = Callable[[Context, Reader], Awaitable[None]]

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
+from jepsenvm.workloads.bodies import Bodies, bodies_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,11 @@ class Context:
     op_counts: dict[str, OpCounts] = field(default_factory=dict)
     """By publisher."""
     _logged: set[str] = field(default_factory=set)
+
+    @cached_property
+    def bodies(self) -> Bodies:
+        """The bodies of this run's messages."""
+        return bodies_of(self.plan, len(self.addresses))
 
     def log_once(self, line: str) -> None:
         """Log a line unless this run has logged it before."""

@@ -99,10 +99,15 @@ class LockWorkload(Workload[LockOptions]):
         )
 
     def problems(self, plan: Plan) -> list[str]:
-        """Refuse ``fenced`` for a queue type without delivery counts."""
+        """Refuse ``fenced`` for a queue type without delivery counts, and sizes of messages."""
+        problems = []
         if self.options_of(plan).fenced and not queue_type_spec(plan.queue_type).delivery_count:
-            return ["fenced goes only with queue-type quorum, which counts deliveries"]
-        return []
+            problems.append("fenced goes only with queue-type quorum, which counts deliveries")
+        if plan.message_size is not None:
+            problems.append(
+                "message-size does not go with workload lock, whose only message is the lock"
+            )
+        return problems
 
     async def setup(self, context: Context, old_queues: Sequence[str]) -> None:
         """Declare the queue, and publish the one message."""

@@ -1,4 +1,4 @@
-"""Publishers: unique integers in persistent, mandatory messages to the run's queue.
+"""Publishers: unique values in persistent, mandatory messages to the run's queue.
 
 Every publish is one op ``enqueue``, and its completion decides whether a loss can be proven:
 
@@ -167,8 +167,9 @@ class _Publisher:
 async def publish_one(context: Context, session: Session, process: int, value: int) -> Type:
     """Publish one value to the run's queue as one op; return how it completed."""
     node, journal = session.address.node, context.journal
+    body = context.bodies.of(value)
     journal.append("invoke", "enqueue", value, process=process, node=node)
-    completion, error = await _complete(session, context.queue, value, context.plan.op_timeout)
+    completion, error = await _complete(session, context.queue, body, context.plan.op_timeout)
     journal.append(completion, "enqueue", value, process=process, node=node, error=error)
     if completion == "info":
         # A late confirm on this connection could be taken for the confirm of another message.
@@ -177,12 +178,12 @@ async def publish_one(context: Context, session: Session, process: int, value: i
 
 
 async def _complete(
-    session: Session, queue: str, value: int, timeout: float
+    session: Session, queue: str, body: bytes, timeout: float
 ) -> tuple[Type, str | None]:
-    """Publish a value; return the op's completion and its error."""
+    """Publish a message; return the op's completion and its error."""
     try:
         async with asyncio.timeout(timeout):
-            outcome = await session.publish(queue, str(value).encode())
+            outcome = await session.publish(queue, body)
     except TimeoutError:
         # info, not fail: the message was sent, and the confirm may still be on its way.
         return "info", f"no confirm within {timeout:g} s"

@@ -23,7 +23,7 @@ class QueueWorkload(Workload[WorkloadOptions]):
 
     name = "queue"
     about = "unique integers go in, and the same integers must come out"
-    invalid_when = "a confirmed message is lost, or a message arrives that nobody sent"
+    invalid_when = "a confirmed message is lost, or a message arrives changed or was never sent"
     options = WorkloadOptions
     queue_types = ("quorum", "mirrored", "classic", "stream")
     main_checker = "total-queue"

@@ -27,7 +27,6 @@ from jepsenvm.workloads.consumers import (
     SilenceWatch,
     reconnecting,
     record_delivery,
-    value_of,
 )
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.publishers import concurrent_publishes, publishers
@@ -134,7 +133,8 @@ def handle(
     batch, deliveries[:] = list(deliveries), []
     handled = []
     for delivery in batch:
-        poison = value_of(delivery) % POISON_EVERY == 0
+        value = context.bodies.value_in(delivery.body)
+        poison = value >= 0 and value % POISON_EVERY == 0
         crashed = crashed or (poison and crash())
         record_delivery(context, session, process, delivery, returned=crashed or poison)
         if not crashed:

@@ -20,7 +20,7 @@ from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.consumers import UNREADABLE, record_delivery, value_of
+from jepsenvm.workloads.consumers import record_delivery
 from jepsenvm.workloads.context import Context, GetQueueStatus
 from jepsenvm.workloads.drain import DRAIN_PROCESS
 from jepsenvm.workloads.publishers import publish_one, publishers_only
@@ -172,9 +172,7 @@ async def _read(context: Context, address: Address, process: int) -> int:
         async with asyncio.timeout(deadline):
             async for _, _, delivery in _records_resumed(context, repeat((process, address))):
                 offset = offset_of(delivery)
-                journal.append(
-                    "ok", "read", value_of(delivery), process=process, node=node, offset=offset
-                )
+                _record_read(context, delivery, process, node)
                 records += 1
         journal.append("ok", "end", process=process, node=node, offset=offset)
     except TimeoutError:
@@ -184,18 +182,32 @@ async def _read(context: Context, address: Address, process: int) -> int:
     return records
 
 
+def _record_read(context: Context, delivery: Delivery, process: int, node: str) -> None:
+    value = context.bodies.value_in(delivery.body)
+    data = context.bodies.problem_of(delivery.body) if value < 0 else {}
+    context.journal.append(
+        "ok",
+        "read",
+        value,
+        process=process,
+        node=node,
+        offset=offset_of(delivery),
+        data=data or None,
+    )
+
+
 async def _records(context: Context, opened: Session, start: int) -> AsyncIterator[Delivery]:
     """Yield the records of a stream from offset ``start`` to the last record."""
     deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
     await opened.consume(
         context.queue, PREFETCH, deliveries.put_nowait, {"x-stream-offset": start or "first"}
     )
-    value = UNREADABLE
-    while value != END:
+    end, body = context.bodies.of(END), b""
+    while body != end:
         delivery = await opened.unless_lost(deliveries.get())
         # For an offset inside a chunk, the broker sends the whole chunk.
         if offset_of(delivery) >= start:
-            value = value_of(delivery)
+            body = delivery.body
             yield delivery
         opened.settle(delivery.tag, returned=False)
 

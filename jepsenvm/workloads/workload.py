@@ -82,6 +82,7 @@ class Workload(ABC, Generic[Options]):
             f"acknowledged {figures['acknowledged-count']:,}, drained {figures['ok-count']:,}, "
             f"LOST {figures['lost-count']:,}, duplicated {figures['duplicated-count']:,}, "
             f"unexpected {figures['unexpected-count']:,}, "
+            f"corrupted {figures['corrupted-count']:,}, "
             f"recovered {figures['recovered-count']:,}"
         ) + (f", undecided {undecided:,}" if undecided else "")
 

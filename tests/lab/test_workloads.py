@@ -56,6 +56,9 @@ def run(store: Path, *words: str, expect: int) -> dict[str, Any]:
         ("stream", ["--window", "20", "--consumers", "0"]),
         ("queue", ["--queue-type", "stream", "--window", "20", "--consumers", "0"]),
         ("redelivery", ["--rate", "300"]),
+        ("queue", ["--queue-type", "classic", "--set", "message-size=[43, 9000]"]),
+        ("stream", ["--window", "20", "--consumers", "0", "--set", "message-size=[43, 9000]"]),
+        ("redelivery", ["--rate", "300", "--set", "message-size=5000"]),
         ("lock", ["--set", "hold=[0, 0.1]"]),
         ("lock", ["--set", "hold=[0, 0.1]", "--set", "fenced=true"]),
         (

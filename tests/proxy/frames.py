@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +61,14 @@ def frame(type_: int, channel: int, payload: bytes) -> Frame:
     """Return a frame with this payload."""
     raw = struct.pack(">BHL", type_, channel, len(payload)) + payload + bytes([FRAME_END])
     return Frame(type_, channel, raw)
+
+
+def with_body(message: Sequence[Frame], body: bytes) -> list[Frame]:
+    """Return a message with another body, which fits into one frame."""
+    method, header, *_ = message
+    properties = header.payload[:4] + struct.pack(">Q", len(body)) + header.payload[12:]
+    parts = [frame(BODY, method.channel, body)] if body else []
+    return [method, frame(HEADER, header.channel, properties), *parts]
 
 
 def ack(channel: int, tag: int, *, multiple: bool = False) -> Frame:

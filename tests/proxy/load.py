@@ -19,10 +19,11 @@ from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.reading import resolve
 from jepsenvm.rabbitmq.connections import session
+from jepsenvm.workloads.bodies import bodies_of
 from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
 from tests.proxy.broker import Broker
-from tests.proxy.misdeeds import Kind, Misdeed
+from tests.proxy.misdeeds import INVENTED, Kind, Misdeed
 from tests.proxy.proxy import Proxy
 
 NODES: Final = ("n1", "n2", "n3")
@@ -55,7 +56,9 @@ async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind
     turn = round((plan.messages or 0) * random.uniform(0.1, 0.7))
     if plan.workload == "lock" and kind != "drop":
         turn = 1  # the lock is one message, which is published once
-    proxy = Proxy(broker.port, kind, turn, len(NODES) * plan.publishers, random)
+    invented = bodies_of(plan, len(NODES)).of(INVENTED)
+    publishers = len(NODES) * plan.publishers
+    proxy = Proxy(broker.port, kind, turn, publishers, random, invented=invented)
     folder.mkdir(parents=True)
     (folder / "plan.yml").write_text(plan.to_yaml(), encoding="utf-8")
     began = time.monotonic_ns()

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["drop", "duplicate", "invent", "reorder", "corrupt", "falsely-confirm"]
+from jepsenvm.plan.message_sizes import LEAST_BYTES
+
+Kind = Literal[
+    "drop",
+    "duplicate",
+    "invent",
+    "reorder",
+    "corrupt",
+    "falsely-confirm",
+    "truncate",
+    "concatenate",
+]
 KINDS: Final[tuple[Kind, ...]] = (
     "drop",
     "duplicate",
@@ -16,6 +27,11 @@ KINDS: Final[tuple[Kind, ...]] = (
     "corrupt",
     "falsely-confirm",
 )
+
+OTHER_LENGTHS: Final[tuple[Kind, ...]] = ("truncate", "concatenate")
+"""They change the length of a body. Only a body with a checksum shows that for sure."""
+CHANGES: Final[tuple[Kind, ...]] = ("corrupt", *OTHER_LENGTHS)
+"""They change a body on its way to the broker."""
 
 INVENTED: Final = 900_000_001
 """The value of an invented message. The publishers of a test never get that far.
@@ -35,18 +51,26 @@ class Misdeed:
     """The body of a corrupted message."""
 
 
+def is_checked(body: bytes) -> bool:
+    """Return whether a body has a header with a checksum; otherwise it is a bare integer."""
+    return len(body) >= LEAST_BYTES
+
+
 def integer(body: bytes) -> int | None:
-    """Return the integer in a body; None if there is none."""
+    """Return the value of a bare integer, or in the header of a body; None if there is none."""
     try:
-        return int(body)
+        return int(body[7:23] if is_checked(body) else body)
     except ValueError:
         return None
 
 
-def expected_figures(misdeed: Misdeed | None, attempted: Iterable[int]) -> dict[str, int]:
-    """Return how many values must be lost, duplicated and unexpected, by arithmetic on multisets.
+def expected_figures(
+    misdeed: Misdeed | None, attempted: Iterable[int], *, checked: bool
+) -> dict[str, int]:
+    """Return how many messages of each kind must be found, by arithmetic on multisets.
 
-    Every value was confirmed. ``attempted`` are the values of the publishers.
+    Every value was confirmed. ``attempted`` are the values of the publishers. ``checked`` says
+    that bodies have a checksum.
     """
     sent: Counter[int | None] = Counter(attempted)
     received = Counter(sent)
@@ -57,12 +81,13 @@ def expected_figures(misdeed: Misdeed | None, attempted: Iterable[int]) -> dict[
             received[value] += 1
         case Misdeed("invent"):
             received[INVENTED] += 1
-        case Misdeed("corrupt", value, became):
+        case Misdeed("corrupt" | "truncate" | "concatenate", value, became):
             received[value] -= 1
-            received[integer(became)] += 1
+            received[integer(became)] += not checked
     unexpected = sum(count for value, count in received.items() if value not in sent)
     return {
         "lost": (sent - received).total(),
         "duplicated": (received - sent).total() - unexpected,
         "unexpected": unexpected,
+        "corrupted": int(checked and misdeed is not None and misdeed.kind in CHANGES),
     }

@@ -17,7 +17,7 @@ from jepsenvm.workloads.redelivery import POISON_EVERY
 from tests.proxy import frames
 from tests.proxy.broker import HOST
 from tests.proxy.frames import Frame
-from tests.proxy.misdeeds import INVENTED, Kind, Misdeed, integer
+from tests.proxy.misdeeds import CHANGES, Kind, Misdeed, integer, is_checked
 
 CONTENT_METHODS: Final = (frames.PUBLISH, frames.DELIVER, frames.GET_OK)
 
@@ -33,9 +33,19 @@ class Proxy:
     """
 
     def __init__(
-        self, broker_port: int, kind: Kind | None, turn: int, publishers: int, random: Random
+        self,
+        broker_port: int,
+        kind: Kind | None,
+        turn: int,
+        publishers: int,
+        random: Random,
+        *,
+        invented: bytes,
     ) -> None:
-        """Prepare the proxy. The value of a message, modulo ``publishers``, is its publisher."""
+        """Prepare the proxy. The value of a message, modulo ``publishers``, is its publisher.
+
+        ``invented`` is the body of a message that the proxy invents.
+        """
         self.port = 0
         self.misdeed: Misdeed | None = None
         self.publish: Publish | None = None
@@ -44,6 +54,7 @@ class Proxy:
         self._turn = turn
         self._publishers = publishers
         self._random = random
+        self._invented = invented
         self._publishes = 0
         self._deliveries = 0
         self._pending: list[asyncio.Task[object]] = []
@@ -84,7 +95,7 @@ class Proxy:
     def takes_publish(self, body: bytes) -> bool:
         """Count a publish; return whether this is the one to misdeal with."""
         self._publishes += 1
-        wanted = self._kind in ("corrupt", "falsely-confirm", "duplicate", "invent")
+        wanted = self._kind in (*CHANGES, "falsely-confirm", "duplicate", "invent")
         if not wanted or self.misdeed or self._publishes < self._turn:
             return False
         return self._do(body)
@@ -99,11 +110,11 @@ class Proxy:
 
     def _do(self, body: bytes) -> bool:
         assert self._kind is not None
-        became = corrupted(self._random, body) if self._kind == "corrupt" else b""
+        became = changed_body(self._kind, self._random, body) if self._kind in CHANGES else b""
         self.misdeed = Misdeed(self._kind, integer(body), became)
         if self._kind in ("duplicate", "invent"):
             assert self.publish is not None
-            content = body if self._kind == "duplicate" else str(INVENTED).encode()
+            content = body if self._kind == "duplicate" else self._invented
             self._pending.append(asyncio.ensure_future(self.publish(content)))
         return True
 
@@ -118,11 +129,27 @@ class Proxy:
         )
 
 
-def corrupted(random: Random, body: bytes) -> bytes:
-    """Return a body with one byte changed, so that it is another value or none.
+def changed_body(kind: Kind, random: Random, body: bytes) -> bytes:
+    """Return a body as a misdeed changes it."""
+    match kind:
+        case "truncate":
+            return body[: random.randrange(len(body))]
+        case "concatenate":
+            return body + body
+        case _:
+            return corrupted(random, body)
 
-    The value is none that the consumers of workload redelivery reject again and again.
+
+def corrupted(random: Random, body: bytes) -> bytes:
+    """Return a body with one byte changed.
+
+    A bare integer becomes another value or none, but none that the consumers of workload redelivery
+    reject again and again.
     """
+    if is_checked(body):
+        place = random.randrange(len(body))
+        byte = body[place] ^ random.randrange(1, 256)
+        return body[:place] + bytes([byte]) + body[place + 1 :]
     while True:
         changed = bytearray(body)
         changed[random.randrange(len(changed))] = random.choice(b"0123456789x\xff")
@@ -194,8 +221,8 @@ class _Connection:
                 self._to_client.write(frames.ack(message[0].channel, self._published).raw)
             return []  # in a transaction, the broker commits nothing
         self._forwarded.append(self._published)
-        if taken and misdeed and misdeed.kind == "corrupt":
-            return [*message[:2], frames.frame(frames.BODY, message[0].channel, misdeed.became)]
+        if taken and misdeed and misdeed.kind in CHANGES:
+            return frames.with_body(message, misdeed.became)
         return message
 
     def _deliver(self, message: list[Frame]) -> Sequence[Frame]:

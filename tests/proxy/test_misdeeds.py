@@ -7,6 +7,7 @@
 | invent | publishes a value that no client sent |
 | reorder | exchanges two deliveries of one publisher |
 | corrupt | changes a byte of a message on its way to the broker |
+| truncate, concatenate | shortens a body or doubles it; only for bodies with a checksum |
 | falsely-confirm | confirms a publish, and keeps it from the broker |
 
 A queue may duplicate, so duplicates do not change a verdict; the figures must show them. Only
@@ -24,8 +25,8 @@ import pytest
 
 from jepsenvm.checkers.verdict import Verdict
 from tests.proxy.broker import Broker
-from tests.proxy.load import Run, plan_of, run_through_proxy
-from tests.proxy.misdeeds import KINDS, Kind, expected_figures
+from tests.proxy.load import NODES, Run, plan_of, run_through_proxy
+from tests.proxy.misdeeds import KINDS, OTHER_LENGTHS, Kind, expected_figures
 
 QUEUE_MESSAGES: Final = 10_000
 MESSAGES: Final = 1_000
@@ -50,6 +51,19 @@ OTHERS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[Kind, ...]]]] = {
     "stream": ({"workload": "stream", "window": 10}, KINDS),
     "redelivery": ({"workload": "redelivery", "window": 10}, WITHOUT_ORDER),
     "dead-letter": ({"workload": "dead-letter", "window": 50}, WITHOUT_ORDER),
+    # Classic queues keep bodies under 4,096 bytes elsewhere than larger ones.
+    "queue-bodies": (
+        {**QUEUE, "queue-type": "classic", "message-size": [43, 9000]},
+        (*WITHOUT_ORDER, *OTHER_LENGTHS),
+    ),
+    "order-bodies": (
+        {"workload": "order", "prefetch": 20, "message-size": 200},
+        (*KINDS, *OTHER_LENGTHS),
+    ),
+    "stream-bodies": (
+        {"workload": "stream", "window": 10, "message-size": [43, 9000]},
+        (*KINDS, *OTHER_LENGTHS),
+    ),
     "lock": ({"workload": "lock", "hold": [0, 0.01], "messages": 60, "time-limit": 10}, LOCK_KINDS),
 }
 
@@ -74,11 +88,16 @@ def run_all(
     return dict(zip(kinds, asyncio.run(run()), strict=True))
 
 
-def must_be_found_out(run: Run, messages: int) -> None:
-    """Assert that the figures are those of the proxy's misdeed, and that the verdict follows."""
+def must_be_found_out(run: Run, messages: int, keys: Mapping[str, Any] = QUEUE) -> None:
+    """Assert that the figures are those of the proxy's misdeed, and that the verdict follows.
+
+    ``keys`` are those of the plan.
+    """
     assert run.misdeed is not None, "the proxy did nothing"
     assert run.main.figures["acknowledged-count"] >= messages, "the machine is too slow"
-    expected = expected_figures(run.misdeed, range(messages))
+    expected = expected_figures(run.misdeed, range(messages), checked="message-size" in keys)
+    if keys["workload"] == "stream":
+        expected["corrupted"] *= len(NODES)  # each node's reader reads the record
     figures = {name: run.main.figures[f"{name}-count"] for name in expected}
     assert figures == expected, (run.misdeed, run.reasons)
     if run.misdeed.kind == "reorder":
@@ -107,7 +126,7 @@ def test_other_workloads(name: str, seed: int, private_broker: Broker, tmp_path:
         if name == "lock":
             must_lose_or_double_the_lock(run)
         else:
-            must_be_found_out(run, MESSAGES)
+            must_be_found_out(run, MESSAGES, keys)
 
 
 def must_not_be_accused(run: Run) -> None:

@@ -37,6 +37,21 @@ def resolved(text: str) -> Plan:
         ("time-limit: -1", "time-limit: Input should be greater than 0 (found -1)"),
         ("time-limit: .nan", "time-limit"),
         ("time-limit: .inf", "time-limit"),
+        ("message-size: 42", "message-size: must be at least 43 bytes, the header of a body"),
+        ("message-size: 0", "message-size: must be at least 43 bytes"),
+        ("message-size: 134217729", "message-size: must be at most 134217728 bytes"),
+        ("message-size: [42, 100]", "message-size item 1: must be at least 43 bytes"),
+        ("message-size: [100, 134217729]", "message-size item 2: must be at most 134217728 bytes"),
+        ("message-size: [200, 100]", "message-size: must be [least, most] (found [200, 100])"),
+        ("message-size: [100]", "message-size"),
+        ("message-size: [100, 200, 300]", "message-size"),
+        ("message-size: 8 KiB", "message-size"),
+        ("message-size: 99.5", "message-size"),
+        ("message-size: true", "message-size"),
+        (
+            "workload: lock\nmessage-size: 100",
+            "message-size does not go with workload lock, whose only message is the lock",
+        ),
         ("nemesis: gremlins", "nemesis: must be one of clients-drop, clients-kill"),
         (
             "workload: cooking",
@@ -241,6 +256,12 @@ RATE_PIECES = st.fixed_dictionaries(
 )
 def test_a_stored_plan_is_the_same_plan(common: dict[str, Any], faults: dict[str, Any]) -> None:
     plan = resolve({**common, **faults}, "x", WORKLOADS, NEMESES)
+    assert resolved(plan.to_yaml()) == plan
+
+
+@pytest.mark.parametrize("size", [None, 43, 134_217_728, (43, 43), (64, 8192)])
+def test_a_stored_plan_keeps_the_size_of_messages(size: Any) -> None:
+    plan = Plan(message_size=size)
     assert resolved(plan.to_yaml()) == plan
 
 

@@ -19,7 +19,9 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost
 from jepsenvm.workloads import drain as drain_module
 from jepsenvm.workloads import lock, queue, stream
+from jepsenvm.workloads.bodies import FIRST_CORRUPTED, bodies_of
 from jepsenvm.workloads.context import Context, QueueStatus
+from jepsenvm.workloads.registry import WORKLOADS
 
 T = TypeVar("T")
 
@@ -230,6 +232,32 @@ def test_a_reader_that_is_always_refused_is_in_doubt(
     )
     (end,) = [op for op in ops if (op.type, op.f) == ("info", "end")]
     assert (end.node, end.error) == ("n2", "the end was not read within 0.2 s")
+
+
+@pytest.mark.parametrize("workload", ["stream", "queue"])
+def test_a_corrupted_record_of_a_stream_is_recorded(
+    workload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = bodies_of(Plan(message_size=(64, 200), seed=5), 2)
+    broker = FakeBroker()
+    broker.bodies = [bodies.of(7), bodies.of(8)[:-1] + b"?", bodies.of(9)]
+    ops = drained(
+        tmp_path,
+        monkeypatch,
+        broker,
+        lambda context: WORKLOADS[workload].drain(context, broker.status),
+        workload=workload,
+        queue_type="stream",
+        message_size=(64, 200),
+        seed=5,
+    )
+    records = [op for op in ops if op.f in ("read", "dequeue")]
+    readers = 2 if workload == "stream" else 1
+    good = [op.value for op in records if op.data is None]
+    assert sorted(good) == sorted([7, 9, END] * readers)
+    bad = [op for op in records if op.data is not None]
+    assert len(bad) == readers
+    assert all(op.value <= FIRST_CORRUPTED and op.data["corrupted"] for op in bad)
 
 
 def test_workload_queue_reads_a_stream_once(

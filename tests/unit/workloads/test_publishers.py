@@ -13,11 +13,15 @@ import pytest
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
+from jepsenvm.plan.message_sizes import LEAST_BYTES
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Outcome, SessionLost
 from jepsenvm.workloads import connections
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.publishers import publishers_and_consumers, publishers_only
+
+BODIES: list[bytes] = []
+"""Everything that was published."""
 
 Answer = Callable[[int], Outcome | SessionLost | None]
 """Returns the broker's answer to the publish of a value; None for no answer at all."""
@@ -32,7 +36,8 @@ class FakeSession:
         self._answer = answer
 
     async def publish(self, _: str, body: bytes) -> Outcome:
-        answer = self._answer(int(body))
+        BODIES.append(body)
+        answer = self._answer(int(body if len(body) < LEAST_BYTES else body[7:23]))
         if answer is None:
             await asyncio.Event().wait()
         if isinstance(answer, SessionLost):
@@ -99,6 +104,21 @@ def test_each_answer_has_its_completion(tmp_path: Path, monkeypatch: pytest.Monk
     assert {completed[value] for value in (1, 3, 5, 7, 9, 10, 11)} == {("ok", None)}
     assert context.op_counts["n1"].line("n1") == "n1 sent 2, failed 2, unknown 2, total 6"
     assert context.op_counts["n2"].line("n2") == "n2 sent 6, failed 0, unknown 0, total 6"
+
+
+def test_bodies_have_the_sizes_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confirm(_: int) -> Outcome:
+        return Outcome.CONFIRMED
+
+    BODIES.clear()
+    context, ops = run(
+        tmp_path, monkeypatch, confirm, messages=100, message_size=(LEAST_BYTES, 60), seed=1
+    )
+    assert sorted(op.value for op in ops if op.type == "ok") == list(range(100))
+    assert sorted(BODIES) == sorted(map(context.bodies.of, range(100)))
+    assert {len(body) for body in BODIES} == set(range(LEAST_BYTES, 61))
+    owners = {(int(body[:6]), int(body[7:23]) % 2) for body in BODIES}
+    assert owners == {(0, 0), (1, 1)}
 
 
 def test_a_process_in_doubt_retires_with_all_of_its_window(

@@ -122,11 +122,19 @@ def test_the_main_checker_and_its_headline(name: str) -> None:
 def test_headlines_show_thousands_separators_and_undecided_messages() -> None:
     figures = {
         f"{name}-count": 1000
-        for name in ("acknowledged", "ok", "lost", "duplicated", "unexpected", "recovered")
+        for name in (
+            "acknowledged",
+            "ok",
+            "lost",
+            "duplicated",
+            "unexpected",
+            "corrupted",
+            "recovered",
+        )
     }
     assert WORKLOADS["queue"].headline({**figures, "undecided-count": 0}) == (
         "acknowledged 1,000, drained 1,000, LOST 1,000, duplicated 1,000, unexpected 1,000, "
-        "recovered 1,000"
+        "corrupted 1,000, recovered 1,000"
     )
     more = {**figures, "undecided-count": 2, "returned-count": 3, "dropped-count": 4}
     more |= {"out-of-order-count": 5, "two-active-count": 6}
@@ -136,12 +144,20 @@ def test_headlines_show_thousands_separators_and_undecided_messages() -> None:
 
 
 def test_headlines_of_the_stream_and_the_lock() -> None:
-    kinds = ("divergent", "nonmonotonic", "out-of-order", "unexpected", "duplicated", "recovered")
+    kinds = (
+        "divergent",
+        "nonmonotonic",
+        "out-of-order",
+        "unexpected",
+        "corrupted",
+        "duplicated",
+        "recovered",
+    )
     figures = {f"{kind}-count": 0 for kind in kinds}
     figures |= {"acknowledged-count": 1000, "record-count": 999, "lost-count": 1}
     assert WORKLOADS["stream"].headline(figures) == (
         "acknowledged 1,000, 999 records, lost 1, divergent 0, nonmonotonic 0, out-of-order 0, "
-        "unexpected 0, duplicated 0, recovered 0"
+        "unexpected 0, corrupted 0, duplicated 0, recovered 0"
     )
     figures = {"acquire-count": 3, "release-count": 2, "doubled-count": 1, "tokens": 0}
     assert WORKLOADS["lock"].headline(figures) == (
@@ -190,6 +206,15 @@ def test_histories_of_other_programs_have_five_workloads() -> None:
         ),
         ({"workload": "queue", "queue-type": "mirrored"}, "3.13.7", None),
         ({"workload": "queue"}, "3.8.9", None),
+        ({"message-size": 134_217_728}, "3.13.7", None),
+        ({"message-size": [64, 16_777_216]}, "4.0.5", None),
+        (
+            {"message-size": 16_777_217},
+            "4.0.5",
+            "message-size: RabbitMQ 4.0.5 accepts messages of at most 16777216 bytes (found "
+            "16777217); use a smaller message-size",
+        ),
+        ({"message-size": [64, 134_217_728]}, "4.3.6", "at most 16777216 bytes (found 134217728)"),
     ],
 )
 def test_the_versions_that_a_plan_needs(

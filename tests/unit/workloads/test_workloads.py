@@ -20,8 +20,9 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery
 from jepsenvm.workloads import lock
 from jepsenvm.workloads import redelivery as redelivery_workload
+from jepsenvm.workloads.bodies import UNREADABLE
 from jepsenvm.workloads.connections import process_numbers
-from jepsenvm.workloads.consumers import UNREADABLE, Reader, record_delivery
+from jepsenvm.workloads.consumers import Reader, record_delivery
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.declare import queue_arguments
 
@@ -119,6 +120,16 @@ def test_a_crash_returns_all_later_deliveries(tmp_path: Path) -> None:
     found = redelivery(open_history(tmp_path / "history.arrow"), delivery_limit=0)
     assert found.verdict is Verdict.INVALID
     assert found.figures["dropped"] == [100, 101]
+
+
+def test_a_corrupted_message_is_never_returned(tmp_path: Path) -> None:
+    run_context, broker = context(tmp_path, message_size=100), Broker()
+    body = run_context.bodies.of(100)
+    waiting = [delivery(1, body), *(delivery(tag, body[:tag]) for tag in range(2, 99))]
+    redelivery_workload.handle(run_context, broker, 1, waiting, lambda: False)  # type: ignore[arg-type]  # as above
+    assert broker.calls == [("return", 1), *(("acknowledge", tag) for tag in range(2, 99))]
+    values = {op.value for op in ops(run_context, tmp_path) if (op.data or {}).get("corrupted")}
+    assert any(value % 100 == 0 for value in values), "no value tests this"
 
 
 def test_crashes_of_consumers_repeat_from_the_seed() -> None:
