@@ -16,7 +16,8 @@ from typing import Any, Final, TypeVar
 
 import pika
 import pika.exceptions
-from pika.adapters.asyncio_connection import AsyncioConnection
+
+from jepsenvm.rabbitmq.joined_writes import JoiningConnection
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class Session:
     """An open connection with one channel, in confirm mode or in transaction mode."""
 
     def __init__(
-        self, address: Address, connection: AsyncioConnection, *, transactions: bool = False
+        self, address: Address, connection: JoiningConnection, *, transactions: bool = False
     ) -> None:
         self.address = address
         self._transactions = transactions
@@ -342,7 +343,7 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
         elif sessions:
             sessions[0]._lose(text)
 
-    connection = AsyncioConnection(
+    connection = JoiningConnection(
         pika.ConnectionParameters(
             address.host,
             address.port,
@@ -359,6 +360,7 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
     )
     try:
         await opened
+        connection.require_in_use()
         session = Session(address, connection, transactions=transactions)
         sessions.append(session)
         await session._open_channel()
