@@ -236,7 +236,7 @@ def _register_from(initial: str) -> Checker:
 def judge_stored(path: Path) -> Analysis:
     """Check the run in a directory of the store."""
     history = open_history(path / HISTORY)
-    plan, remarks = _plan_of_run(path, history)
+    plan, remarks = plan_of_run(path, history)
     checkers = {**_checkers_with_logs(plan, path), **remarks}
     return Analysis(check(history, checkers), presentation_of(WORKLOADS[plan.workload]))
 
@@ -252,7 +252,7 @@ def _checkers_with_logs(plan: Plan, folder: Path) -> Mapping[str, Checker]:
     return run_checkers(plan, read_logs(nodes), incomplete_logs(nodes))
 
 
-def _plan_of_run(path: Path, history: History) -> tuple[Plan, Mapping[str, Checker]]:
+def plan_of_run(path: Path, history: History) -> tuple[Plan, Mapping[str, Checker]]:
     """Return the plan of a run, and a checker that remarks on a plan file that was edited.
 
     The plan in the history counts: the run followed it, and it has a checksum.

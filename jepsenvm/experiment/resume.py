@@ -16,13 +16,12 @@ from typing import Final
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import RunError, UsageError
 from jepsenvm.experiment import preflight
-from jepsenvm.experiment.analysis import judge_run
+from jepsenvm.experiment.analysis import judge_run, plan_of_run
 from jepsenvm.experiment.heal import heal_nodes, switch_on
 from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.logs import collect
 from jepsenvm.experiment.outputs import write_report, write_results
 from jepsenvm.experiment.phases import FLUSH_EVERY_S
-from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.queue_status import queue_status
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumed_history import (
@@ -39,6 +38,7 @@ from jepsenvm.experiment.store import HISTORY, PLAN, RESULTS, Store
 from jepsenvm.experiment.tasks import every, first_error
 from jepsenvm.history.nemesis_records import INTERRUPT
 from jepsenvm.history.op import NEMESIS
+from jepsenvm.history.readers import open_history
 from jepsenvm.history.segments import next_segment
 from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
@@ -81,7 +81,10 @@ class UnfinishedRun:
             raise UsageError(
                 f"{path}: the run has finished", remedy=f"`jepsenvm check {path}` shows its verdict"
             )
-        return cls(Store(folder), read_plan(folder / PLAN), Resumption.read(folder))
+        resumption = Resumption.read(folder)
+        # The messages of the run are read back as they were sent, whatever became of plan.yml.
+        plan, _ = plan_of_run(folder, open_history(folder / HISTORY))
+        return cls(Store(folder), plan, resumption)
 
 
 def resume(run: UnfinishedRun, inventory: Inventory) -> Results:

@@ -352,6 +352,16 @@ def refused(cluster: Cluster) -> str:
     return str(error.value)
 
 
+def test_messages_are_read_back_by_the_plan_in_the_history(cluster: Cluster) -> None:
+    sent = Plan(seed=1, nemesis="none", message_size=100)
+    journal = Journal(cluster.store.history, lambda: 1000, about={"plan": sent.to_yaml()})
+    journal.append("info", SCHEDULE, process=NEMESIS, data=[])
+    journal.flush()
+    edited = sent.model_copy(update={"message_size": None, "seed": 2})
+    cluster.store.write(PLAN, edited.to_yaml())
+    assert UnfinishedRun.at(cluster.store.path).plan == sent
+
+
 def test_a_run_in_progress_is_refused(cluster: Cluster) -> None:
     cluster.recorded(*confirmed(0))
     cluster.locks.occupy(LockOwner.of_this_process("run", cluster.store.path), "n3")
