@@ -118,6 +118,7 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         facts = preflight.connect(fleet)
         preflight.require_capabilities(fleet, inventory, [fault])
+        preflight.require_broker_capabilities(fleet, [fault])
         with _injecting(fleet) as run:
             if run is not None:
                 logger.info(f"a run is in progress, and its history records this fault: {run}")

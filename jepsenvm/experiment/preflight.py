@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -17,7 +17,7 @@ from jepsenvm.machines.reachability_probe import reachability
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES
-from jepsenvm.nemesis.requirements import CAPABILITIES
+from jepsenvm.nemesis.requirements import BROKER_CAPABILITIES, CAPABILITIES
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.message_sizes import size_bounds
 from jepsenvm.plan.plan import Plan
@@ -33,6 +33,11 @@ from jepsenvm.workloads.registry import WORKLOADS
 
 MEASUREMENTS: Final = 3
 """Measurements of the network that must all find it broken, before a run is refused."""
+
+_BROKER_CAN: Final[Mapping[str, Callable[[Fleet, str], bool]]] = {
+    "maintenance-mode": broker.has_maintenance_mode,
+}
+"""How a node is asked for each of ``BROKER_CAPABILITIES``."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +153,32 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
         node: {**of_host, "power": has_power} for node, of_host in host_capabilities(fleet).items()
     }
     for fault in faults:
-        for need, node in product(fault.requirements(), sorted({*fault.nodes, *fault.grudge})):
+        needs = [need for need in fault.requirements() if need in CAPABILITIES]
+        for need, node in product(needs, sorted({*fault.nodes, *fault.grudge})):
             if not capabilities[node].get(need, False):
                 raise UsageError(
                     f"{fault.name} is not possible here: no {need}",
                     node=node,
                     remedy=CAPABILITIES[need],
                 )
+
+
+def require_broker_capabilities(fleet: Fleet, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault that a node's running broker does not support."""
+    needs = {
+        (need, node): fault
+        for fault in reversed(list(faults))
+        for need in fault.requirements()
+        if need in BROKER_CAPABILITIES
+        for node in sorted(fault.nodes)
+    }
+    for (need, node), fault in needs.items():
+        if not _BROKER_CAN[need](fleet, node):
+            raise UsageError(
+                f"{fault.name} is not possible here: no {need}",
+                node=node,
+                remedy=BROKER_CAPABILITIES[need],
+            )
 
 
 def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:

@@ -74,6 +74,7 @@ def prepare(
         state = _state_after_deployment(fleet, plan)
     version = preflight.common_version(state.settings)
     preflight.require_supported_version(plan, version)
+    preflight.require_broker_capabilities(fleet, faults)
     preflight.require_ready_for_faults(fleet, facts)
     feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))
     logger.info(_summary(plan, version, len(inventory.nodes)))

@@ -185,6 +185,14 @@ def _members(cluster: Cluster) -> Any:
     return cluster.fleet.each_or_none(members)
 
 
+def _maintenance(cluster: Cluster) -> Any:
+    """The maintenance status that each node reports of itself."""
+    fleet = cluster.fleet
+    return fleet.each_or_none(
+        lambda node: ctl.view(fleet, node, timeout=ASK_S).maintenance.get(node)
+    )
+
+
 def _queue(cluster: Cluster) -> Any:
     """The leader and the replicas of the queue."""
     replicas = _replicas(cluster, list(cluster.fleet.nodes), ASK_S)
@@ -209,6 +217,7 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "hosts": _hosts,
     "alarms": _alarms,
     "members": _members,
+    "maintenance": _maintenance,
     "queue": _queue,
 }
 """Every probe by the name that ``Fault.probes`` returns."""

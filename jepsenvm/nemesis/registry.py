@@ -17,6 +17,7 @@ from jepsenvm.nemesis.faults.clients_kill import ClientsKill
 from jepsenvm.nemesis.faults.clock import Clock
 from jepsenvm.nemesis.faults.disk_full import DiskFull
 from jepsenvm.nemesis.faults.disk_slow import DiskSlow
+from jepsenvm.nemesis.faults.drain import Drain
 from jepsenvm.nemesis.faults.flapping import Flapping
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.leader_transfer import LeaderTransfer
@@ -46,6 +47,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         Kill,
         Pause,
         StopApp,
+        Drain,  # after StopApp: a node is revived only while its application runs
         Restart,
         PowerCut,
         Clock,

@@ -19,4 +19,10 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "own-clock": "use virtual machines; hosts that share a kernel share its clock",
     "power": "use machines that jepsenvm can switch off and on: the lab's hosts, or VMs of Vagrant",
 }
-"""The remedy by capability."""
+"""The remedy by capability of a host."""
+
+BROKER_CAPABILITIES: Final[Mapping[str, str]] = {
+    "maintenance-mode": "use RabbitMQ 3.8.8 or newer, and run `rabbitmqctl enable_feature_flag"
+    " maintenance_mode_status` on the cluster",
+}
+"""The remedy by capability of a running broker."""

@@ -34,6 +34,12 @@ _SETTINGS: Final = Erlang(
     "case application:get_env(rabbit, cluster_partition_handling, none) of "
     "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
 )
+# The module came with the maintenance mode. Versions that always have the mode may have dropped the
+# feature flag, so that it is not listed at all.
+_HAS_MAINTENANCE_MODE: Final = Erlang(
+    "code:ensure_loaded(rabbit_maintenance) =:= {module, rabbit_maintenance} andalso "
+    "not maps:is_key(maintenance_mode_status, rabbit_feature_flags:list(disabled))."
+)
 
 _ARGUMENT: Final = re.compile(r"[^\x00-\x1f\x7f$`\\]*[$]?")
 """An argument that no shell interprets.
@@ -66,6 +72,8 @@ class View:
     alarms: Sequence[Any] = field(default_factory=list)
     members: frozenset[str] = frozenset()
     """All nodes of the cluster, running or not."""
+    maintenance: Mapping[str, str] = field(default_factory=dict)
+    """running node -> its maintenance status, as text; empty for versions without it."""
 
     def alarm_texts(self) -> list[str]:
         """Return the alarms as text, such as ``n1 memory``."""
@@ -170,6 +178,15 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
         raise _not_understood(node, "eval", answer)
     fleet.learn(replace(fleet.nodes[node], broker_version=match[1]))
     return Settings(match[1], match[2], int(match[3]))
+
+
+def has_maintenance_mode(fleet: Fleet, node: str, timeout: float = 60) -> bool:
+    """Return whether a running node can be drained; raise RunError for an unknown answer."""
+    answer = _eval(fleet, node, _HAS_MAINTENANCE_MODE, timeout=timeout)
+    lines = answer.split()
+    if lines not in (["true"], ["false"]):
+        raise _not_understood(node, "eval", answer)
+    return lines == ["true"]
 
 
 def set_policy(
@@ -348,6 +365,10 @@ def _view(status: Mapping[str, Any], inventory_name: InventoryName) -> View:
         partitions=partitions,
         alarms=alarms,
         members=frozenset(map(inventory_name, members)),
+        maintenance={
+            inventory_name(name): str(text)
+            for name, text in dict(status.get("maintenance_status") or {}).items()
+        },
     )
 
 

@@ -107,6 +107,11 @@ def process_table(
     return {"processes": {"n1": {"runtime": runtime, "amqp": amqp, "sessions": list(sessions)}}}
 
 
+def maintenance(status: str | None, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a process table of n1 together with its maintenance status."""
+    return {**table, "maintenance": {"n1": status}}
+
+
 def members(*names: str) -> dict[str, Any]:
     """Return views in which every node lists these members, all running."""
     return {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -17,7 +19,7 @@ from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Fault, StopsLoad
 from jepsenvm.nemesis.grudge import complete_grudge
 from jepsenvm.nemesis.registry import FAULTS, fault_from_data
-from jepsenvm.nemesis.requirements import CAPABILITIES
+from jepsenvm.nemesis.requirements import BROKER_CAPABILITIES, CAPABILITIES
 from tests.unit.nemesis.builders import CUT, GRUDGE, HOSTS, fault_of, healed, injected
 
 ON_LINKS = {"partition", "flapping", "loss", "packets"}
@@ -159,6 +161,30 @@ def test_systemd_can_read_the_timers_description_again() -> None:
     assert "--description=" in command
 
 
+def test_a_drained_node_that_is_down_needs_no_revival(tmp_path: Path) -> None:
+    """A node that boots is not under maintenance. Only a running one is revived."""
+    log = tmp_path / "log"
+    marker = tmp_path / "drained"
+    for status, expected in ((0, ["revive"]), (3, [])):
+        (tmp_path / "systemctl").write_text(f"#!/bin/sh\nexit {status}\n")
+        (tmp_path / "rabbitmq-upgrade").write_text(f'#!/bin/sh\necho "$2" >> {log}\n')
+        for stub in ("systemctl", "rabbitmq-upgrade"):
+            (tmp_path / stub).chmod(0o755)
+        log.write_text("")
+        marker.touch()
+        script = FAULTS["drain"].sweep.replace("/run/jepsenvm/drained", str(marker))
+        done = subprocess.run(
+            ["/bin/sh", "-ec", script],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "revived this node, which was drained\n"
+        assert log.read_text().split() == expected
+        assert not marker.exists()
+
+
 # Declarations.
 
 
@@ -166,7 +192,8 @@ def test_every_requirement_has_a_remedy() -> None:
     faults = [fault_of(kind, "n1", grudge=GRUDGE) for kind in FAULTS]
     faults.append(fault_of("packets", "n1", grudge=GRUDGE, settings={"delay-ms": 200}))
     required = {capability for fault in faults for capability in fault.requirements()}
-    assert required <= set(CAPABILITIES)
+    assert required <= {*CAPABILITIES, *BROKER_CAPABILITIES}
+    assert not CAPABILITIES.keys() & BROKER_CAPABILITIES.keys()
 
 
 def test_a_node_sweeps_the_kinds_in_this_order() -> None:
@@ -179,6 +206,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "kill",
         "pause",
         "stop-app",
+        "drain",
         "restart",
         "power-cut",
         "clock",
@@ -217,6 +245,7 @@ def test_declared_properties() -> None:
         "kill",
         "pause",
         "stop-app",
+        "drain",
         "restart",
         "leave",
     }
@@ -237,7 +266,7 @@ def test_faults_that_stop_all_load(kind: str) -> None:
     on_one = fault_of(kind, "n1").stops_all_load(NODES)
     on_all = fault_of(kind, *NODES).stops_all_load(NODES)
     always = {"disk-full", "memory-alarm"}
-    if_everywhere = {"kill", "pause", "stop-app", "power-cut", "leave", "clients"}
+    if_everywhere = {"kill", "pause", "stop-app", "drain", "power-cut", "leave", "clients"}
     assert (on_one, on_all) == (kind in always, kind in always | if_everywhere)
 
 

@@ -269,6 +269,7 @@ def test_a_nemesis_works_with_its_fewest_nodes_and_refuses_fewer(name: str, seed
         ("kill-all", "kill", {}),
         ("pause", "pause", {}),
         ("stop-app", "stop-app", {}),
+        ("drain", "drain", {}),
         ("restart", "restart", {}),
         ("power-cut", "power-cut", {}),
         ("clock-strobe", "clock", {"way": "strobe", "seconds": 5, "every-ms": 200}),
@@ -551,7 +552,7 @@ def test_the_nemeses_of_each_mix_and_their_order() -> None:
             "partition-pair",
             "partition-one-way",
         ),
-        "processes": ("kill", "pause", "stop-app", "restart"),
+        "processes": ("kill", "pause", "stop-app", "drain", "restart"),
     }
     assert next(iter(NEMESES)) == "none"
     assert list(NEMESES)[-3:] == ["mixed", "partitions", "processes"]

@@ -9,6 +9,7 @@ from tests.unit.nemesis.builders import (
     active_problems,
     fault_of,
     healed_problems,
+    maintenance,
     members,
     process_table,
 )
@@ -52,6 +53,45 @@ def test_a_fault_of_processes_is_proven_by_the_process_table(
     assert all(active_problems(fault, DOWN, during) for during in active), "nothing ran before"
     assert [healed_problems(fault, UP, after) for after in healed] == [[]] * len(healed)
     assert all(healed_problems(fault, UP, after) for after in not_healed)
+
+
+SERVING = maintenance("not under maintenance", UP)
+DRAINED = maintenance("marked for maintenance", process_table(amqp=False))
+
+
+def test_a_drained_node_is_under_maintenance_and_does_not_listen() -> None:
+    fault = fault_of("drain")
+    coloured = maintenance("\x1b[35mmarked for maintenance\x1b[0m", process_table(amqp=False))
+    assert active_problems(fault, SERVING, DRAINED) == []
+    assert active_problems(fault, SERVING, coloured) == []
+    assert healed_problems(fault, SERVING, SERVING) == []
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        maintenance("marked for maintenance", UP),
+        maintenance("not under maintenance", process_table(amqp=False)),
+        maintenance("unknown", process_table(amqp=False)),
+        maintenance(None, process_table(amqp=False)),
+        maintenance(None, PROBE_FAILED),
+        maintenance("unknown", UP),
+        maintenance(None, UP),
+    ],
+)
+def test_half_a_drain_is_neither_active_nor_healed_nor_a_beginning(evidence: Evidence) -> None:
+    fault = fault_of("drain")
+    assert active_problems(fault, SERVING, evidence)
+    assert healed_problems(fault, SERVING, evidence)
+    assert active_problems(fault, evidence, DRAINED)
+
+
+def test_a_node_in_service_is_not_drained_and_a_drained_one_is_not_healed() -> None:
+    fault = fault_of("drain")
+    assert active_problems(fault, SERVING, SERVING)
+    assert active_problems(fault, DRAINED, DRAINED)
+    assert healed_problems(fault, SERVING, DRAINED)
+    assert active_problems(fault, SERVING, maintenance("marked for maintenance", PROBE_FAILED))
 
 
 @pytest.mark.parametrize(("kind", "resource"), [("memory-alarm", "memory"), ("disk-full", "disk")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -184,3 +185,26 @@ def test_an_answer_that_is_not_understood_is_one_clear_error(answer: str) -> Non
     if answer not in ("{}", "[]"):
         with pytest.raises(RunError, match=r"list_vhosts .* not understood"):
             ctl.make_vhost(fleet, "n1", "user")
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (
+            {"rabbit@n1": "not under maintenance", "rabbit@n2": "marked for maintenance"},
+            {"n1": "not under maintenance", "n2": "marked for maintenance"},
+        ),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_the_maintenance_status_of_each_running_node(
+    reported: Mapping[str, str] | None, expected: Mapping[str, str]
+) -> None:
+    status: dict[str, Any] = {"running_nodes": ["rabbit@n1", "rabbit@n2"], "partitions": {}}
+    status["alarms"] = []
+    if reported is not None:
+        status["maintenance_status"] = reported
+    fleet = FakeFleet("n1", "n2")
+    fleet.outputs["n1"] = json.dumps(status)
+    assert ctl.view(fleet, "n1").maintenance == expected
