@@ -98,6 +98,7 @@ def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]
             ssh_port=answer.ssh_port,
             broker=node.broker or "",
             vhost=node.vhost,
+            distribution_port=node.distribution_port,
             answers=_answering_ports(node.name, addresses, answers),
         ),
         global_addresses=reachable,

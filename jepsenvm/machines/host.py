@@ -18,5 +18,7 @@ class Host:
     broker: str = ""
     """The Erlang node name."""
     vhost: str = "/"
+    distribution_port: int = 25672
+    """The port of Erlang's distribution on this host."""
     answers: tuple[int, ...] = ()
     """If the controller or its jump host is this node: the source ports of SSH answers to it."""

@@ -108,6 +108,26 @@ def _processes(cluster: Cluster) -> Any:
     )
 
 
+def _distribution(cluster: Cluster) -> Any:
+    """The connections of Erlang's distribution by node and peer, each as both ends with ports."""
+    nodes = cluster.fleet.nodes
+    owners = {
+        address: name for name, known in cluster.facts.items() for address in known.host.addresses
+    }
+    order = {"ports": sorted({node.distribution_port for node in nodes.values()})}
+
+    def connections(node: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for near, far in cluster.fleet.python(node, "distribution", order, timeout=ASK_S):
+            peer = owners.get(far.rpartition(":")[0].strip("[]"))
+            if peer is not None and peer != node:
+                # Both ends describe a connection in the same way.
+                found.setdefault(peer, []).append(" ".join(sorted((near, far))))
+        return found
+
+    return cluster.fleet.each_or_none(connections)
+
+
 def _writes(cluster: Cluster) -> Any:
     """The time of a synced write on each node."""
     return cluster.fleet.each_or_none(
@@ -212,6 +232,7 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "burst": _burst,
     "clients": _clients,
     "processes": _processes,
+    "distribution": _distribution,
     "writes": _writes,
     "clocks": _clocks,
     "hosts": _hosts,

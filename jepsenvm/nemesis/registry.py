@@ -22,6 +22,7 @@ from jepsenvm.nemesis.faults.flapping import Flapping
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.leader_transfer import LeaderTransfer
 from jepsenvm.nemesis.faults.leave import Leave
+from jepsenvm.nemesis.faults.link_reset import LinkReset
 from jepsenvm.nemesis.faults.loss import Loss
 from jepsenvm.nemesis.faults.memory_alarm import MemoryAlarm
 from jepsenvm.nemesis.faults.packets import Packets
@@ -44,6 +45,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         Partition,
         Loss,
         Packets,
+        LinkReset,
         Kill,
         Pause,
         StopApp,
@@ -131,7 +133,11 @@ def _problems(name: str, spec: NemesisSpec, request: FaultRequest) -> Iterator[s
         yield f"{name} takes no grudge (only {', '.join(takers)} does)"
     yield from (f"{name}: {problem}" for problem in _node_problems(request))
     yield from (
-        f"{name}: {problem}" for problem in _setting_problems(spec.settings, request.settings)
+        f"{name}: {problem}"
+        for problem in (
+            *_setting_problems(spec.settings, request.settings),
+            *_bound_problems(spec.bounds, request.settings),
+        )
     )
 
 
@@ -180,6 +186,15 @@ def _setting_problems(
             yield f"{key} must be 0 or more, not {value:g}"
         elif defaults[key] != 0 and key != "jitter-ms" and value <= 0:
             yield f"{key} must be more than 0, not {value:g}"
+
+
+def _bound_problems(
+    bounds: Mapping[str, tuple[float, float]], settings: Mapping[str, float]
+) -> Iterator[str]:
+    for key, value in settings.items():
+        least, greatest = bounds.get(key, (-math.inf, math.inf))
+        if math.isfinite(value) and not least <= value <= greatest:
+            yield f"{key} must be from {least:g} to {greatest:g}, not {value:g}"
 
 
 # Nemeses.

@@ -51,6 +51,8 @@ class NemesisSpec:
     """What the caller may choose."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """Settings with their defaults; 0 stands for a value that is drawn."""
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The least and the greatest value of settings with narrower bounds than all others."""
     fewest_nodes: int = 2
     """With fewer nodes nothing can be broken, or no nodes stay connected."""
     takes_grudge: bool = False

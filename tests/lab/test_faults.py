@@ -54,6 +54,7 @@ OF_THE_BROKER = [
     "clients-drop",
     "clients-reject",
     "clients-kill",
+    "link-reset",
     "kill",
     "pause",
     "stop-app",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ import pytest
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.machines.capabilities import with_own_clock
 from jepsenvm.machines.fire import argv
-from jepsenvm.machines.remote import datagrams, fire, processes, reference_clock, traffic_control
+from jepsenvm.machines.remote import (
+    datagrams,
+    distribution,
+    fire,
+    reference_clock,
+    runtime,
+    sockets,
+    traffic_control,
+)
 from jepsenvm.machines.remote_source import source
 from jepsenvm.machines.ssh import _InOnePiece
 from jepsenvm.nemesis.faults.clock import Clock
@@ -30,9 +39,9 @@ TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retr
    0: 00000000:1628 00000000:0000 0A 00000000:00000000 00:00000000 00000000   107        0 19191 1 0 100 0 0 10 0
    1: 0100630A:1628 0200630A:CF2C 01 00000000:00000000 02:000004FB 00000000   107        0 20001 2 0 20 4 30 10 -1
 """
-TCP6 = """  sl  local_address                         remote_address                        st tx_queue rx_queue
-   0: 0000000000000000FFFF00000100630A:1628 0000000000000000FFFF00000200630A:CF2D 01 00000000:00000000
-   1: 000099FD000000000000000001000000:1628 000099FD000000000000000002000000:0050 06 00000000:00000000
+TCP6 = """  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0000000000000000FFFF00000100630A:1628 0000000000000000FFFF00000200630A:CF2D 01 00000000:00000000 00:00000000 00000000   107        0 7 1
+   1: 000099FD000000000000000001000000:1628 000099FD000000000000000002000000:0050 06 00000000:00000000 00:00000000 00000000   107        0 0 1
 """
 
 
@@ -69,15 +78,38 @@ def test_the_clock_fault_keeps_its_time_where_the_programs_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "sockets"),
+    ("table", "expected"),
     [
-        (TCP, [(5672, "0.0.0.0:0", "0A"), (5672, "10.99.0.2:53036", "01")]),
-        (TCP6, [(5672, "10.99.0.2:53037", "01"), (5672, "[fd99::2]:80", "06")]),
+        (
+            TCP,
+            [
+                ("0.0.0.0:5672", 5672, "0.0.0.0:0", 0, "0A", "19191"),
+                ("10.99.0.1:5672", 5672, "10.99.0.2:53036", 53036, "01", "20001"),
+            ],
+        ),
+        (
+            TCP6,
+            [
+                ("10.99.0.1:5672", 5672, "10.99.0.2:53037", 53037, "01", "7"),
+                ("[fd99::1]:5672", 5672, "[fd99::2]:80", 80, "06", "0"),
+            ],
+        ),
         ("", []),
     ],
 )
-def test_the_tables_of_sockets(table: str, sockets: list[tuple[int, str, str]]) -> None:
-    assert list(processes.parsed(table)) == sockets
+def test_the_tables_of_sockets(
+    table: str, expected: list[tuple[str, int, str, int, str, str]]
+) -> None:
+    assert list(sockets.parsed(table)) == expected
+
+
+def test_the_sockets_of_a_process_are_recognised_by_their_inodes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        own = distribution.inodes(Path("/proc/self"))
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        (found,) = [one for one in sockets.sockets() if one.near == address]
+        assert found.inode in own
+    assert found.inode not in distribution.inodes(Path("/proc/self"))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +124,7 @@ def test_the_tables_of_sockets(table: str, sockets: list[tuple[int, str, str]]) 
     ],
 )
 def test_a_process_stands_in_the_table(stat: str, standing: dict[str, Any] | None) -> None:
-    assert processes.standing(stat) == standing
+    assert runtime.standing(stat) == standing
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SETTINGS: Final[dict[str, dict[str, float | str]]] = {
     "disk-slow": {"write-kbyte-s": 200},
     "leader-transfer": {"queue": "jepsenvm.quorum.x", "heir": "n2"},
     "flapping": {"cut-ms": 300, "open-ms": 700},
+    "link-reset": {"blip-ms": 5},
     "loss": {"percent": 20},
     "packets": {"rate-kbit": 1000},
 }
@@ -105,6 +106,18 @@ def process_table(
     """Return the process table of n1; without a state, no runtime is alive."""
     runtime = {"pid": 7, "state": state, "started": started} if state else None
     return {"processes": {"n1": {"runtime": runtime, "amqp": amqp, "sessions": list(sessions)}}}
+
+
+def distribution(*links: str) -> dict[str, Any]:
+    """Return connections ``a-b:port`` from a port of a to b; ``a-b:port/a`` is listed by a only."""
+    found: dict[str, dict[str, list[str]]] = {node: {} for node in HOSTS}
+    for link in links:
+        connection, _, only = link.partition("/")
+        ends = connection.partition(":")[0].split("-")
+        for node, peer in (ends, ends[::-1]):
+            if only in ("", node):
+                found[node].setdefault(peer, []).append(connection)
+    return {"distribution": found}
 
 
 def maintenance(status: str | None, table: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from jepsenvm.nemesis.registry import FAULTS, fault_from_data
 from jepsenvm.nemesis.requirements import BROKER_CAPABILITIES, CAPABILITIES
 from tests.unit.nemesis.builders import CUT, GRUDGE, HOSTS, fault_of, healed, injected
 
-ON_LINKS = {"partition", "flapping", "loss", "packets"}
+ON_LINKS = {"partition", "flapping", "loss", "packets", "link-reset"}
 NODES = sorted(HOSTS)
 
 
@@ -203,6 +203,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "partition",
         "loss",
         "packets",
+        "link-reset",
         "kill",
         "pause",
         "stop-app",
@@ -251,6 +252,7 @@ def test_declared_properties() -> None:
     }
     assert {kind for kind, fault in FAULTS.items() if fault.powers_off} == {"power-cut"}
     assert {kind for kind, fault in FAULTS.items() if not fault.lasting} == {
+        "link-reset",
         "restart",
         "leader-transfer",
         "clients-kill",
@@ -302,6 +304,7 @@ def test_a_fault_of_links_hides_others_on_its_links(kind: str, effects: Concurre
         ("kill", ConcurrentFaults(mute=frozenset({"n1"}))),
         ("restart", ConcurrentFaults(mute=frozenset({"n1"}))),
         ("memory-alarm", ConcurrentFaults()),
+        ("link-reset", ConcurrentFaults()),
         ("clients", ConcurrentFaults()),
     ],
 )

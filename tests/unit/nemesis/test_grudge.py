@@ -265,6 +265,7 @@ def test_a_nemesis_works_with_its_fewest_nodes_and_refuses_fewer(name: str, seed
         ("corrupt", "packets", {"corrupt-percent": 5}),
         ("rate", "packets", {"rate-kbit": 1000}),
         ("loss", "loss", {"percent": 20}),
+        ("link-reset", "link-reset", {"blip-ms": 5}),
         ("kill", "kill", {}),
         ("kill-all", "kill", {}),
         ("pause", "pause", {}),

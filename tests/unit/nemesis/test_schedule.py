@@ -317,6 +317,7 @@ DIGESTS = {
     "kill-all": "b8f25ce842c5e42b",
     "leader-transfer": "32c8f0af718d2396",
     "leave": "c90b16b2a3b1a905",
+    "link-reset": "69df2e55d57194ee",
     "loss": "8fcbe09fe7200404",
     "memory-alarm": "1d492b396e2dcaf2",
     "mixed": "a4411776b7781983",

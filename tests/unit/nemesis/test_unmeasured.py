@@ -22,7 +22,7 @@ from tests.unit.nemesis.builders import (
     fault_of,
 )
 
-LINK_KINDS = ("partition", "flapping", "loss", "packets")
+LINK_KINDS = ("partition", "flapping", "loss", "packets", "link-reset")
 
 NOTHING: dict[str, Any] = {
     "missing": None,
