@@ -6,6 +6,7 @@ be asked.
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from jepsenvm.errors import JepsenvmError
+from jepsenvm.errors import JepsenvmError, RunError, shown
 from jepsenvm.machines.datagrams import datagrams
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.reachability_probe import Reachability, reachability
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq.names import CORRUPTED_DIR
 
 CONNECT_S: Final = 2.0
 """Seconds without any answer after which a port counts as silent."""
@@ -126,6 +128,21 @@ def _distribution(cluster: Cluster) -> Any:
         return found
 
     return cluster.fleet.each_or_none(connections)
+
+
+def _corruption(cluster: Cluster) -> Any:
+    """Each node's record of a file that a fault corrupted there; a null record without one."""
+    record = f"{CORRUPTED_DIR}/record.json"
+    script = f"if [ -e {CORRUPTED_DIR} ]; then cat {record}; else echo null; fi"
+
+    def ask(node: str) -> dict[str, Any]:
+        answer = cluster.fleet.run(node, script, timeout=ASK_S).stdout
+        try:
+            return {"record": json.loads(answer)}
+        except ValueError:
+            raise RunError(f"its record is damaged: {shown(answer)}", node=node) from None
+
+    return cluster.fleet.each_or_none(ask)
 
 
 def _writes(cluster: Cluster) -> Any:
@@ -240,5 +257,6 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "members": _members,
     "maintenance": _maintenance,
     "queue": _queue,
+    "corruption": _corruption,
 }
 """Every probe by the name that ``Fault.probes`` returns."""

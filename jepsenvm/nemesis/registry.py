@@ -18,6 +18,7 @@ from jepsenvm.nemesis.faults.clock import Clock
 from jepsenvm.nemesis.faults.disk_full import DiskFull
 from jepsenvm.nemesis.faults.disk_slow import DiskSlow
 from jepsenvm.nemesis.faults.drain import Drain
+from jepsenvm.nemesis.faults.file_corrupt import FileCorrupt
 from jepsenvm.nemesis.faults.flapping import Flapping
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.leader_transfer import LeaderTransfer
@@ -51,6 +52,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         StopApp,
         Drain,  # after StopApp: a node is revived only while its application runs
         Restart,
+        FileCorrupt,
         PowerCut,
         Clock,
         DiskFull,

@@ -12,6 +12,9 @@ SERVICE: Final = "rabbitmq-server"
 
 DATA_DIR: Final = "/var/lib/rabbitmq"
 DATABASE_DIR: Final = f"{DATA_DIR}/mnesia"
+CORRUPTED_DIR: Final = f"{DATA_DIR}/jepsenvm-corrupted"
+"""Where a node keeps the original of a file that a fault corrupted."""
+
 LOG_DIR: Final = "/var/log/rabbitmq"
 
 AMQP_PORT: Final = 5672

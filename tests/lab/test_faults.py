@@ -67,6 +67,7 @@ OF_THE_BROKER = [
     "replica-shrink",
     "leave",
 ]
+OF_FILES = [("file-corrupt", "quorum"), ("file-truncate", "quorum"), ("file-corrupt", "classic")]
 OF_A_KILLED_CONTROLLER = {
     # What asks a broker comes before what keeps brokers from answering.
     "broker": [
@@ -170,7 +171,7 @@ def leftovers() -> list[str]:
     script = (
         "iptables -w -S | grep JEPSENVM; ip6tables -w -S | grep JEPSENVM; ls -A /run/jepsenvm/faults 2>/dev/null;"
         " ls /run/jepsenvm | grep -v faults; tc qdisc show | grep 7e57;"
-        " ls /var/lib/rabbitmq/jepsenvm-ballast 2>/dev/null;"
+        " ls -d /var/lib/rabbitmq/jepsenvm-* 2>/dev/null;"
         " systemctl list-units --plain --no-legend jepsenvm-* | grep -v probe; true"
     )
     return [f"{node}: {line}" for node in NODES for line in on(node, script).splitlines()]
@@ -321,7 +322,8 @@ def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fl
 
 
 def test_no_fault_is_left_out() -> None:
-    tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *NOT_HERE}
+    of_files = {name for name, _ in OF_FILES}
+    tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *of_files, *NOT_HERE}
     same = {
         name for name in NEMESES if name.startswith("partition")
     }  # other ways to draw the same kind of grudge
@@ -369,6 +371,57 @@ def test_brokers_outlive_a_killed_controller(
         _powered_off.add("n5")
         assert until(lambda: not power_at("lab", "").is_off("n5"), 150)
         fleet.forget("n5")
+    assert until(lambda: leftovers() == [], 150), leftovers()
+
+
+@pytest.fixture
+def filled_queue(cluster: Inventory, fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A queue of the type of the test, with messages that reach the message store."""
+    come_back(cluster, fleet)
+    name = f"jepsenvm.{request.param}.corrupted"
+    script = f"""
+import asyncio, sys
+from pathlib import Path
+from jepsenvm.machines.inventory import load
+from jepsenvm.rabbitmq.credentials import credentials
+from jepsenvm.rabbitmq.amqp import connect
+async def main():
+    inventory = load(Path({str(cluster.path)!r}), "rabbitmq")
+    session = await connect(credentials(inventory).at(inventory.nodes[0]))
+    if sys.argv[1] == "delete":
+        await session.delete({name!r})
+    else:
+        await session.declare({name!r}, {{"x-queue-type": {request.param!r}}})
+        await asyncio.gather(*(session.publish({name!r}, b"x" * 8192) for _ in range(200)))
+    await session.close()
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", script, "fill"], check=True, timeout=60)
+    yield name
+    come_back(cluster, fleet)
+    subprocess.run([sys.executable, "-c", script, "delete"], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("name", "filled_queue"), OF_FILES, indirect=["filled_queue"])
+def test_a_corrupted_file_bites_and_heals(
+    name: str, fleet: Fleet, known: dict[str, Facts], filled_queue: str, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "history.arrow", time.monotonic_ns)
+    nemesis = Nemesis(fleet, known, journaled(journal), 60, filled_queue)
+    nemesis.prepare()
+    (stage,) = stages(name, FaultRequest(NODES, Random(3)))
+    nemesis.inject(1, stage.fault)
+    nemesis.heal(1)
+    assert nemesis.end() == []
+    journal.close()
+    (window,) = fault_intervals(open_history(tmp_path / "history.arrow"))
+    assert window.proven, window.problems
+    assert leftovers() == []
+
+
+@pytest.mark.parametrize("filled_queue", ["quorum"], indirect=True)
+def test_a_corrupted_file_outlives_no_controller(cluster: Inventory, filled_queue: str) -> None:
+    kill_a_controller(cluster, ["file-truncate"], filled_queue)
     assert until(lambda: leftovers() == [], 150), leftovers()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def inodes(process: Path) -> set[str]:
     found = set()
     for descriptor in (process / "fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-            kind, _, inode = str(descriptor.readlink()).partition(":")
+            # Path.readlink came with Python 3.9, and hosts may have 3.8.
+            kind, _, inode = os.readlink(descriptor).partition(":")  # noqa: PTH115
             if kind == "socket":
                 found.add(inode.strip("[]"))
     return found

@@ -27,6 +27,12 @@ SETTINGS: Final[dict[str, dict[str, float | str]]] = {
     "clients-kill": {"way": "kill"},
     "clock": {"way": "bump", "seconds": 30},
     "disk-slow": {"write-kbyte-s": 200},
+    "file-corrupt": {
+        "way": "flip",
+        "victims": "drawn",
+        "queue": "jepsenvm.quorum.x",
+        "at-percent": 50,
+    },
     "leader-transfer": {"queue": "jepsenvm.quorum.x", "heir": "n2"},
     "flapping": {"cut-ms": 300, "open-ms": 700},
     "link-reset": {"blip-ms": 5},

@@ -209,6 +209,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "stop-app",
         "drain",
         "restart",
+        "file-corrupt",
         "power-cut",
         "clock",
         "disk-full",
@@ -248,12 +249,14 @@ def test_declared_properties() -> None:
         "stop-app",
         "drain",
         "restart",
+        "file-corrupt",
         "leave",
     }
     assert {kind for kind, fault in FAULTS.items() if fault.powers_off} == {"power-cut"}
     assert {kind for kind, fault in FAULTS.items() if not fault.lasting} == {
         "link-reset",
         "restart",
+        "file-corrupt",
         "leader-transfer",
         "clients-kill",
     }

@@ -272,6 +272,16 @@ def test_a_nemesis_works_with_its_fewest_nodes_and_refuses_fewer(name: str, seed
         ("stop-app", "stop-app", {}),
         ("drain", "drain", {}),
         ("restart", "restart", {}),
+        (
+            "file-corrupt",
+            "file-corrupt",
+            {"way": "flip", "victims": "drawn", "at-percent": 50},
+        ),
+        (
+            "file-truncate",
+            "file-corrupt",
+            {"way": "truncate", "victims": "drawn", "at-percent": 50},
+        ),
         ("power-cut", "power-cut", {}),
         ("clock-strobe", "clock", {"way": "strobe", "seconds": 5, "every-ms": 200}),
         ("disk-full", "disk-full", {}),

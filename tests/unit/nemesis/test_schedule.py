@@ -313,6 +313,8 @@ DIGESTS = {
     "disk-slow": "a42c409bd29cc82e",
     "drain": "3c38b24a3a5c60c1",
     "duplicate": "890b0309dbc9b80c",
+    "file-corrupt": "9f16ae94f92f9551",
+    "file-truncate": "52507a4aedfa50cc",
     "kill": "2ca97b5295fe9686",
     "kill-all": "b8f25ce842c5e42b",
     "leader-transfer": "32c8f0af718d2396",
