@@ -145,6 +145,13 @@ def _corruption(cluster: Cluster) -> Any:
     return cluster.fleet.each_or_none(ask)
 
 
+def _stress(cluster: Cluster) -> Any:
+    """What the processes of stress-ng that faults have started take from each node."""
+    return cluster.fleet.each_or_none(
+        lambda node: cluster.fleet.python(node, "stress", timeout=ASK_S)
+    )
+
+
 def _writes(cluster: Cluster) -> Any:
     """The time of a synced write on each node."""
     return cluster.fleet.each_or_none(
@@ -251,6 +258,7 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "processes": _processes,
     "distribution": _distribution,
     "writes": _writes,
+    "stress": _stress,
     "clocks": _clocks,
     "hosts": _hosts,
     "alarms": _alarms,

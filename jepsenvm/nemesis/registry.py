@@ -33,6 +33,7 @@ from jepsenvm.nemesis.faults.power_cut import PowerCut
 from jepsenvm.nemesis.faults.replica_shrink import ReplicaShrink
 from jepsenvm.nemesis.faults.restart import Restart
 from jepsenvm.nemesis.faults.stop_app import StopApp
+from jepsenvm.nemesis.faults.stress import Stress
 from jepsenvm.nemesis.grudge import with_rest
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 
@@ -58,6 +59,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         DiskFull,
         DiskSlow,
         MemoryAlarm,
+        Stress,
         Leave,
         ReplicaShrink,
         LeaderTransfer,

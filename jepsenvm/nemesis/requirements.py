@@ -16,6 +16,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "shaping": "load the kernel modules sch_htb, sch_tbf and cls_u32; faults of packets need them",
     "socket-kill": "use a kernel with CONFIG_INET_DIAG_DESTROY; killing connections needs it",
     "io-limits": "use hosts with cgroup v2 and its io controller; slow disks need it",
+    "stress-ng": "install stress-ng on the node (`jepsenvm deploy` does, if apt has it)",
     "own-clock": "use virtual machines; hosts that share a kernel share its clock",
     "power": "use machines that jepsenvm can switch off and on: the lab's hosts, or VMs of Vagrant",
 }

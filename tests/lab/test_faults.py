@@ -68,6 +68,7 @@ OF_THE_BROKER = [
     "leave",
 ]
 OF_FILES = [("file-corrupt", "quorum"), ("file-truncate", "quorum"), ("file-corrupt", "classic")]
+OF_LOAD = {"stress-cpu": {"workers": 1.0}, "stress-memory": {"memory-mbyte": 64.0}}
 OF_A_KILLED_CONTROLLER = {
     # What asks a broker comes before what keeps brokers from answering.
     "broker": [
@@ -217,8 +218,17 @@ def test_a_fault_of_packets_bites_and_heals(name: str, stopped: None, nemesis: N
     nemesis.heal(1)
 
 
+@pytest.mark.parametrize("name", OF_LOAD)
+def test_a_stress_bites_and_heals(name: str, stopped: None, nemesis: Nemesis) -> None:
+    (stage,) = stages(name, FaultRequest(NODES, Random(3), settings=OF_LOAD[name]))
+    nemesis.inject(1, stage.fault)
+    nemesis.heal(1)
+
+
 def test_the_network_outlives_a_killed_controller(cluster: Inventory, stopped: None) -> None:
-    kill_a_controller(cluster, ["loss n5", "rate n4", "partition-pair", "partition-flapping"])
+    kill_a_controller(
+        cluster, ["loss n5", "rate n4", "stress-cpu n3", "partition-pair", "partition-flapping"]
+    )
     assert until(lambda: leftovers() == [], 150), leftovers()
 
 
@@ -323,7 +333,7 @@ def test_what_these_hosts_cannot_do_is_refused(name: str, cluster: Inventory, fl
 
 def test_no_fault_is_left_out() -> None:
     of_files = {name for name, _ in OF_FILES}
-    tried = {*PARTITIONS, *OF_PACKETS, *OF_THE_BROKER, *of_files, *NOT_HERE}
+    tried = {*PARTITIONS, *OF_PACKETS, *OF_LOAD, *OF_THE_BROKER, *of_files, *NOT_HERE}
     same = {
         name for name in NEMESES if name.startswith("partition")
     }  # other ways to draw the same kind of grudge

@@ -30,7 +30,7 @@ def test_rabbitmq_is_installed_enabled_and_running(host: Any) -> None:
     assert service.is_running
 
 
-@pytest.mark.parametrize("package", ["iptables", "iproute2", "procps", "python3"])
+@pytest.mark.parametrize("package", ["iptables", "iproute2", "procps", "python3", "stress-ng"])
 def test_what_the_faults_need_is_installed(host: Any, package: str) -> None:
     assert host.package(package).is_installed
 

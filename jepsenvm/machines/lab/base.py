@@ -22,7 +22,7 @@ RECIPE_VERSION = 1
 
 PACKAGES = (
     "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iptables,iproute2,sudo,"
-    "ca-certificates,procps"
+    "ca-certificates,procps,stress-ng"
 )
 
 # Ansible installs these on each host from the host's apt cache.

@@ -28,6 +28,7 @@ def main() -> None:
                 "systemd-run": works("systemd-run", "--version"),
                 **queueing(),
                 "socket-kill": socket_kill(),
+                "stress-ng": works("stress-ng", "--version"),
                 "io-limits": "io" in read("/sys/fs/cgroup/cgroup.controllers").split(),
                 "boot-id": read("/proc/sys/kernel/random/boot_id").strip(),
                 "booted": booted(),

@@ -23,7 +23,7 @@ SERVICE = "rabbitmq-server"
 DATABASES = Path("/var/lib/rabbitmq/mnesia")
 KEPT = Path("/var/lib/rabbitmq/jepsenvm-corrupted")
 SAFE = re.compile(r"[A-Za-z0-9@_.=+/-]+")  # the characters of a path that a shell may be given
-STOP_S = 60
+STOP_S = 45
 PARTS = (".idx", ".jif", ".qi", ".qs", ".segment")  # of one queue; a stream's index can be rebuilt
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -223,14 +223,14 @@ def digest(path: Path) -> str:
 
 
 def stop() -> None:
-    """Stop the service: cleanly if that takes no longer than a minute, otherwise with SIGKILL."""
+    """Stop the service: cleanly if that takes no longer than STOP_S, otherwise with SIGKILL."""
     try:
         clean = systemctl("stop", SERVICE, timeout=STOP_S) == 0
     except subprocess.TimeoutExpired:
         clean = False
     if not clean:
         systemctl("kill", "--signal=SIGKILL", SERVICE)
-        systemctl("stop", SERVICE, timeout=STOP_S)
+        systemctl("stop", SERVICE)
     systemctl("reset-failed", SERVICE)
 
 

@@ -21,6 +21,7 @@ from jepsenvm.machines.remote import (
     reference_clock,
     runtime,
     sockets,
+    stress,
     traffic_control,
 )
 from jepsenvm.machines.remote_source import source
@@ -125,6 +126,28 @@ def test_the_sockets_of_a_process_are_recognised_by_their_inodes() -> None:
 )
 def test_a_process_stands_in_the_table(stat: str, standing: dict[str, Any] | None) -> None:
     assert runtime.standing(stat) == standing
+
+
+@pytest.mark.parametrize(
+    ("stat", "ticks"),
+    [("71 (stress-ng (x) cpu) R 1" + " 0" * 9 + " 40 2 9 9", 42), ("", 0)],
+)
+def test_the_cpu_time_of_a_process(stat: str, ticks: int) -> None:
+    assert stress.taken(stat) == ticks
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "mbyte"),
+    [("MemTotal:  9 kB\nMemAvailable:   2000000 kB\n", 2048.0), ("MemTotal: 9 kB\n", 0.0)],
+)
+def test_the_memory_that_a_host_has_left(meminfo: str, mbyte: float) -> None:
+    assert stress.available_mbyte(meminfo) == mbyte
+
+
+def test_this_process_takes_memory_and_belongs_to_no_unit_of_a_fault() -> None:
+    assert stress.resident(Path("/proc/self")) > 0
+    assert stress.resident(Path("/proc/0")) == 0
+    assert stress.processes(stress.UNIT.format("cpu")) == []
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ SETTINGS: Final[dict[str, dict[str, float | str]]] = {
     "link-reset": {"blip-ms": 5},
     "loss": {"percent": 20},
     "packets": {"rate-kbit": 1000},
+    "stress": {"way": "cpu", "workers": 1},
 }
 """Settings with which each kind of fault can be injected."""
 

@@ -215,6 +215,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "disk-full",
         "disk-slow",
         "memory-alarm",
+        "stress",
         "leave",
         "replica-shrink",
         "leader-transfer",

@@ -287,6 +287,12 @@ def test_a_nemesis_works_with_its_fewest_nodes_and_refuses_fewer(name: str, seed
         ("disk-full", "disk-full", {}),
         ("disk-slow", "disk-slow", {"write-kbyte-s": 200}),
         ("memory-alarm", "memory-alarm", {}),
+        ("stress-cpu", "stress", {"way": "cpu", "workers": 1}),
+        (
+            "stress-memory",
+            "stress",
+            {"way": "memory", "memory-percent": 10, "memory-mbyte": 0},
+        ),
         ("leave", "leave", {}),
         ("replica-shrink", "replica-shrink", {}),
         ("leader-transfer", "leader-transfer", {}),

@@ -348,6 +348,8 @@ DIGESTS = {
     "restart": "c7cf4ed4aba46e61",
     "rolling-restart": "d092b25ea3b01e3d",
     "stop-app": "f2f69962d9ba95cb",
+    "stress-cpu": "2763d602727c7717",
+    "stress-memory": "d4eea973eb30a4d2",
 }
 """A digest of the schedules of five seeds, by nemesis. It does not cover the faults' texts."""
 
