@@ -8,6 +8,7 @@ in the used part of the file. The record of what was done stays in KEPT until th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -37,7 +38,9 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     try:
         require_healed()
-        chosen(order["vhost"], order["queue"])
+        # The service still runs, and may remove a file that is being looked at.
+        with contextlib.suppress(FileNotFoundError):
+            chosen(order["vhost"], order["queue"])
         sys.stdin.read()
         # From here on the healing starts the service, even if this process is killed.
         KEPT.mkdir(mode=0o700)
@@ -45,6 +48,7 @@ def main() -> None:
             stop()
             print(json.dumps(corrupt(order)))
         except BaseException:
+            put_back()
             shutil.rmtree(KEPT)
             raise
         finally:
@@ -65,7 +69,8 @@ def corrupt(order: dict[str, Any]) -> dict[str, Any]:
     offset = position(path, order["at-percent"])
     original = KEPT / "original"
     shutil.copyfile(path, original)
-    before = digest(path)
+    # If this process is killed before the digest is written, the healing puts the original back.
+    (KEPT / "path").write_text(str(path))
     change(path, offset, order["way"])
     record = {
         "path": str(path),
@@ -74,13 +79,18 @@ def corrupt(order: dict[str, Any]) -> dict[str, Any]:
         "size-after": path.stat().st_size,
         "byte-before": byte_at(original, offset),
         "byte-after": byte_at(path, offset),
-        "sha256-before": before,
+        "sha256-before": digest(original),
         "sha256-after": digest(path),
     }
-    (KEPT / "path").write_text(str(path))
     (KEPT / "corrupted.sha256").write_text(f"{record['sha256-after']}  {path}\n")
     (KEPT / "record.json").write_text(json.dumps(record))
     return record
+
+
+def put_back() -> None:
+    """Put the original back over a file that may have changed. The service has not read it."""
+    if (KEPT / "path").exists():
+        shutil.copyfile(KEPT / "original", (KEPT / "path").read_text())
 
 
 def change(path: Path, offset: int, way: str) -> None:
@@ -195,8 +205,9 @@ def used(path: Path) -> int:
 
 def position(path: Path, percent: float) -> int:
     """Return the first offset with data from a share of the used part on. It is never 0."""
+    end = used(path)
     with path.open("rb") as file, mapped(file) as content:
-        start = max(1, min(int(used(path) * percent / 100), used(path) - 1))
+        start = max(1, min(int(end * percent / 100), end - 1))
         match = re.compile(rb"[^\0]").search(content, start)
         return match.start() if match else start
 

@@ -26,18 +26,26 @@ from jepsenvm.rabbitmq.names import CORRUPTED_DIR, DATABASE_DIR, SERVICE
 _AT: Final = "at-percent"
 
 _HEAL: Final = f"""kept={CORRUPTED_DIR}
+put_back() {{ cat $kept/original > "$(cat $kept/path)"; }}
 if [ -e $kept ]; then
+  if [ -e $kept/path ] && [ ! -e $kept/corrupted.sha256 ]; then
+    put_back
+  fi
   timeout 80 systemctl start {SERVICE} || {{
     timeout 30 systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE} || true
     if sha256sum --status --check $kept/corrupted.sha256 2>/dev/null; then
-      cat $kept/original > "$(cat $kept/path)"
+      put_back
     fi
     systemctl reset-failed {SERVICE} 2>/dev/null || true
     systemctl start --no-block {SERVICE}
   }}
   rm -rf $kept
 """
-"""The original is put back only over the corrupted file, not over one that RabbitMQ rewrote."""
+"""Start the service, with the original if it does not start with the corrupted file.
+
+A file that RabbitMQ has rewritten is left. Without a digest of the corrupted file, the injection was
+killed before RabbitMQ could read it.
+"""
 
 
 class FileCorrupt(ProcessFault):

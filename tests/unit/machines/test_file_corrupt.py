@@ -174,6 +174,22 @@ def test_a_second_corruption_waits_for_the_healing_of_the_first(
     assert path.read_bytes() == b"abcdefghij"
 
 
+def test_a_failure_after_the_change_puts_the_original_back(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(quorum_queue(database) / "1.segment", b"abcdefghij")
+
+    def fail(_: object) -> None:
+        assert path.read_bytes() == b"abcdegghij"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(file_corrupt, "digest", fail)
+    done = run(monkeypatch, order("flip"))
+    assert done == ["stop", "reset-failed", "start", "error: [Errno 28] No space left on device"]
+    assert path.read_bytes() == b"abcdefghij"
+    assert not file_corrupt.KEPT.exists()
+
+
 def test_a_failure_after_the_stop_starts_the_node_and_leaves_nothing(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,13 @@ def test_a_node_that_does_not_start_gets_the_original_of_a_file_it_did_not_rewri
     assert path.read_bytes() == (b"rewritten" if rewritten else b"original")
 
 
+def test_an_injection_that_was_killed_leaves_the_original(tmp_path: Path) -> None:
+    path = corrupted(tmp_path)
+    (tmp_path / "kept" / "corrupted.sha256").unlink()
+    assert heal(tmp_path, type(FLIP).sweep, starts=True) == [f"start {SERVICE}"]
+    assert path.read_bytes() == b"original"
+
+
 def test_a_node_that_was_stopped_and_not_corrupted_starts(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     assert heal(tmp_path, type(FLIP).sweep, starts=True) == [f"start {SERVICE}"]
