@@ -2,7 +2,7 @@
 
 The node stops before and starts after it, so that RabbitMQ reads the corrupted file. A corruption
 cannot be undone: RabbitMQ may have rewritten the file. It is healed when RabbitMQ serves clients
-again. If it cannot start with the corrupted file, healing puts the original back.
+again. If it fails to start with the corrupted file, healing puts the original back.
 """
 
 from __future__ import annotations
@@ -25,26 +25,44 @@ from jepsenvm.rabbitmq.names import CORRUPTED_DIR, DATABASE_DIR, SERVICE
 
 _AT: Final = "at-percent"
 
+_STARTS_S: Final = 90
+"""Seconds that the service may take to start or to fail; the healing is repeated after that."""
+
 _HEAL: Final = f"""kept={CORRUPTED_DIR}
 put_back() {{ cat $kept/original > "$(cat $kept/path)"; }}
 if [ -e $kept ]; then
   if [ -e $kept/path ] && [ ! -e $kept/corrupted.sha256 ]; then
     put_back
   fi
-  timeout 80 systemctl start {SERVICE} || {{
-    timeout 30 systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE} || true
-    if sha256sum --status --check $kept/corrupted.sha256 2>/dev/null; then
-      put_back
-    fi
-    systemctl reset-failed {SERVICE} 2>/dev/null || true
-    systemctl start --no-block {SERVICE}
-  }}
+  systemctl start --no-block {SERVICE}
+  for attempt in $(seq {_STARTS_S}); do
+    state=$(systemctl show --property=SubState --value {SERVICE})
+    case $state in
+      running|failed|auto-restart*) break ;;
+    esac
+    sleep 1
+  done
+  case $state in
+    running) ;;
+    failed|auto-restart*)
+      timeout 30 systemctl stop {SERVICE} || systemctl kill --signal=SIGKILL {SERVICE} || true
+      if sha256sum --status --check $kept/corrupted.sha256 2>/dev/null; then
+        put_back
+      fi
+      systemctl reset-failed {SERVICE} 2>/dev/null || true
+      systemctl start --no-block {SERVICE}
+      ;;
+    *)
+      echo "{SERVICE} neither started nor failed within {_STARTS_S} s" >&2
+      exit 1
+      ;;
+  esac
   rm -rf $kept
 """
-"""Start the service, with the original if it does not start with the corrupted file.
+"""Start the service, with the original if it fails to start with the corrupted file.
 
-A file that RabbitMQ has rewritten is left. Without a digest of the corrupted file, the injection was
-killed before RabbitMQ could read it.
+A file that RabbitMQ has rewritten is left. If the digest of the corrupted file is missing, the
+injection was killed before RabbitMQ could read the file.
 """
 
 

@@ -122,22 +122,33 @@ def test_a_node_that_listens_without_a_record_is_healed() -> None:
     assert healed_problems(FLIP, BEFORE, {**process_table(), "corruption": {"n1": None}})
 
 
-def heal(folder: Path, script: str, *, starts: bool) -> list[str]:
-    """Run a healing script with stubs; return the commands of systemctl."""
-    log = folder / "log"
-    log.write_text("")
-    bin_ = folder / "bin"
-    bin_.mkdir(exist_ok=True)
-    refuse = "" if starts else '[ "$1 $2" != "start rabbitmq-server" ] || exit 1'
-    (bin_ / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {log}\n{refuse}\n')
-    (bin_ / "systemctl").chmod(0o755)
-    subprocess.run(
-        ["/bin/sh", "-ec", script.replace(CORRUPTED_DIR, str(folder / "kept"))],
-        env={"PATH": f"{bin_}:{os.environ['PATH']}"},
-        check=True,
+def heal(folder: Path, script: str, *states: str) -> tuple[list[str], int]:
+    """Run a healing script while the service has these states in turn, the last one for good.
+
+    Return the commands of systemctl that change something, and the exit status.
+    """
+    log, turn = folder / "log", folder / "turn"
+    for file in (log, turn):
+        file.write_text("")
+    stubs = folder / "bin"
+    stubs.mkdir()
+    answer = "\n".join(
+        f'[ "$(wc -l < {turn})" -gt {index} ] || {{ echo {state}; exit; }}'
+        for index, state in enumerate((*states, states[-1]), 1)
     )
-    assert not (folder / "kept").exists()
-    return log.read_text().splitlines()
+    (stubs / "systemctl").write_text(
+        f'#!/bin/sh\n[ $1 = show ] || {{ echo "$*" >> {log}; exit; }}\n'
+        f"echo >> {turn}\n{answer}\necho {states[-1]}\n"
+    )
+    (stubs / "sleep").write_text("#!/bin/sh\n")
+    for stub in stubs.iterdir():
+        stub.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-ec", script.replace(CORRUPTED_DIR, str(folder / "kept"))],
+        env={"PATH": f"{stubs}:{os.environ['PATH']}"},
+        check=False,
+    )
+    return log.read_text().splitlines(), done.returncode
 
 
 def corrupted(folder: Path) -> Path:
@@ -152,37 +163,52 @@ def corrupted(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("script", [healed(FLIP, "n1")[0].stdin, type(FLIP).sweep])
+START = f"start --no-block {SERVICE}"
+SWEEP = type(FLIP).sweep
+
+
+@pytest.mark.parametrize("script", [healed(FLIP, "n1")[0].stdin, SWEEP])
 def test_a_node_that_starts_keeps_the_corrupted_file(tmp_path: Path, script: str) -> None:
     path = corrupted(tmp_path)
-    assert heal(tmp_path, script, starts=True) == [f"start {SERVICE}"]
+    assert heal(tmp_path, script, "start", "start", "running") == ([START], 0)
     assert path.read_bytes() == b"corrupt"
+    assert not (tmp_path / "kept").exists()
 
 
 @pytest.mark.parametrize("rewritten", [False, True])
-def test_a_node_that_does_not_start_gets_the_original_of_a_file_it_did_not_rewrite(
-    tmp_path: Path, *, rewritten: bool
+@pytest.mark.parametrize("state", ["failed", "auto-restart"])
+def test_a_node_that_fails_gets_the_original_of_a_file_that_it_did_not_rewrite(
+    tmp_path: Path, state: str, *, rewritten: bool
 ) -> None:
     path = corrupted(tmp_path)
     if rewritten:
         path.write_bytes(b"rewritten")
-    commands = heal(tmp_path, type(FLIP).sweep, starts=False)
-    assert commands[0] == f"start {SERVICE}"
-    assert commands[-1] == f"start --no-block {SERVICE}"
+    commands, status = heal(tmp_path, SWEEP, "start", state)
+    assert commands == [START, f"stop {SERVICE}", f"reset-failed {SERVICE}", START]
+    assert status == 0
     assert path.read_bytes() == (b"rewritten" if rewritten else b"original")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_node_that_is_still_starting_is_healed_later(tmp_path: Path) -> None:
+    path = corrupted(tmp_path)
+    assert heal(tmp_path, SWEEP, "start") == ([START], 1)
+    assert path.read_bytes() == b"corrupt"
+    assert (tmp_path / "kept" / "original").exists()
 
 
 def test_an_injection_that_was_killed_leaves_the_original(tmp_path: Path) -> None:
     path = corrupted(tmp_path)
     (tmp_path / "kept" / "corrupted.sha256").unlink()
-    assert heal(tmp_path, type(FLIP).sweep, starts=True) == [f"start {SERVICE}"]
+    assert heal(tmp_path, SWEEP, "running") == ([START], 0)
     assert path.read_bytes() == b"original"
 
 
 def test_a_node_that_was_stopped_and_not_corrupted_starts(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
-    assert heal(tmp_path, type(FLIP).sweep, starts=True) == [f"start {SERVICE}"]
+    assert heal(tmp_path, SWEEP, "running") == ([START], 0)
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_node_without_a_record_does_nothing(tmp_path: Path) -> None:
-    assert heal(tmp_path, type(FLIP).sweep, starts=True) == []
+    assert heal(tmp_path, SWEEP, "running") == ([], 0)
