@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from jepsenvm.nemesis.registry import FAULTS, MIXES, NEMESES
+from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.plan.keys import PlanKey, keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.rate import RatePiece
@@ -79,12 +80,23 @@ def nemeses() -> str:
     rows = []
     for kind, fault in FAULTS.items():
         for name, spec in fault.nemeses().items():
-            settings = ", ".join(f"`{key}` {value:g}" for key, value in spec.settings.items())
+            settings = ", ".join(
+                f"`{key}` {value:g}{_bounds_text(spec, key)}"
+                for key, value in spec.settings.items()
+            )
             takes = "" if spec.takes == "nothing" else spec.takes
             rows.append(
                 [f"`{name}`", f"`{kind}`", spec.about, takes, settings, str(spec.fewest_nodes)]
             )
     return table(["nemesis", "kind", "what it does", "takes", "settings", "fewest nodes"], rows)
+
+
+def _bounds_text(spec: NemesisSpec, key: str) -> str:
+    """Return the bounds of a setting, if it has narrower ones than all others."""
+    if key not in spec.bounds:
+        return ""
+    least, greatest = spec.bounds[key]
+    return f" ({least:.0f} to {greatest:.0f})"
 
 
 def mixes() -> str:
