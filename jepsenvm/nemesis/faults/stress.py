@@ -18,6 +18,9 @@ _WORKERS: Final = "workers"
 _PERCENT: Final = "memory-percent"
 _MBYTE: Final = "memory-mbyte"
 
+_MOST_PERCENT: Final = 90
+"""The most that stress-ng may take. A host without free memory kills other processes as well."""
+
 _LEAST_CPU_SHARE: Final = 0.05
 """The least CPU time of a stressed CPU, in seconds per second. Other processes may want all."""
 
@@ -54,8 +57,7 @@ done"""
                 draw=partial(cls.on_victims, way="memory"),
                 takes="nodes",
                 settings={_PERCENT: 10, _MBYTE: 0},
-                # A host without free memory kills other processes as well.
-                bounds={_PERCENT: (1, 90), _MBYTE: (0, 1_000_000)},
+                bounds={_PERCENT: (1, _MOST_PERCENT), _MBYTE: (0, 1_000_000)},
             ),
         }
 
@@ -69,11 +71,7 @@ done"""
             return [shell(f"{start} --cpu {self._setting(_WORKERS):.0f}")]
         # The worker fills the memory once and then sleeps, so that it takes no CPU time.
         keep = f"{start} --vm 1 --vm-keep --vm-populate --vm-hang 0 --vm-bytes"
-        if self._setting(_MBYTE):
-            return [shell(f"{keep} {self._setting(_MBYTE) * 1000:.0f}k")]
-        share = f"int($2 * {self._setting(_PERCENT):.3f} / 100)"
-        measure = f"kbyte=$(awk '/^MemAvailable:/ {{ print {share} }}' /proc/meminfo)"
-        return [shell(f"{keep} ${{kbyte}}k", ahead=measure)]
+        return [shell(f"{keep} ${{wanted}}k", ahead=self._measure_memory())]
 
     def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Stop the unit, if it runs."""
@@ -112,6 +110,21 @@ done"""
     def requirements(self) -> tuple[str, ...]:
         """Return systemd-run and stress-ng."""
         return ("systemd-run", "stress-ng")
+
+    def _measure_memory(self) -> str:
+        """Return the script that sets the wanted kilobytes, or fails if that leaves too little."""
+        percent, mbyte = self._setting(_PERCENT), self._setting(_MBYTE)
+        wanted = (
+            f"{mbyte * 1e6 / 1024:.0f}"
+            if mbyte
+            else f"$((available * {percent * 100:.0f} / 10000))"
+        )
+        return f"""available=$(awk '/^MemAvailable:/ {{ print $2 }}' /proc/meminfo)
+wanted={wanted}
+[ $wanted -le $((available * {_MOST_PERCENT} / 100)) ] || {{
+  echo "$wanted kB are more than {_MOST_PERCENT}% of the $available kB of memory available" >&2
+  exit 1
+}}"""
 
     def _too_little(
         self, node: str, earlier: Mapping[str, Any], now: Mapping[str, Any]

@@ -39,10 +39,13 @@ CPU, MEMORY = drawn("stress-cpu"), drawn("stress-memory")
 
 
 def ran(folder: Path, action_of: Fault) -> list[str]:
-    """Run the injection of a fault with stubs; return the arguments of systemd-run."""
+    """Run the injection of a fault on a host with 1,000,000 kB available, with stubs.
+
+    Return the arguments of systemd-run.
+    """
     log = folder / "log"
     (folder / "systemd-run").write_text(f'#!/bin/sh\necho "$*" > {log}\n')
-    (folder / "awk").write_text("#!/bin/sh\necho 4096\n")
+    (folder / "awk").write_text("#!/bin/sh\necho 1000000\n")
     for stub in ("systemd-run", "awk"):
         (folder / stub).chmod(0o755)
     (action,) = injected(action_of, "n1")
@@ -50,6 +53,7 @@ def ran(folder: Path, action_of: Fault) -> list[str]:
         action.argv,
         input=action.stdin,
         env={"PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
         text=True,
         check=True,
     )
@@ -61,11 +65,11 @@ def ran(folder: Path, action_of: Fault) -> list[str]:
     [
         (CPU, "jepsenvm-stress-cpu-3", ["--cpu", "1"]),
         (drawn("stress-cpu", workers=4), "jepsenvm-stress-cpu-3", ["--cpu", "4"]),
-        (MEMORY, "jepsenvm-stress-memory-3", ["--vm-bytes", "4096k"]),
+        (MEMORY, "jepsenvm-stress-memory-3", ["--vm-bytes", "100000k"]),
         (
             drawn("stress-memory", memory_mbyte=64),
             "jepsenvm-stress-memory-3",
-            ["--vm-bytes", "64000k"],
+            ["--vm-bytes", "62500k"],
         ),
     ],
 )
@@ -79,15 +83,24 @@ def test_stress_ng_runs_in_a_unit_of_its_own(
     assert f"systemctl stop {unit} " in healed(fault, "n1")[0].stdin
 
 
-def test_the_share_is_one_of_the_available_memory() -> None:
-    (action,) = injected(drawn("stress-memory", memory_percent=25), "n1")
-    (line,) = [one for one in action.argv[2].splitlines() if one.startswith("kbyte=")]
-    script = line.replace("/proc/meminfo", "-") + "\necho $kbyte"
+def test_a_host_keeps_a_tenth_of_its_available_memory(tmp_path: Path) -> None:
+    assert ran(tmp_path, drawn("stress-memory", memory_mbyte=900))
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ran(tmp_path, drawn("stress-memory", memory_mbyte=930))
+    assert refused.value.stderr == (
+        "908203 kB are more than 90% of the 1000000 kB of memory available\n"
+    )
+
+
+def test_the_available_memory_is_read_from_the_kernel() -> None:
+    (action,) = injected(MEMORY, "n1")
+    (line,) = [one for one in action.argv[2].splitlines() if one.startswith("available=")]
+    script = line.replace("/proc/meminfo", "-") + "\necho $available"
     meminfo = "MemTotal: 9999 kB\nMemAvailable:    1001 kB\nMemFree: 7 kB\n"
     done = subprocess.run(
         ["/bin/sh", "-c", script], input=meminfo, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "250\n"
+    assert done.stdout == "1001\n"
 
 
 def test_a_sweep_stops_every_unit_and_says_so(tmp_path: Path) -> None:
