@@ -114,6 +114,7 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
     Without a duration it stays in force until `jepsenvm heal`, or until the timers of the nodes
     heal it. Raises UsageError if the fault is not allowed or not possible on these hosts.
     """
+    fault = preflight.suited(inventory, fault)
     preflight.require_allowed(inventory, [fault])
     with Fleet(inventory.nodes, patience=inventory.patience) as fleet:
         facts = preflight.connect(fleet)

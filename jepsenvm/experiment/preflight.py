@@ -11,7 +11,7 @@ from jepsenvm.errors import CommandError, UsageError, message_of, shorten
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.machines.power import power_of
+from jepsenvm.machines.power import Power, power_of
 from jepsenvm.machines.reachability import broken_links
 from jepsenvm.machines.reachability_probe import reachability
 from jepsenvm.machines.ssh import Fleet
@@ -148,9 +148,10 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
     faults = list(faults)
     if not faults:
         return
-    has_power = power_of(inventory) is not None
+    power = power_of(inventory)
     capabilities = {
-        node: {**of_host, "power": has_power} for node, of_host in host_capabilities(fleet).items()
+        node: {**of_host, **_of_power(power, of_host)}
+        for node, of_host in host_capabilities(fleet).items()
     }
     for fault in faults:
         needs = [need for need in fault.requirements() if need in CAPABILITIES]
@@ -161,6 +162,21 @@ def require_capabilities(fleet: Fleet, inventory: Inventory, faults: Iterable[Fa
                     node=node,
                     remedy=CAPABILITIES[need],
                 )
+
+
+def suited(inventory: Inventory, fault: Fault) -> Fault:
+    """Return a fault in the form in which an inventory's hosts can have it."""
+    return fault.without_power() if power_of(inventory) is None else fault
+
+
+def _of_power(power: Power | None, of_host: Mapping[str, bool]) -> dict[str, bool]:
+    """Return the capabilities of a host that depend on its power switch."""
+    own_kernel = power is not None and power.own_kernels
+    return {
+        "power": power is not None,
+        # Without power, a kernel of the host's own loses the page cache of every file system.
+        "data-file-system": own_kernel or of_host.get("data-file-system", False),
+    }
 
 
 def require_broker_capabilities(fleet: Fleet, faults: Iterable[Fault]) -> None:

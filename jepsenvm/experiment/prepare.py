@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import existing_cluster, feature_flags, preflight
@@ -54,7 +54,10 @@ def prepare(
     if a fault is in force, if the hosts or the cluster do not support the plan, or if a deployment
     is needed but not allowed.
     """
-    steps = schedule(plan, list(fleet.nodes))
+    steps = tuple(
+        replace(step, fault=preflight.suited(inventory, step.fault))
+        for step in schedule(plan, list(fleet.nodes))
+    )
     faults = [step.fault for step in steps]
     preflight.require_supported_queue_type(plan, faults)
     preflight.require_allowed(inventory, faults)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 
@@ -23,6 +24,13 @@ class Power:
     """Boot a host and wait until it answers."""
     is_off: Callable[[str], bool]
     """Whether the host exists and is off. A host that was removed is not off."""
+    lose: Callable[[str, float], None]
+    """Like ``cut``; the host also loses what its RabbitMQ had not synced."""
+    own_kernels: bool = False
+    """Whether each host has a kernel of its own, and so loses its page cache with its power.
+
+    Otherwise ``lose`` needs a file system of its own under RabbitMQ's data.
+    """
 
 
 _watchdogs: Final[dict[tuple[str, str], subprocess.Popen[bytes]]] = {}
@@ -35,24 +43,32 @@ def guarded_power(
     folder: str,
     *,
     cut: Callable[[str], None],
+    lose: Callable[[str], None],
     on: Callable[[str], None],
     is_off: Callable[[str], bool],
+    own_kernels: bool = False,
 ) -> Power:
     """Return a power switch that starts a watchdog before it cuts a host's power.
 
     ``provider`` and ``folder`` let the watchdog build the same switch in its own process.
     """
 
-    def cut_with_watchdog(node: str, seconds: float) -> None:
+    def with_watchdog(turn_off: Callable[[str], None], node: str, seconds: float) -> None:
         _stop_watchdog(folder, node)
         _watchdogs[folder, node] = _start_watchdog(provider, folder, node, seconds)
-        cut(node)
+        turn_off(node)
 
     def on_without_watchdog(node: str) -> None:
         on(node)
         _stop_watchdog(folder, node)
 
-    return Power(cut=cut_with_watchdog, on=on_without_watchdog, is_off=is_off)
+    return Power(
+        cut=partial(with_watchdog, cut),
+        lose=partial(with_watchdog, lose),
+        on=on_without_watchdog,
+        is_off=is_off,
+        own_kernels=own_kernels,
+    )
 
 
 def _start_watchdog(

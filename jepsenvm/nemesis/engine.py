@@ -217,9 +217,13 @@ class Nemesis:
             self._note(START, INJECT, number, fault)
             # In force from here on: a node may have acted even if the firing fails.
             self._active[number] = ActiveFault(fault, before)
-            if fault.powers_off:
-                return self._switch.cut(fault.nodes, at, self._heartbeat.silence)
-            return self._firing.inject(number, fault, at, before)
+            if not fault.powers_off:
+                return self._firing.inject(number, fault, at, before)
+            if fault.loses_unsynced:
+                self._firing.inject(number, fault, at, before)
+                at = None  # the cut follows at once
+            silence = self._heartbeat.silence
+            return self._switch.cut(fault.nodes, at, silence, unsynced=fault.loses_unsynced)
 
     def _verify_injected(
         self, number: int, fault: Fault, before: Evidence, fired: Mapping[str, float]

@@ -116,7 +116,7 @@ def _without_hidden_nodes(fault: Fault, concurrent: ConcurrentFaults) -> Fault:
 
     The links of a grudge are compared one by one instead.
     """
-    if fault.grudge:
+    if fault.grudge or fault.on_each_node:
         return fault
     hidden = concurrent.off | concurrent.mute
     return replace(fault, nodes=tuple(node for node in fault.nodes if node not in hidden))

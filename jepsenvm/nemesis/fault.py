@@ -65,8 +65,12 @@ class Fault:
     """Whether the broker stops or restarts, which hides other faults of the same broker."""
     compares: ClassVar[bool] = False
     """Whether its evidence is a difference to the evidence from before, link by link."""
+    on_each_node: ClassVar[bool] = False
+    """Whether it must be seen on each of its nodes, also on those that other faults hide."""
     powers_off: ClassVar[bool] = False
     """Whether the machine provider cuts and restores the power; no action on the host can."""
+    loses_unsynced: ClassVar[bool] = False
+    """Whether the host also loses what RabbitMQ had not synced. Its nodes act just before it."""
     queue_types: ClassVar[tuple[str, ...]] = ()
     """The queue types that it applies to; all if empty."""
 
@@ -156,6 +160,10 @@ class Fault:
         ``leader`` leads the run's queue. ``replicas`` are the nodes with a replica of it, including
         the leader; all nodes if empty.
         """
+        return self
+
+    def without_power(self) -> Fault:
+        """Return the fault on hosts that no machine provider can switch off and on."""
         return self
 
     def affects_all(self, all_nodes: Collection[str]) -> bool:

@@ -19,16 +19,20 @@ class PowerSwitch:
     power: Power | None
     clock: Clock
 
-    def cut(self, nodes: Sequence[str], at: float | None, silence: float) -> dict[str, float]:
+    def cut(
+        self, nodes: Sequence[str], at: float | None, silence: float, *, unsynced: bool = False
+    ) -> dict[str, float]:
         """Cut the power of nodes at an instant (wall clock; at once if None).
 
-        Return the time at which each was off. A watchdog restores the power ``silence`` seconds
+        With ``unsynced``, what RabbitMQ had not synced is lost too. Return the time at which each
+        was off. A watchdog restores the power ``silence`` seconds
         after this process has ended. Raise RunError if the provider cannot switch hosts.
         """
         power = self._require_power()
+        turn_off = power.lose if unsynced else power.cut
 
         def cut(node: str) -> float:
-            power.cut(node, silence)
+            turn_off(node, silence)
             self.fleet.forget(node)
             return self.clock.time()
 

@@ -213,6 +213,18 @@ def _ssh_answers(host: str, port: int, timeout: float) -> bool:
         return False
 
 
+def _sentinels(cluster: Cluster) -> Any:
+    """What is left of a power loss's sentinel files on each node, and whether its data is whole."""
+    answering = [node for node, answers in _hosts(cluster).items() if answers]
+    found = cluster.fleet.each_or_error(
+        lambda node: cluster.fleet.python(node, "power_loss", timeout=ASK_S), answering
+    )
+    return {
+        node: None if isinstance(found.get(node), Exception) else found.get(node)
+        for node in cluster.fleet.nodes
+    }
+
+
 def _alarms(cluster: Cluster) -> Any:
     """The resource alarms that each node reports."""
     fleet = cluster.fleet
@@ -261,6 +273,7 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "stress": _stress,
     "clocks": _clocks,
     "hosts": _hosts,
+    "sentinels": _sentinels,
     "alarms": _alarms,
     "members": _members,
     "maintenance": _maintenance,

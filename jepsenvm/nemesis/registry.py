@@ -30,8 +30,10 @@ from jepsenvm.nemesis.faults.packets import Packets
 from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.faults.pause import Pause
 from jepsenvm.nemesis.faults.power_cut import PowerCut
+from jepsenvm.nemesis.faults.power_loss import PowerLoss
 from jepsenvm.nemesis.faults.replica_shrink import ReplicaShrink
 from jepsenvm.nemesis.faults.restart import Restart
+from jepsenvm.nemesis.faults.service_loss import ServiceLoss
 from jepsenvm.nemesis.faults.stop_app import StopApp
 from jepsenvm.nemesis.faults.stress import Stress
 from jepsenvm.nemesis.grudge import with_rest
@@ -55,6 +57,8 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         Restart,
         FileCorrupt,
         PowerCut,
+        ServiceLoss,  # before PowerLoss: nothing can be removed from a disk that is shut down
+        PowerLoss,
         Clock,
         DiskFull,
         DiskSlow,

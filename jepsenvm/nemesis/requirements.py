@@ -19,6 +19,11 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "stress-ng": "install stress-ng on the node (`jepsenvm deploy` does, if apt has it)",
     "own-clock": "use virtual machines; hosts that share a kernel share its clock",
     "power": "use machines that jepsenvm can switch off and on: the lab's hosts, or VMs of Vagrant",
+    "data-file-system": "mount an ext4 or xfs file system for RabbitMQ's data alone at"
+    " /var/lib/rabbitmq (rabbitmq_data_device does); a lab gets one with `jepsenvm lab down` and"
+    " `jepsenvm lab up`",
+    "data-mount": "list the file system of RabbitMQ's data in /etc/fstab, so that healing can mount"
+    " it again; hosts that jepsenvm can switch do not need that",
 }
 """The remedy by capability of a host."""
 

@@ -50,6 +50,8 @@ THOROUGH = {
     "test_a_fault_of_the_broker_bites_and_heals[partition-followers]",
     "test_a_fault_of_the_broker_bites_and_heals[restart]",
     "test_brokers_outlive_a_killed_controller[members]",
+    "test_brokers_outlive_a_killed_controller[disk]",
+    "test_a_power_loss_of_a_classic_queues_node_is_proven",
     "test_a_workload_is_valid_without_faults[lock-0]",
     "test_a_workload_is_valid_without_faults[lock-1]",
     "test_a_workload_is_valid_without_faults[order-1]",

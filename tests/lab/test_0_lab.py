@@ -52,6 +52,11 @@ def leftovers() -> list[str]:
     ]
     remains += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/jepsenvm-*/")]
     remains += [f"trace {p}" for p in Path("/run/systemd/nspawn").glob("*/jepsenvm-*")]
+    remains += [
+        f"disk {p}"
+        for p in Path("/sys/block").glob("loop*/loop/backing_file")
+        if "jepsenvm" in p.read_text()
+    ]
     remains += [f"half-built {p}" for p in Path("/var/cache/jepsenvm").glob("building-*")]
     remains += [f"file {p}" for p in [Path("/var/lib/jepsenvm")] if p.exists()]
     return remains + [f"process {line}" for line in processes()]
@@ -157,6 +162,30 @@ def test_a_power_cut_keeps_the_disk_and_up_restores_the_host() -> None:
     lab.power_cut("n3")
     lab.power_on("n3")
     assert on("n3", "hostname") == "n3"
+
+
+def disk_of(node: str) -> set[str]:
+    return set(
+        on(node, "sudo ls -A /var/lib/rabbitmq; df --output=fstype /var/lib/rabbitmq").split()
+    )
+
+
+@pytest.mark.usefixtures("inventory")
+def test_only_a_power_loss_loses_what_was_not_synced() -> None:
+    write = "echo {0} | sudo tee /var/lib/rabbitmq/{0} >/dev/null"
+    on("n1", f"{write.format('synced')}; sudo sync /var/lib/rabbitmq/synced /var/lib/rabbitmq")
+    on("n1", write.format("cut"))
+    lab.power_cut("n1")
+    lab.power_on("n1")
+    assert {"synced", "cut", "ext4"} <= disk_of("n1")
+    on("n1", f"{write.format('lost')}; echo kept > /home/jepsen/kept")
+    lab.power_loss("n1")
+    assert [h.running for h in lab.status()] == [False, True, True]
+    lab.power_on("n1")
+    assert disk_of("n1") & {"synced", "cut", "lost", "ext4"} == {"synced", "cut", "ext4"}
+    assert on("n1", "cat /home/jepsen/kept") == "kept", "only RabbitMQ's data is on the disk"
+    on("n1", write.format("again"))
+    assert "again" in disk_of("n1")
 
 
 @pytest.mark.usefixtures("inventory")

@@ -232,7 +232,7 @@ def test_every_host_is_reached_through_the_gate_and_root_by_its_password(loaded:
 def test_a_foreign_rabbitmq_is_refused(cloud: list[str]) -> None:
     on("n3", "mkdir -p /var/lib/rabbitmq/mnesia/theirs")
     refused = jepsenvm("deploy", *cloud, expect=254).stderr
-    on("n3", "rm -r /var/lib/rabbitmq")
+    on("n3", "rm -r /var/lib/rabbitmq/mnesia")
     assert refused.startswith(
         "jepsenvm: n3: has a RabbitMQ that jepsenvm did not install; use another host"
     )

@@ -61,12 +61,14 @@ OF_THE_BROKER = [
     "drain",
     "restart",
     "power-cut",
+    "power-loss",
     "disk-full",
     "memory-alarm",
     "leader-transfer",
     "replica-shrink",
     "leave",
 ]
+OF_THE_POWER = {"power-cut", "power-loss"}
 OF_FILES = [("file-corrupt", "quorum"), ("file-truncate", "quorum"), ("file-corrupt", "classic")]
 OF_LOAD = {"stress-cpu": {"workers": 1.0}, "stress-memory": {"memory-mbyte": 64.0}}
 OF_A_KILLED_CONTROLLER = {
@@ -81,6 +83,7 @@ OF_A_KILLED_CONTROLLER = {
         "pause n2",
     ],
     "members": ["replica-shrink n2", "leave n3", "power-cut n5"],
+    "disk": ["power-loss n5"],
 }
 NOT_HERE = {
     "delay": "netem",
@@ -309,12 +312,12 @@ def test_a_fault_of_the_broker_bites_and_heals(
     come_back(cluster, fleet)
     (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     armed = "systemctl is-active jepsenvm-heal-*.timer"
-    if name == "power-cut":
+    if name in OF_THE_POWER:
         _powered_off.update(stage.fault.nodes)
     client = _client(cluster, stage.fault.nodes[0])
     try:
         nemesis.inject(1, stage.fault)
-        if name != "power-cut":
+        if name not in OF_THE_POWER:
             assert all(on(node, armed).split() == ["active"] for node in NODES), (
                 "no fault takes its timer with it"
             )
@@ -377,7 +380,7 @@ def test_brokers_outlive_a_killed_controller(
 ) -> None:
     come_back(cluster, fleet)
     kill_a_controller(cluster, OF_A_KILLED_CONTROLLER[batch], queue)
-    if batch == "members":
+    if batch in ("members", "disk"):
         _powered_off.add("n5")
         assert until(lambda: not power_at("lab", "").is_off("n5"), 150)
         fleet.forget("n5")

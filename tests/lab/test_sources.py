@@ -20,7 +20,9 @@ from tests.lab import debs
 from tests.lab.conftest import jepsenvm, on
 
 OURS = (
-    "/etc/rabbitmq /var/lib/rabbitmq /var/log/rabbitmq /opt/jepsenvm /run/jepsenvm /usr/local/sbin/rabbitmqctl "
+    # The lab's disk stays mounted at /var/lib/rabbitmq.
+    "/etc/rabbitmq /var/lib/rabbitmq/* /var/lib/rabbitmq/.[!.]* /var/log/rabbitmq /opt/jepsenvm /run/jepsenvm* "
+    "/usr/local/sbin/rabbitmqctl "
     "/etc/systemd/system/rabbitmq-server.service /etc/apt/keyrings/jepsenvm-rabbitmq.asc "
     "/etc/apt/sources.list.d/jepsenvm-rabbitmq.sources /etc/apt/preferences.d/jepsenvm-rabbitmq"
 )

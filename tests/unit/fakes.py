@@ -178,10 +178,13 @@ class FakePower:
 
     def power(self) -> Power:
         """Return the switch."""
-        return Power(cut=self._cut, on=self._on, is_off=lambda _node: False)
+        return Power(cut=self._cut, lose=self._lose, on=self._on, is_off=lambda _node: False)
 
     def _cut(self, node: str, seconds: float) -> None:
         self.events.append(f"cut {node}, on {seconds:g} s after this process")
+
+    def _lose(self, node: str, seconds: float) -> None:
+        self.events.append(f"lose {node}, on {seconds:g} s after this process")
 
     def _on(self, node: str) -> None:
         if node in self.broken:
@@ -259,6 +262,12 @@ class PowerFault(FakeFault):
     """A fault for the machine provider."""
 
     powers_off = True
+
+
+class LossFault(PowerFault):
+    """A fault for which nodes act before the machine provider does."""
+
+    loses_unsynced = True
 
 
 def verifier(*answers: list[str]) -> Callable[..., Iterator[str]]:

@@ -43,6 +43,7 @@ RUNS: Final[Mapping[str, tuple[str, ...]]] = {
 # Run only with --all: after a power cut, an emulated VM needs almost ten minutes to boot.
 SLOW_RUNS: Final[Mapping[str, tuple[str, ...]]] = {
     "power": ("--nemesis", "power-cut", "--fault-duration", "50", "--time-limit", "90"),
+    "loss": ("--nemesis", "power-loss", "--fault-duration", "50", "--time-limit", "90"),
 }
 
 

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jepsenvm.errors import CommandError, RunError
-from jepsenvm.machines.lab import cgroups
+from jepsenvm.machines.lab import cgroups, data_disk
 from jepsenvm.machines.lab.command import last_line, run
 from jepsenvm.machines.lab.mounts import mounts_under, remove_tree
 from jepsenvm.machines.lab.topology import NAMESPACES, LabHost
+from jepsenvm.machines.remote.shut_down import shut_down
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ BOOT_PATIENCE = 90.0
 
 
 def prepare(host: LabHost) -> None:
-    """Create a host's folders, and the files with its name and addresses."""
+    """Create a host's folders, its disk, and the files with its name and addresses."""
     for folder in (host.upper / "etc", host.work, host.root):
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     host.folder.chmod(0o700)
@@ -41,16 +42,18 @@ def prepare(host: LabHost) -> None:
     )
     (host.upper / "etc/hostname").write_text(f"{host.name}\n")
     (host.upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+    data_disk.create(host)
 
 
 def start(host: LabHost, base: Path) -> None:
     """Start a host on the base and its own overlay, without waiting for it to boot."""
+    cut(host)  # processes that outlived a killed supervisor still use its disk
     if not mounts_under(host.root):
         layers = f"lowerdir={base},upperdir={host.upper},workdir={host.work}"
         run(["mount", "-t", "overlay", "-o", layers, host.machine, str(host.root)])
     with host.console.open("ab") as console:
         status = subprocess.run(
-            cgroups.enclosed(host, nspawn_argv(host)),
+            cgroups.enclosed(host, data_disk.mounted(host, nspawn_argv(host))),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
@@ -82,6 +85,7 @@ def nspawn_argv(host: LabHost) -> list[str]:
         "--rlimit=RLIMIT_NOFILE=1024:524288",
         # iptables and tc need both.
         "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
+        *data_disk.nspawn_options(host),
     ]
 
 
@@ -90,13 +94,29 @@ def supervisor(host: LabHost) -> int | None:
     return next((pid for pid in _processes() if _is_supervisor(pid, host)), None)
 
 
-def cut(host: LabHost, patience: float = 15) -> None:
+def cut(host: LabHost) -> None:
     """Kill every process of a host at once, like a power cut. Its files stay."""
+    _kill_all(host)
+    _clear(host)
+
+
+def cut_unsynced(host: LabHost) -> None:
+    """Kill every process of a host at once; its RabbitMQ loses what it had not synced."""
+    pid = supervisor(host)
+    if pid is None:
+        raise RunError("it is off", node=host.name, remedy="run `jepsenvm lab up`")
+    with data_disk.opened(host, pid) as disk:
+        _kill_all(host)
+        shut_down(disk)
+    _clear(host)
+
+
+def _kill_all(host: LabHost, patience: float = 15) -> None:
     root, network = _identity(host.root), _identity(NAMESPACES / host.machine)
 
     def belongs(pid: int) -> bool:
         return (
-            _is_supervisor(pid, host)
+            _runs(pid, host)
             or (root is not None and _identity(Path(f"/proc/{pid}/root")) == root)
             or (network is not None and _identity(Path(f"/proc/{pid}/ns/net")) == network)
         )
@@ -110,8 +130,13 @@ def cut(host: LabHost, patience: float = 15) -> None:
         for pid in left:
             _kill(pid, belongs)
         time.sleep(0.02)
+
+
+def _clear(host: LabHost) -> None:
+    """Remove what a host has left whose processes were killed."""
     cgroups.remove(host)
-    _forget(host, root)
+    _forget(host, _identity(host.root))
+    data_disk.wait_until_unmounted(host)
 
 
 def answers_ssh(host: LabHost, timeout: float = 1) -> bool:
@@ -166,12 +191,20 @@ def _processes() -> Iterator[int]:
 
 
 def _is_supervisor(pid: int, host: LabHost) -> bool:
-    try:
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    return _runs(pid, host) and Path(os.fsdecode(_argv(pid)[0])).name == "systemd-nspawn"
+
+
+def _runs(pid: int, host: LabHost) -> bool:
+    """Return whether a process is a host's systemd-nspawn, or is about to become it."""
     ours = {f"--directory={host.root}".encode(), f"--machine={host.machine}".encode()}
-    return Path(os.fsdecode(argv[0])).name == "systemd-nspawn" and ours <= set(argv)
+    return ours <= set(_argv(pid))
+
+
+def _argv(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return [b""]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

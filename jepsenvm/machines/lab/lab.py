@@ -133,6 +133,11 @@ def power_cut(node: str) -> None:
     container.cut(_host(node))
 
 
+def power_loss(node: str) -> None:
+    """Kill all processes of a host at once. Its RabbitMQ loses what it had not synced."""
+    container.cut_unsynced(_host(node))
+
+
 def power_on(node: str) -> None:
     """Boot a host whose power was cut, and wait until it answers."""
     host, state = _host(node), _existing()

@@ -26,6 +26,7 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "mount": "mount",
+    "mkfs.ext4": "e2fsprogs",
     "setpriv": "util-linux",
     "setsid": "util-linux",
     "unshare": "util-linux",

@@ -45,7 +45,12 @@ class LabProvider(MachineProvider):
     def power_at(self, folder: str) -> Power:
         """Return the power switch of the lab's hosts, which `systemd-nspawn` processes run."""
         return guarded_power(
-            self.name, folder, cut=lab.power_cut, on=lab.power_on, is_off=lab.is_off
+            self.name,
+            folder,
+            cut=lab.power_cut,
+            lose=lab.power_loss,
+            on=lab.power_on,
+            is_off=lab.is_off,
         )
 
     def checks(self) -> Iterator[Check]:

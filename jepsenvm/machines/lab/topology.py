@@ -21,6 +21,9 @@ CONTROLLER = "jepsenvm0"
 SUBNET = IPv4Network("10.205.77.0/24")
 SUBNET6 = IPv6Network("fd77:6a65:7073::/64")
 
+DATA_DIR = "/var/lib/rabbitmq"
+"""RabbitMQ's data on a host."""
+
 USER = "jepsen"
 USER_ID = 1000
 MOST_HOSTS = 9
@@ -71,6 +74,16 @@ class LabHost:
     def root(self) -> Path:
         """The mount point of its root file system."""
         return self.folder / "merged"
+
+    @property
+    def disk(self) -> Path:
+        """The disk of its RabbitMQ data. It does not exist if this machine cannot mount it."""
+        return self.folder / "data.img"
+
+    @property
+    def data(self) -> Path:
+        """The mount point of that disk, in the mount namespace of the host's supervisor."""
+        return self.folder / "data"
 
     @property
     def console(self) -> Path:

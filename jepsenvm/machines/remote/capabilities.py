@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jepsenvm.machines.remote.data_file_system import own_file_system
+from jepsenvm.machines.remote.data_mount import mount_again
+
 LINK, FAR_END = "jepsenvmprobe0", "jepsenvmprobe1"
 CHAIN = "JEPSENVMPROBE"
 
@@ -28,6 +31,8 @@ def main() -> None:
                 "systemd-run": works("systemd-run", "--version"),
                 **queueing(),
                 "socket-kill": socket_kill(),
+                "data-file-system": own_file_system(),
+                "data-mount": bool(mount_again()),
                 "stress-ng": works("stress-ng", "--version"),
                 "io-limits": "io" in read("/sys/fs/cgroup/cgroup.controllers").split(),
                 "boot-id": read("/proc/sys/kernel/random/boot_id").strip(),

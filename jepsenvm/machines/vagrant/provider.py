@@ -48,8 +48,10 @@ class VagrantProvider(MachineProvider):
             self.name,
             folder,
             cut=partial(machines.cut, Path(folder)),
+            lose=partial(machines.cut, Path(folder)),
             on=partial(machines.on, Path(folder)),
             is_off=partial(machines.is_off, Path(folder)),
+            own_kernels=True,
         )
 
     def checks(self) -> Iterator[Check]:

@@ -58,7 +58,10 @@ def test_a_host_that_is_off_is_switched_on(
 ) -> None:
     switched: list[str] = []
     power = Power(
-        cut=lambda _node, _seconds: None, on=switched.append, is_off=lambda node: node == "n2"
+        cut=lambda _node, _seconds: None,
+        lose=lambda _node, _seconds: None,
+        on=switched.append,
+        is_off=lambda node: node == "n2",
     )
     monkeypatch.setattr(healing, "power_of", lambda _inventory: power)
     assert jepsenvm("heal").stdout.splitlines()[0] == "n2: switched on"

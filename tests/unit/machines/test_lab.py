@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from jepsenvm.machines.lab import (
     base,
     cgroups,
     container,
+    data_disk,
     inventory,
     keys,
     machine,
@@ -98,6 +100,92 @@ def test_every_container_is_started_in_cgroups_of_its_own() -> None:
     assert unit[0] == "systemd-run"
     assert {"--unit=jepsenvm-n1", "Delegate=yes", "KillMode=mixed"} <= set(unit)
     assert unit[-len(nspawn) - 1 :] == ["--", *nspawn]
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of n1's disk, in a lab of its own."""
+    monkeypatch.setattr(topology, "LAB", tmp_path)
+    N1.data.mkdir(parents=True)
+    N1.disk.touch()
+    return N1.disk
+
+
+def test_a_host_is_started_where_its_disk_is_mounted(disk: Path) -> None:
+    argv = data_disk.mounted(N1, ["systemd-nspawn", "--boot"])
+    assert argv[:2] == ["unshare", "--mount"]
+    assert argv[-4:] == [str(disk), str(N1.data), "systemd-nspawn", "--boot"]
+    assert container.nspawn_argv(N1)[-1] == f"--bind={N1.data}:/var/lib/rabbitmq"
+
+
+def test_a_host_without_a_disk_is_started_as_before(disk: Path) -> None:
+    disk.unlink()
+    assert data_disk.mounted(N1, ["systemd-nspawn"]) == ["systemd-nspawn"]
+    assert not any(word.startswith("--bind") for word in container.nspawn_argv(N1))
+
+
+@pytest.mark.usefixtures("disk")
+def test_the_disk_of_this_machine_is_never_shut_down() -> None:
+    """This process sees the folder of the disk, and nothing is mounted there."""
+    with (
+        pytest.raises(RunError, match=r"^n1: its disk .* is on the disk of this machine; make the"),
+        data_disk.opened(N1, os.getpid()),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("disk")
+def test_another_device_is_never_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LabHost, "data", Path("/proc"))
+    with (
+        pytest.raises(RunError, match=r"its data is on the device 0:"),
+        data_disk.opened(N1, os.getpid()),
+    ):
+        pass
+
+
+def test_a_disk_that_stays_mounted_is_an_error(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backing = tmp_path / "block/loop3/loop/backing_file"
+    backing.parent.mkdir(parents=True)
+    monkeypatch.setattr(data_disk, "_LOOP_DEVICES", tmp_path / "block")
+    backing.write_text("/somebody/elses.img\n")
+    data_disk.wait_until_unmounted(N1, patience=0)
+    for name in (str(disk), f"{disk} (deleted)"):
+        backing.write_text(f"{name}\n")
+        with pytest.raises(RunError, match=r"^n1: its disk .* stays mounted; see .* loop3 "):
+            data_disk.wait_until_unmounted(N1, patience=0)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done to a host that runs."""
+    done: list[str] = []
+    monkeypatch.setattr(container, "supervisor", lambda _: 7)
+    monkeypatch.setattr(container, "_kill_all", lambda _: done.append("kill"))
+    monkeypatch.setattr(container, "_clear", lambda _: done.append("clear"))
+    monkeypatch.setattr(data_disk, "opened", lambda *_: nullcontext(99))
+    monkeypatch.setattr(container, "shut_down", lambda disk: done.append(f"shut down {disk}"))
+    return done
+
+
+def test_a_host_is_killed_before_its_disk_is_shut_down(steps: list[str]) -> None:
+    """A broker that still ran would see errors that no power cut gives."""
+    container.cut_unsynced(N1)
+    assert steps == ["kill", "shut down 99", "clear"]
+    steps.clear()
+    container.cut(N1)
+    assert steps == ["kill", "clear"]
+
+
+def test_a_host_that_is_off_loses_nothing_more(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "supervisor", lambda _: None)
+    with pytest.raises(RunError, match=r"n1: it is off; run `jepsenvm lab up`"):
+        container.cut_unsynced(N1)
+    assert steps == []
 
 
 MOUNTINFO = """\

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from jepsenvm.errors import UsageError
-from jepsenvm.machines import selection
+from jepsenvm.machines import guarded_power, selection
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.lab import lab
 from jepsenvm.machines.lab.provider import LabProvider
@@ -95,6 +96,35 @@ def test_plain_hosts_are_neither_found_nor_switched() -> None:
     assert power_of(HERE) is None
     with pytest.raises(UsageError, match="jepsenvm cannot switch machines of the kind cloud"):
         power_at("cloud", "/x")
+
+
+@pytest.mark.parametrize("way", ["cut", "lose"])
+def test_a_watchdog_is_there_before_a_host_is_off(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def start(*words: object) -> Any:
+        done.append(f"watch {words}")
+        return SimpleNamespace(kill=lambda: done.append("stop watching"), wait=lambda: None)
+
+    monkeypatch.setattr(guarded_power, "_start_watchdog", start)
+    power = guarded_power.guarded_power(
+        "fake",
+        "/x",
+        cut=lambda node: done.append(f"cut {node}"),
+        lose=lambda node: done.append(f"lose {node}"),
+        on=lambda node: done.append(f"on {node}"),
+        is_off=lambda _node: False,
+    )
+    getattr(power, way)("n1", 90.0)
+    power.on("n1")
+    assert done == ["watch ('fake', '/x', 'n1', 90.0)", f"{way} n1", "on n1", "stop watching"]
+
+
+def test_only_vms_lose_their_page_cache_with_their_power() -> None:
+    assert power_at("vagrant", "/x").own_kernels
+    assert not power_at("lab", "").own_kernels
 
 
 def test_the_lab_is_found_while_it_exists(monkeypatch: pytest.MonkeyPatch) -> None:

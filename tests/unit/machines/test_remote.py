@@ -57,6 +57,22 @@ def test_nodes_run_programs_on_python_3_9_and_nothing_else(program: str) -> None
     ]
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_parts_of_a_program_share_no_names(program: str) -> None:
+    """They become one module, in which the later definition of a name would replace the other."""
+    names: list[str] = []
+    for node in ast.parse(source(program)).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [
+                name.id
+                for name in ast.walk(node)
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_a_clock_that_a_fault_has_moved_fires_no_other_fault_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

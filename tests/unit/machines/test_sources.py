@@ -208,3 +208,77 @@ def test_the_default_key_has_its_fingerprint(role: dict[str, Any]) -> None:
     assert said(role, "settings_problem", {}, local_file={}, source="repository") == ""
     fingerprint = said(role, "repository_fingerprint", {}, source="repository")
     assert fingerprint == "0A9AF2115F4687BD29803A206B73A36E6026DFCA"
+
+
+EMPTY = {
+    "block": True,
+    "number": "8:16",
+    "mounts": "",
+    "devices": 1,
+    "holds": "",
+    "at_data": "",
+    "database": False,
+}
+MADE = {**EMPTY, "mounts": "/var/lib/rabbitmq", "holds": "ext4 jepsenvm-data", "at_data": "8:16"}
+
+
+def device_problem(
+    role: dict[str, Any], device: dict[str, Any], seen: dict[str, Any], **wanted: object
+) -> str:
+    answer = {"stdout": json.dumps(device)}
+    settings = {"data_device": "/dev/sdb", "data_device_inspection": answer, **wanted}
+    return str(said(role, "data_device_problem", seen, **settings))
+
+
+@pytest.mark.parametrize("seen", [BARE, DISTRIBUTION])
+@pytest.mark.parametrize(
+    ("device", "resetting"),
+    [
+        (EMPTY, False),
+        (MADE, False),
+        ({**MADE, "database": True}, False),
+        ({**EMPTY, "holds": "ext4 jepsenvm-data"}, False),
+        ({**EMPTY, "database": True}, True),
+    ],
+)
+def test_a_device_for_the_data(
+    role: dict[str, Any], seen: dict[str, Any], device: dict[str, Any], resetting: bool
+) -> None:
+    assert device_problem(role, device, seen, resetting=resetting) == ""
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"),
+    [
+        ({"block": False}, "/dev/sdb is no block device of this host"),
+        ({**EMPTY, "mounts": "/srv /home"}, "/dev/sdb is mounted at /srv /home; unmount it"),
+        ({**EMPTY, "devices": 3}, "/dev/sdb has partitions or is in use"),
+        ({**EMPTY, "holds": "gpt PMBR"}, "did not make (gpt PMBR); name an empty device"),
+        ({**EMPTY, "holds": "ext4"}, "did not make (ext4); name an empty device"),
+        ({**EMPTY, "holds": "xfs jepsenvm-data"}, "did not make (xfs jepsenvm-data)"),
+        ({**EMPTY, "at_data": "7:0"}, "another file system than rabbitmq_data_device is mounted"),
+        ({**EMPTY, "database": True}, "RabbitMQ has data in /var/lib/rabbitmq already"),
+    ],
+)
+def test_a_device_that_holds_something_is_refused(
+    role: dict[str, Any], device: dict[str, Any], problem: str
+) -> None:
+    found = device_problem(role, device, DISTRIBUTION)
+    assert problem in found
+    assert "; " in found
+    assert "\n" not in found
+
+
+def test_the_data_of_an_adopted_rabbitmq_is_not_moved(role: dict[str, Any]) -> None:
+    assert "it adopts; remove rabbitmq_data_device" in device_problem(role, EMPTY, FOREIGN)
+
+
+@pytest.mark.parametrize("device", ["sdb", "/dev/sd b", "/dev/sdb;reboot", "/dev/sdb\n", "/srv/x"])
+def test_a_path_that_is_no_device_is_refused(role: dict[str, Any], device: str) -> None:
+    found = said(role, "settings_problem", BARE, data_device=device)
+    assert found == "rabbitmq_data_device is not the path of a device; write one, such as /dev/sdb"
+
+
+@pytest.mark.parametrize("device", ["", "/dev/sdb", "/dev/disk/by-id/scsi-0HC_Volume_1"])
+def test_a_path_of_a_device(role: dict[str, Any], device: str) -> None:
+    assert said(role, "settings_problem", BARE, data_device=device) == ""

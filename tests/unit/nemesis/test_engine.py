@@ -27,6 +27,7 @@ from tests.unit.fakes import (
     FakeFault,
     FakeFleet,
     FakePower,
+    LossFault,
     MomentaryFault,
     MutingFault,
     PowerFault,
@@ -253,6 +254,22 @@ def test_a_power_cut_goes_through_the_provider(run: Run) -> None:
     run.nemesis.heal(1)
     assert run.power.events[1:] == ["on n2"]
     assert run.fired() == [], "no host can do it itself"
+
+
+def test_a_power_loss_follows_what_its_nodes_do(run: Run) -> None:
+    run.nemesis.inject(1, LossFault(name="loss", text="n2", nodes=("n2",)))
+    assert run.fired() == [("n2", "1", "break 1")]
+    assert run.power.events == ["lose n2, on 90 s after this process"]
+    run.nemesis.heal(1)
+    assert run.power.events[1:] == ["on n2"]
+    assert run.fired() == [("n2", "1", "break 1")], "a host that was off has nothing to undo"
+
+
+def test_no_power_is_lost_if_a_node_cannot_act_first(run: Run) -> None:
+    run.fleet.broken.add("n3")
+    run.nemesis.inject(1, LossFault(name="loss", text="n2 n3", nodes=("n2", "n3")))
+    assert run.power.events == []
+    assert run.errors()["in-force"] == "could not be injected: n3: no answer"
 
 
 def test_without_a_provider_a_power_cut_is_not_injected() -> None:

@@ -211,6 +211,8 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "restart",
         "file-corrupt",
         "power-cut",
+        "service-loss",
+        "power-loss",
         "clock",
         "disk-full",
         "disk-slow",
@@ -250,10 +252,19 @@ def test_declared_properties() -> None:
         "stop-app",
         "drain",
         "restart",
+        "service-loss",
         "file-corrupt",
         "leave",
     }
-    assert {kind for kind, fault in FAULTS.items() if fault.powers_off} == {"power-cut"}
+    assert {kind for kind, fault in FAULTS.items() if fault.powers_off} == {
+        "power-cut",
+        "power-loss",
+    }
+    assert {kind for kind, fault in FAULTS.items() if fault.loses_unsynced} == {"power-loss"}
+    assert {kind for kind, fault in FAULTS.items() if fault.on_each_node} == {
+        "power-loss",
+        "service-loss",
+    }
     assert {kind for kind, fault in FAULTS.items() if not fault.lasting} == {
         "link-reset",
         "restart",
@@ -272,7 +283,17 @@ def test_faults_that_stop_all_load(kind: str) -> None:
     on_one = fault_of(kind, "n1").stops_all_load(NODES)
     on_all = fault_of(kind, *NODES).stops_all_load(NODES)
     always = {"disk-full", "memory-alarm"}
-    if_everywhere = {"kill", "pause", "stop-app", "drain", "power-cut", "leave", "clients"}
+    if_everywhere = {
+        "kill",
+        "pause",
+        "stop-app",
+        "drain",
+        "power-cut",
+        "power-loss",
+        "service-loss",
+        "leave",
+        "clients",
+    }
     assert (on_one, on_all) == (kind in always, kind in always | if_everywhere)
 
 
@@ -305,6 +326,8 @@ def test_a_fault_of_links_hides_others_on_its_links(kind: str, effects: Concurre
     ("kind", "effects"),
     [
         ("power-cut", ConcurrentFaults(off=frozenset({"n1"}))),
+        ("power-loss", ConcurrentFaults(off=frozenset({"n1"}))),
+        ("service-loss", ConcurrentFaults(mute=frozenset({"n1"}))),
         ("kill", ConcurrentFaults(mute=frozenset({"n1"}))),
         ("restart", ConcurrentFaults(mute=frozenset({"n1"}))),
         ("memory-alarm", ConcurrentFaults()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jepsenvm.nemesis.fault import Evidence
@@ -161,3 +163,87 @@ def test_a_cut_power() -> None:
     assert active_problems(fault, off, off)
     assert healed_problems(fault, on, on) == []
     assert healed_problems(fault, on, off)
+
+
+def sentinels(
+    synced: str | None, unsynced: str | None, *, own: bool = True, writable: bool = True
+) -> dict[str, Any]:
+    """Return that n1 answers, with these sentinels."""
+    of_n1 = {"synced": synced, "unsynced": unsynced, "own": own, "writable": writable}
+    return {"hosts": {"n1": True}, "sentinels": {"n1": of_n1}}
+
+
+NO_SENTINELS = sentinels(None, None)
+OFF: dict[str, Any] = {"hosts": {"n1": False}, "sentinels": {"n1": None}}
+UNREAD: dict[str, Any] = {"hosts": {"n1": True}, "sentinels": {"n1": None}}
+
+
+def test_a_power_loss_is_in_force_while_its_host_is_off() -> None:
+    fault = fault_of("power-loss")
+    assert active_problems(fault, NO_SENTINELS, OFF) == []
+    assert active_problems(fault, NO_SENTINELS, NO_SENTINELS)
+    assert active_problems(fault, OFF, OFF) == ["the disk of n1 was not read before the fault"]
+
+
+@pytest.mark.parametrize("unsynced", [None, ""])
+@pytest.mark.parametrize("before", [NO_SENTINELS, sentinels("fault 1, 5\n", None)])
+def test_a_power_loss_is_proven_by_what_it_kept_and_lost(
+    before: dict[str, Any], unsynced: str | None
+) -> None:
+    assert (
+        healed_problems(fault_of("power-loss"), before, sentinels("fault 1, 9\n", unsynced)) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "problem"),
+    [
+        (sentinels("fault 1, 9\n", "fault 1, 9\n"), "n1 kept a file that was not synced"),
+        (sentinels("fault 1, 9\n", "fau"), "n1 kept a file that was not synced"),
+        (sentinels(None, None), "n1 lost a file that was synced"),
+        (sentinels("", None), "n1 lost a file that was synced"),
+        (sentinels("fault 1,", None), "n1 lost a file that was synced"),
+        (sentinels("fault 1, 5\n", None), "n1 lost a file that was synced"),
+        (sentinels("fault 1, 9\n", None, own=False), "n1 has RabbitMQ's data on another"),
+        (sentinels("fault 1, 9\n", None, writable=False), "n1 cannot write"),
+        (OFF, "n1 does not answer"),
+        (UNREAD, "the disk of n1 could not be read"),
+    ],
+)
+def test_a_power_loss_that_lost_anything_else_is_not_proven(
+    after: dict[str, Any], problem: str
+) -> None:
+    before = sentinels("fault 1, 5\n", None)
+    found = healed_problems(fault_of("power-loss"), before, after)
+    assert found[0].startswith(problem)
+    again_up = {**NEW, **after}
+    assert healed_problems(fault_of("service-loss"), {**UP, **before}, again_up) == [
+        one for one in found if one != "n1 does not answer"
+    ]
+
+
+def test_a_power_loss_needs_evidence_from_before() -> None:
+    after = sentinels("fault 1, 9\n", None)
+    assert healed_problems(fault_of("power-loss"), OFF, after)
+    assert healed_problems(fault_of("service-loss"), {**UP, **OFF}, {**NEW, **after})
+
+
+def test_a_service_loss_is_in_force_while_rabbitmq_is_down() -> None:
+    fault = fault_of("service-loss")
+    before, down = {**UP, **NO_SENTINELS}, {**DOWN, **UNREAD}
+    assert active_problems(fault, before, down) == []
+    assert active_problems(fault, before, {**UP, **UNREAD})
+    assert active_problems(fault, before, {**PROBE_FAILED, **UNREAD})
+    assert active_problems(fault, {**DOWN, **NO_SENTINELS}, down)
+    assert active_problems(fault, {**UP, **UNREAD}, down)
+    lost = sentinels("fault 1, 9\n", None)
+    assert healed_problems(fault, before, {**NEW, **lost}) == []
+    assert healed_problems(fault, before, {**DOWN, **lost})
+
+
+def test_a_power_loss_of_hosts_that_nobody_can_switch_is_a_service_loss() -> None:
+    fault = fault_of("power-loss", "n1", "n2").without_power()
+    assert (fault.kind, fault.name, fault.nodes) == ("service-loss", "power-loss", ("n1", "n2"))
+    assert fault.text
+    assert not fault.powers_off
+    assert fault_of("power-cut").without_power() == fault_of("power-cut")

@@ -341,6 +341,7 @@ DIGESTS = {
     "partitions": "828f10bcb9e6063b",
     "pause": "815bdb799afac54a",
     "power-cut": "c302c4e31c13e03a",
+    "power-loss": "85ae2a2cac2410c0",
     "processes": "b6ec48c07da587b4",
     "rate": "c62ff01c00ebb928",
     "reorder": "c1a442f086f98a52",

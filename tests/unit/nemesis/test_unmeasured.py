@@ -107,6 +107,24 @@ def test_a_difference_whose_beginning_another_fault_hid_is_hidden(kind: str) -> 
     assert seen.hidden
 
 
+@pytest.mark.parametrize("unsynced", [None, "fault 1, 9\n"])
+def test_a_loss_is_proven_on_nodes_that_other_faults_hide(unsynced: str | None) -> None:
+    """Another fault stops RabbitMQ on n1. It does not touch what is on the disk of n1."""
+    fault = fault_of("power-loss", "n1", "n2")
+    empty = {"synced": None, "unsynced": None, "own": True, "writable": True}
+    lost = {**empty, "synced": "fault 1, 9\n"}
+    hosts = {"n1": True, "n2": True}
+    before = {"hosts": hosts, "sentinels": {"n1": empty, "n2": empty}}
+    after = {"hosts": hosts, "sentinels": {"n1": {**lost, "unsynced": unsynced}, "n2": lost}}
+    active = ActiveFaults()
+    active[1] = ActiveFault(fault, before)
+    active[2] = ActiveFault(fault_of("kill", "n1"), {})
+    collector = EvidenceCollector(lambda _: after, active, FakeClock())
+    seen = collector.observe(1, fault, type(fault).verify_healed, before, 0)
+    assert bool(seen.problems) == bool(unsynced)
+    assert not seen.hidden
+
+
 def test_a_link_that_the_matrix_does_not_have_is_not_cut() -> None:
     fault = fault_of("partition", grudge=GRUDGE)
     whole = {a: {b: True for b in HOSTS if b != a} for a in HOSTS}
