@@ -70,7 +70,7 @@ resource "hcloud_network_subnet" "nodes" {
 resource "hcloud_firewall" "controller" {
   name = "jepsenvm"
   dynamic "rule" {
-    for_each = toset(["22", "5672"])
+    for_each = toset(["22", "5671", "5672"])
     content {
       direction  = "in"
       protocol   = "tcp"

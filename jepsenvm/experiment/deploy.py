@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jepsenvm.machines import ansible
@@ -11,6 +13,9 @@ from jepsenvm.machines.ansible_progress import Recap
 from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq import certificates
+
+logger = logging.getLogger(__name__)
 
 
 def deploy(
@@ -30,6 +35,7 @@ def deploy(
             return install(inventory, settings, log=log)
         # A reset is the one deployment that may wipe a cluster of another inventory.
         settings = {**settings, "jepsenvm_resetting": True}
+        _renew_certificates(inventory)
         ansible.play("reset.yml", inventory, settings, log)
         return install(inventory, settings, log=log)
 
@@ -38,6 +44,7 @@ def install(
     inventory: Inventory, settings: Mapping[str, object], *, log: Path | None = None
 ) -> Recap:
     """Deploy for a caller that holds the lock of the cluster."""
+    _renew_certificates(inventory)
     return ansible.play("site.yml", inventory, settings, log)
 
 
@@ -48,6 +55,15 @@ def remove(inventory: Inventory, *, log: Path | None = None) -> Recap:
     """
     with _locked(inventory, "remove"):
         return ansible.play("remove.yml", inventory, {}, log)
+
+
+def _renew_certificates(inventory: Inventory) -> None:
+    """Make the certificates that the playbooks distribute, if the brokers shall use TLS."""
+    if inventory.broker_ca is None:
+        return
+    made = certificates.renew(inventory, datetime.now(UTC))
+    if made:
+        logger.info(f"certificates made for {' '.join(made)}")
 
 
 @contextmanager

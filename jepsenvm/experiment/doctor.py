@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError
-from jepsenvm.experiment import preflight
+from jepsenvm.experiment import client_access, preflight
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.providers import PROVIDERS
@@ -63,7 +63,8 @@ def host_findings(inventory: Inventory) -> Iterator[Finding]:
             "network between the nodes",
             _problem_of(lambda: preflight.require_ready_for_faults(fleet, facts)),
         )
-        yield from _broker_findings(fleet)
+        yield from _broker_findings(fleet, inventory)
+        yield from _certificate_findings(fleet, inventory)
 
 
 def _capability_findings(fleet: Fleet) -> Iterator[Finding]:
@@ -80,14 +81,17 @@ def _clock_finding(node: str, offset: float) -> Finding:
     return Finding(f"{node}: clock", problem, required=False)
 
 
-def _broker_findings(fleet: Fleet) -> Iterator[Finding]:
+def _broker_findings(fleet: Fleet, inventory: Inventory) -> Iterator[Finding]:
     nodes = list(fleet.nodes)
-    for node, view in fleet.each_or_error(lambda node: broker.view(fleet, node)).items():
+    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    for node, view in views.items():
         if isinstance(view, Exception):
             yield Finding(f"{node}: RabbitMQ", "not up; run `jepsenvm deploy`")
         else:
             problem = "; ".join(view.troubles(nodes)) or None
             yield Finding(f"{node}: RabbitMQ sees the whole cluster", problem)
+    for mismatch in client_access.listener_mismatches(views, inventory):
+        yield Finding("clients", f"{mismatch}; {client_access.listener_remedy(inventory)}")
     try:
         version = preflight.common_version(preflight.settings(fleet))
     except UsageError as error:
@@ -96,6 +100,22 @@ def _broker_findings(fleet: Fleet) -> Iterator[Finding]:
         return  # a node does not answer; it has a finding above
     else:
         yield Finding(f"RabbitMQ {version} on every node")
+
+
+def _certificate_findings(fleet: Fleet, inventory: Inventory) -> Iterator[Finding]:
+    """Check the brokers' certificates as a client does, if they shall use TLS."""
+    if inventory.broker_ca is None:
+        return
+    try:
+        problems = client_access.certificate_problems(fleet, inventory)
+    except UsageError as error:
+        yield Finding("TLS to the brokers", str(error))
+        return
+    for node in fleet.nodes:
+        problem = problems.get(node)
+        if problem:
+            problem += f"; {client_access.certificate_remedy(inventory)}"
+        yield Finding(f"{node}: TLS with a certificate that verifies", problem)
 
 
 def _problem_of(check: Callable[[], object]) -> str | None:

@@ -10,6 +10,7 @@ import logging
 from typing import Final, get_args
 
 from jepsenvm.errors import CommandError, JepsenvmError, UsageError, shorten
+from jepsenvm.experiment import client_access
 from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
@@ -25,7 +26,10 @@ LOGIN_S: Final = 20
 
 
 def require_testable(state: ClusterState, inventory: Inventory) -> None:
-    """Raise UsageError unless the cluster is healthy and the inventory names all of its members."""
+    """Raise UsageError unless the cluster is healthy and as the inventory says.
+
+    The inventory must name all of its members, and the ports at which they accept clients.
+    """
     if state.problems:
         raise UsageError(
             f"the cluster is degraded: {state.problems[0]}", remedy="repair it, then run again"
@@ -44,6 +48,8 @@ def require_testable(state: ClusterState, inventory: Inventory) -> None:
             remedy=f"add them to its group `{inventory.group}`: "
             "a fault must be able to affect every member",
         )
+    if mismatches := client_access.listener_mismatches(state.views, inventory):
+        raise UsageError(mismatches[0], remedy=client_access.listener_remedy(inventory))
 
 
 def with_settings_in_force(plan: Plan, state: ClusterState) -> Plan:
@@ -72,8 +78,13 @@ def create_virtual_host(inventory: Inventory, fleet: Fleet, credentials: Credent
     """Create the virtual host of the inventory if it is missing, and log in through every node.
 
     Return whether it was created. Raises UsageError, and deletes a virtual host that it created, if
-    the user cannot log in.
+    the user cannot log in. Creates nothing if clients do not accept a broker's certificate.
     """
+    for node, problem in client_access.certificate_problems(fleet, inventory).items():
+        address = f"{fleet.nodes[node].amqp_host}:{fleet.nodes[node].amqp_port}"
+        raise UsageError(
+            f"{address}: {problem}", node=node, remedy=client_access.certificate_remedy(inventory)
+        )
     node, vhost = _first_node(fleet)
     try:
         created = broker.make_vhost(fleet, node, credentials.user)

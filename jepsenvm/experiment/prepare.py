@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment import existing_cluster, feature_flags, preflight
+from jepsenvm.experiment import client_access, existing_cluster, feature_flags, preflight
 from jepsenvm.experiment.deploy import install
 from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.machines.cluster_lock import ClusterLock
@@ -71,16 +71,16 @@ def prepare(
     if inventory.existing:
         existing_cluster.require_testable(state, inventory)
         plan = existing_cluster.with_settings_in_force(plan, state)
-    elif mismatches := preflight.config_mismatches(state, plan):
+    elif mismatches := _mismatches(state, plan, fleet, inventory):
         _deploy(plan, inventory, mismatches, may_deploy=may_deploy)
         facts = preflight.connect(fleet)
-        state = _state_after_deployment(fleet, plan)
+        state = _state_after_deployment(fleet, plan, inventory)
     version = preflight.common_version(state.settings)
     preflight.require_supported_version(plan, version)
     preflight.require_broker_capabilities(fleet, faults)
     preflight.require_ready_for_faults(fleet, facts)
     feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))
-    logger.info(_summary(plan, version, len(inventory.nodes)))
+    logger.info(_summary(plan, version, inventory))
     # A deployment generates the password of the broker user, so it is read last.
     cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
     return Prepared(plan, steps, cluster)
@@ -109,9 +109,22 @@ def _deploy(
     install(inventory, variables)
 
 
-def _state_after_deployment(fleet: Fleet, plan: Plan) -> ClusterState:
+def _mismatches(state: ClusterState, plan: Plan, fleet: Fleet, inventory: Inventory) -> list[str]:
+    """Return why the cluster must be deployed; nothing if it matches the plan and the inventory."""
+    mismatches = preflight.config_mismatches(state, plan)
+    mismatches += [] if mismatches else client_access.listener_mismatches(state.views, inventory)
+    if mismatches:
+        return mismatches
+    try:
+        problems = client_access.certificate_problems(fleet, inventory)
+    except UsageError as error:
+        return [error.message]
+    return [f"{node}: {problem}" for node, problem in problems.items()]
+
+
+def _state_after_deployment(fleet: Fleet, plan: Plan, inventory: Inventory) -> ClusterState:
     state = preflight.cluster_state(fleet)
-    if mismatches := preflight.config_mismatches(state, plan):
+    if mismatches := _mismatches(state, plan, fleet, inventory):
         raise UsageError(
             f"the cluster does not match the plan even after a deployment: {_first_of(mismatches)}",
             remedy="run `jepsenvm doctor`",
@@ -124,9 +137,10 @@ def _first_of(mismatches: Sequence[str]) -> str:
     return f"{mismatches[0]}{more}"
 
 
-def _summary(plan: Plan, version: str, nodes: int) -> str:
+def _summary(plan: Plan, version: str, inventory: Inventory) -> str:
     nemeses = ", ".join(plan.nemeses) or ("as scheduled" if plan.schedule else "none")
+    tls = "" if inventory.broker_ca is None else " with TLS"
     return (
-        f"RabbitMQ {version} on {nodes} nodes, workload {plan.workload}, {plan.queue_type} queue, "
-        f"{plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
+        f"RabbitMQ {version}{tls} on {len(inventory.nodes)} nodes, workload {plan.workload}, "
+        f"{plan.queue_type} queue, {plan.partition_handling}, nemesis {nemeses}, seed {plan.seed}"
     )

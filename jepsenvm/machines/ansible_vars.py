@@ -23,7 +23,7 @@ VAULT_REMEDY: Final = (
 READ_BY_JEPSENVM: Final = re.compile(
     r"ansible_(connection|host|port|user|password|python_interpreter"
     r"|(private_key|pkcs11|ssh|become|sudo)\w*)"
-    r"|cluster_address|distribution_port|amqp_\w+|allowed_faults|jepsenvm_\w+"
+    r"|cluster_address|distribution_port|amqp_\w+|allowed_faults|rabbitmq_tls|jepsenvm_\w+"
 )
 """The variables that jepsenvm reads. Only the playbooks read the others."""
 

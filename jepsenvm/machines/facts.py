@@ -99,6 +99,7 @@ def _facts(node: Node, answers: Mapping[str, _Answer], owners: Mapping[str, int]
             broker=node.broker or "",
             vhost=node.vhost,
             distribution_port=node.distribution_port,
+            amqp_port=node.amqp_listen_port,
             answers=_answering_ports(node.name, addresses, answers),
         ),
         global_addresses=reachable,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jepsenvm.machines.ports import AMQP_PORT
+
 
 @dataclass(frozen=True)
 class Host:
@@ -20,5 +22,8 @@ class Host:
     vhost: str = "/"
     distribution_port: int = 25672
     """The port of Erlang's distribution on this host."""
+    amqp_port: int = AMQP_PORT
+    """The port on which the broker accepts clients. Clients may use another one that is forwarded
+    to it."""
     answers: tuple[int, ...] = ()
     """If the controller or its jump host is this node: the source ports of SSH answers to it."""

@@ -19,6 +19,8 @@ from jepsenvm.errors import UsageError, shown
 from jepsenvm.machines.ansible_settings import Settings, ansible_settings
 from jepsenvm.machines.inventory_hostvars import read_hosts, require_host_names
 from jepsenvm.machines.inventory_node import Node, node_from_hostvars
+from jepsenvm.machines.inventory_tls import BOOLEANS, broker_ca
+from jepsenvm.machines.ports import AMQP_PORT, AMQP_TLS_PORT
 
 DEFAULT_VHOST: Final = "/"
 EXISTING_VHOST: Final = "jepsenvm"
@@ -27,11 +29,6 @@ EXISTING_VHOST: Final = "jepsenvm"
 LEAST_PATIENCE: Final = 0.1
 
 _VHOST_NAME: Final = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9/_.-]*")
-
-_BOOLEANS: Final[Mapping[str, bool]] = {
-    **dict.fromkeys(("true", "yes", "1"), True),
-    **dict.fromkeys(("false", "no", "0"), False),
-}
 
 Hostvars = Mapping[str, Mapping[str, Any]]
 """host -> variable -> value."""
@@ -56,6 +53,8 @@ class Inventory:
     """Multiplies every deadline with these hosts."""
     group: str = "all"
     """The group of the inventory that lists the nodes."""
+    broker_ca: Path | None = None
+    """The file with the authorities whose certificates clients accept; None without TLS."""
 
 
 def load(
@@ -75,12 +74,15 @@ def load(
     existing = existing or _boolean(path, shared, "jepsenvm_existing")
     if not existing:
         require_host_names(path, hostvars)
+    secrets_dir = _secrets_dir(path, shared)
+    ca = broker_ca(path, hostvars, secrets_dir, existing=existing)
     inventory = Inventory(
         path=path,
         machines=str(shared.get("jepsenvm_machines", "cloud")),
-        nodes=_nodes(path, hostvars, shared, existing=existing),
+        nodes=_nodes(path, hostvars, shared, existing=existing, tls=ca is not None),
         group=listed.group,
-        secrets_dir=_secrets_dir(path, shared),
+        secrets_dir=secrets_dir,
+        broker_ca=ca,
         vars=shared,
         existing=existing,
         allowed_faults=_allowed_faults(path, hostvars, existing=existing),
@@ -97,7 +99,7 @@ def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
 
 
 def _nodes(
-    path: Path, hostvars: Hostvars, shared: Mapping[str, Any], *, existing: bool
+    path: Path, hostvars: Hostvars, shared: Mapping[str, Any], *, existing: bool, tls: bool
 ) -> tuple[Node, ...]:
     vhost = _vhost(path, shared) if existing else DEFAULT_VHOST
     settings: Mapping[str, Settings] = ansible_settings(path, hostvars)
@@ -110,6 +112,7 @@ def _nodes(
             # The nodes of an existing cluster are asked for their Erlang names.
             broker=None if existing else f"rabbit@{name}",
             vhost=vhost,
+            standard_port=AMQP_TLS_PORT if tls else AMQP_PORT,
         )
         for name in sorted(hostvars, key=natural)
     )
@@ -180,9 +183,9 @@ def _allowed_faults(path: Path, hostvars: Hostvars, *, existing: bool) -> frozen
 def _boolean(path: Path, shared: Mapping[str, Any], variable: str) -> bool:
     value = shared.get(variable, False)
     text = str(value).lower()
-    if text not in _BOOLEANS:
+    if text not in BOOLEANS:
         raise UsageError(f"{path}: {variable} is {shown(value)}", remedy="write true or false")
-    return _BOOLEANS[text]
+    return BOOLEANS[text]
 
 
 def _require_different_hosts(path: Path, nodes: Iterable[Node]) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shown
 from jepsenvm.machines.ansible_settings import Setting, Settings
+from jepsenvm.machines.ports import AMQP_PORT
 
-AMQP_PORT: Final = 5672
 DISTRIBUTION_PORT: Final = 25672
 PORT_MAPPER_PORT: Final = 4369
 """The port of epmd, Erlang's port mapper."""
@@ -65,8 +65,20 @@ class Node:
     distribution_port: int = DISTRIBUTION_PORT
     """The port of Erlang's distribution, by which the other nodes reach it."""
 
+    amqp_listen_port: int = AMQP_PORT
+    """The port on which the broker accepts clients. Clients may use another one that is forwarded
+    to it."""
+
+    amqp_server_name: str | None = None
+    """The name or address that its certificate must have; None for ``amqp_host``."""
+
     broker_version: str | None = None
     """The version of RabbitMQ there; None until the node was asked for it."""
+
+    @property
+    def tls_name(self) -> str:
+        """The name or address that its certificate must have, if it uses TLS."""
+        return self.amqp_server_name or self.amqp_host
 
     @property
     def cluster_ports(self) -> tuple[int, int]:
@@ -82,17 +94,20 @@ def node_from_hostvars(
     *,
     broker: str | None,
     vhost: str,
+    standard_port: int = AMQP_PORT,
 ) -> Node:
     """Return a node; raise UsageError for a variable or a setting that cannot be used.
 
     ``path`` is the inventory, for error messages. ``hostvars`` are the node's variables, and
-    ``settings`` are those with which Ansible reaches it.
+    ``settings`` are those with which Ansible reaches it. ``broker`` is None for an existing
+    cluster. ``standard_port`` is the port at which a deployed broker accepts clients.
     """
     variables = _Variables(path, name, hostvars, settings)
     variables.require_ssh()
     ssh_user = variables.word("remote_user")
     variables.require_root(ssh_user)
     ssh_host = variables.word("host") or name
+    amqp_port = variables.port("amqp_port") or standard_port
     return Node(
         name=name,
         ssh_host=ssh_host,
@@ -103,7 +118,11 @@ def node_from_hostvars(
         become_password=variables.text("become_pass"),
         cluster_address=variables.address("cluster_address", default=ssh_host),
         amqp_host=variables.word("amqp_address") or ssh_host,
-        amqp_port=variables.port("amqp_port") or AMQP_PORT,
+        amqp_port=amqp_port,
+        # A deployment decides the port itself. The port of an existing cluster can be any.
+        amqp_listen_port=variables.port("amqp_listen_port")
+        or (amqp_port if broker is None else standard_port),
+        amqp_server_name=variables.word("amqp_server_name"),
         ssh_args=(
             *variables.words("ssh_args"),
             *variables.words("ssh_common_args"),

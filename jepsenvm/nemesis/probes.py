@@ -106,7 +106,12 @@ def _burst(cluster: Cluster) -> Any:
 def _processes(cluster: Cluster) -> Any:
     """RabbitMQ's processes and AMQP connections on each node."""
     return cluster.fleet.each_or_none(
-        lambda node: cluster.fleet.python(node, "processes", timeout=ASK_S)
+        lambda node: cluster.fleet.python(
+            node,
+            "processes",
+            {"port": cluster.fleet.nodes[node].amqp_listen_port},
+            timeout=ASK_S,
+        )
     )
 
 

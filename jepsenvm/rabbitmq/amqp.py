@@ -18,6 +18,7 @@ import pika
 import pika.exceptions
 
 from jepsenvm.rabbitmq.joined_writes import JoiningConnection
+from jepsenvm.rabbitmq.tls import Tls
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Address:
     vhost: str = "/"
     patience: float = 1.0
     """Multiplies every deadline of its clients, for slow hosts."""
+    tls: Tls | None = None
+    """How its certificate is verified; None for a broker without TLS."""
 
     @property
     def connect_timeout(self) -> float:
@@ -351,6 +354,7 @@ async def connect(address: Address, *, transactions: bool = False) -> Session:
             credentials=pika.PlainCredentials(address.user, address.password),
             heartbeat=round(HEARTBEAT_S * max(1.0, address.patience)),
             connection_attempts=1,
+            ssl_options=address.tls.pika_options() if address.tls else None,
             client_properties={"connection_name": f"jepsenvm {address.node}"},
         ),
         on_open_callback=on_open,

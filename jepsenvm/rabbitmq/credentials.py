@@ -12,6 +12,7 @@ from jepsenvm.errors import UsageError, shown
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.rabbitmq.amqp import Address
+from jepsenvm.rabbitmq.tls import Tls, read_ca
 
 USER: Final = "jepsenvm"
 """The same name as in playbooks/roles/rabbitmq/defaults/main.yml."""
@@ -31,6 +32,8 @@ class Credentials:
     password: str = field(repr=False)
     patience: float = 1.0
     """Multiplies every deadline of connections with these credentials."""
+    ca: str | None = field(default=None, repr=False)
+    """The certificates of the authorities that clients trust, as PEM; None without TLS."""
 
     def at(self, node: Node) -> Address:
         """Return the address of a node's broker with this user."""
@@ -42,18 +45,17 @@ class Credentials:
             password=self.password,
             vhost=node.vhost,
             patience=self.patience,
+            tls=Tls(self.ca, node.tls_name) if self.ca is not None else None,
         )
 
 
 def credentials(inventory: Inventory) -> Credentials:
     """Return the credentials for a cluster; raise UsageError if they are missing."""
     if inventory.existing:
-        return Credentials(
-            user=_user(inventory),
-            password=_given(inventory, "jepsenvm_broker_password"),
-            patience=inventory.patience,
-        )
-    return Credentials(USER, _generated(inventory), inventory.patience)
+        user, password = _user(inventory), _given(inventory, "jepsenvm_broker_password")
+    else:
+        user, password = USER, _generated(inventory)
+    return Credentials(user, password, inventory.patience, read_ca(inventory))
 
 
 def _user(inventory: Inventory) -> str:

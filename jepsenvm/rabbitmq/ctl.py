@@ -74,6 +74,8 @@ class View:
     """All nodes of the cluster, running or not."""
     maintenance: Mapping[str, str] = field(default_factory=dict)
     """running node -> its maintenance status, as text; empty for versions without it."""
+    listeners: Mapping[str, frozenset[tuple[str, int]]] = field(default_factory=dict)
+    """node -> protocol and port of each of its listeners; without the nodes that list none."""
 
     def alarm_texts(self) -> list[str]:
         """Return the alarms as text, such as ``n1 memory``."""
@@ -369,6 +371,26 @@ def _view(status: Mapping[str, Any], inventory_name: InventoryName) -> View:
             inventory_name(name): str(text)
             for name, text in dict(status.get("maintenance_status") or {}).items()
         },
+        listeners=_listeners(status.get("listeners"), inventory_name),
+    )
+
+
+def _listeners(listed: Any, inventory_name: InventoryName) -> dict[str, frozenset[tuple[str, int]]]:
+    """Return what is understood of the listeners. Nothing that is measured depends on them."""
+    return {
+        inventory_name(name): frozenset(
+            (entry["protocol"], entry["port"]) for entry in entries if _is_listener(entry)
+        )
+        for name, entries in (listed.items() if isinstance(listed, dict) else ())
+        if isinstance(entries, list) and any(map(_is_listener, entries))
+    }
+
+
+def _is_listener(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("protocol"), str)
+        and isinstance(entry.get("port"), int)
     )
 
 

@@ -1,4 +1,4 @@
-"""Names, paths and ports of RabbitMQ as the distributions' packages and our playbooks set them."""
+"""Names and paths of RabbitMQ as the distributions' packages and our playbooks set them."""
 
 from __future__ import annotations
 
@@ -16,5 +16,3 @@ CORRUPTED_DIR: Final = f"{DATA_DIR}/jepsenvm-corrupted"
 """Where a node keeps the original of a file that a fault corrupted."""
 
 LOG_DIR: Final = "/var/log/rabbitmq"
-
-AMQP_PORT: Final = 5672

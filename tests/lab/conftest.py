@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jepsenvm.experiment import preflight
+from jepsenvm.experiment import client_access, preflight
 from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.ssh import Fleet
@@ -52,6 +52,8 @@ THOROUGH = {
     "test_brokers_outlive_a_killed_controller[members]",
     "test_brokers_outlive_a_killed_controller[disk]",
     "test_a_power_loss_of_a_classic_queues_node_is_proven",
+    "test_clients_connect_with_tls_and_not_without_it",
+    "test_an_existing_cluster_with_tls_is_verified_by_the_authority_that_is_named",
     "test_a_workload_is_valid_without_faults[lock-0]",
     "test_a_workload_is_valid_without_faults[lock-1]",
     "test_a_workload_is_valid_without_faults[order-1]",
@@ -111,6 +113,7 @@ def made_whole(cluster: Inventory) -> None:
     with Fleet(cluster.nodes) as fleet:
         state = preflight.cluster_state(fleet)
         mismatches = preflight.config_mismatches(state, Plan(net_ticktime=8))
+        mismatches += client_access.listener_mismatches(state.views, cluster)
     if mismatches:
         jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +17,12 @@ import yaml
 from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.machines import ansible, lab
 from jepsenvm.machines.inventory import Inventory, load
+from jepsenvm.rabbitmq import certificates
 from jepsenvm.rabbitmq import credentials as secrets
+from jepsenvm.rabbitmq.amqp import Address, SessionLost
+from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.names import GROUP
+from tests.lab.conftest import jepsenvm
 
 MARKER = "/etc/rabbitmq/.jepsenvm"
 
@@ -269,3 +277,96 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
         assert "\n" not in str(error.value)
     finally:
         on(last, "sudo rm /etc/rabbitmq/advanced.config && sudo systemctl restart rabbitmq-server")
+
+
+@pytest.fixture(scope="module")
+def with_tls(deployed: Inventory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inventory]:
+    """The cluster with TLS, deployed with a copy of its secrets, and without TLS at the end."""
+    folder = tmp_path_factory.mktemp("tls")
+    shutil.copytree(deployed.secrets_dir, folder / "secrets")
+    content = yaml.safe_load(deployed.path.read_text())
+    content["all"]["children"]["rabbitmq"]["vars"] |= {
+        "jepsenvm_secrets_dir": str(folder / "secrets"),
+        "rabbitmq_tls": True,
+    }
+    file = folder / "tls.yml"
+    file.write_text(yaml.safe_dump(content))
+    log = folder / "ansible.log"
+    try:
+        jepsenvm("deploy", "-i", str(file), "--log", str(log), expect=0)
+        assert "PRIVATE KEY" not in log.read_text()
+        yield load(file, GROUP)
+    finally:
+        jepsenvm("deploy", "-i", str(deployed.path), expect=0)
+    for node in deployed.nodes:
+        assert on(node.name, "sudo ls /etc/rabbitmq").split().count("tls") == 0
+        assert client_ports(node.name) == {5672}
+
+
+def client_ports(node: str) -> set[int]:
+    """Return the ports for clients at which a node listens."""
+    ports = {int(row.split()[3].rsplit(":", 1)[1]) for row in on(node, "ss -Hltn").splitlines()}
+    return ports & {5671, 5672}
+
+
+def refusal(address: Address) -> str:
+    """Return why a client cannot log in; an empty text if it can."""
+
+    async def log_in() -> None:
+        async with session(address, 20):
+            pass
+
+    try:
+        asyncio.run(log_in())
+    except (SessionLost, TimeoutError) as error:
+        return str(error) or "no answer in time"
+    return ""
+
+
+def test_clients_connect_with_tls_and_not_without_it(with_tls: Inventory, tmp_path: Path) -> None:
+    assert ansible.play("site.yml", with_tls, {}).changed == 0
+    for node in with_tls.nodes:
+        assert client_ports(node.name) == {5671}
+        modes = "sudo stat -c '%n %a %U' /etc/rabbitmq/tls/*"
+        assert on(node.name, f'sudo sh -c "{modes}"').splitlines() == [
+            "/etc/rabbitmq/tls/ca.pem 600 rabbitmq",
+            "/etc/rabbitmq/tls/certificate.pem 600 rabbitmq",
+            "/etc/rabbitmq/tls/key.pem 600 rabbitmq",
+        ]
+    where = ["-i", str(with_tls.path)]
+    findings = jepsenvm("doctor", *where, expect=0).stdout
+    assert findings.count("TLS with a certificate that verifies") == len(with_tls.nodes)
+    login = secrets.credentials(with_tls)
+    address = login.at(with_tls.nodes[0])
+    assert refusal(address) == ""
+    assert refusal(replace(address, tls=None)) != ""
+    assert address.tls is not None
+    assert "Hostname mismatch" in refusal(
+        replace(address, tls=replace(address.tls, name="n2.example.org"))
+    )
+    times = ["--time-limit", "30", "--quiet-before", "5", "--fault-duration", "15", "--seed", "1"]
+    run = ["run", *where, *times, "--nemesis", "clients-reject", "--store", str(tmp_path)]
+    assert "with TLS" in jepsenvm(*run, "--no-deploy", expect=0).stdout
+
+
+def test_an_existing_cluster_with_tls_is_verified_by_the_authority_that_is_named(
+    with_tls: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JEPSENVM_BROKER_USER", secrets.USER)
+    monkeypatch.setenv("JEPSENVM_BROKER_PASSWORD", secrets.credentials(with_tls).password)
+    other = replace(with_tls, secrets_dir=tmp_path / "other")
+    certificates.renew(other, datetime.now(UTC))
+    content = yaml.safe_load(with_tls.path.read_text())
+    file = tmp_path / "theirs.yml"
+
+    def hello(ca: Path, expect: int) -> str:
+        content["all"]["children"]["rabbitmq"]["vars"]["jepsenvm_broker_ca"] = str(ca)
+        file.write_text(yaml.safe_dump(content))
+        done = jepsenvm("hello", "-i", str(file), "--existing", expect=expect)
+        return done.stdout + done.stderr
+
+    refused = hello(tmp_path / "other/tls/ca.pem", 254)
+    assert "its certificate is not accepted: " in refused
+    assert "virtual host" not in refused
+    assert with_tls.broker_ca is not None
+    assert "virtual host jepsenvm: deleted" in hello(with_tls.broker_ca, 0)

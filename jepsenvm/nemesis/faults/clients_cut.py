@@ -13,7 +13,6 @@ from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import UNMEASURED, Evidence, Hosts
 from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
-from jepsenvm.rabbitmq.names import AMQP_PORT
 
 _TARGETS: Final[Mapping[str, str]] = {"drop": "DROP", "reject": "REJECT --reject-with tcp-reset"}
 """The iptables target for each way to cut clients off."""
@@ -48,9 +47,8 @@ class ClientsCut(NodeFault):
     def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Drop or reject packets to the AMQP port."""
         versions = sorted({ip_address(address).version for address in hosts[node].addresses})
-        return iptables.put(
-            fault_id, [f"-p tcp --dport {AMQP_PORT} -j {_TARGETS[self._way]}"], versions
-        )
+        rule = f"-p tcp --dport {hosts[node].amqp_port} -j {_TARGETS[self._way]}"
+        return iptables.put(fault_id, [rule], versions)
 
     def heal_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Remove the fault's chain."""

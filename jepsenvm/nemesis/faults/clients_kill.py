@@ -11,7 +11,6 @@ from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Hosts
 from jepsenvm.nemesis.node_fault import NodeFault
 from jepsenvm.nemesis.request import NemesisSpec
-from jepsenvm.rabbitmq.names import AMQP_PORT
 
 
 class ClientsKill(NodeFault):
@@ -35,7 +34,7 @@ class ClientsKill(NodeFault):
 
     def inject_node(self, fault_id: str, node: str, hosts: Hosts) -> Sequence[Action]:
         """Kill every established connection to the AMQP port."""
-        return [shell(f"ss --kill state established '( sport = :{AMQP_PORT} )'")]
+        return [shell(f"ss --kill state established '( sport = :{hosts[node].amqp_port} )'")]
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe of the process table, which lists the connections as well."""

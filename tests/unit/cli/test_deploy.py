@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jepsenvm.machines.ansible_progress import Counts, Recap
 from jepsenvm.machines.inventory import Inventory
 from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
 from tests.unit.fakes import LockedHosts, elsewhere
+from tests.unit.rabbitmq.tls_server import certified, cluster
 
 RECAP = Recap({"n1": Counts(9, 2), "n2": Counts(8, 0)}, {"rabbitmq_version": "3.10.8"})
 
@@ -137,3 +139,41 @@ def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("deploy", "--help").stdout
     for word in ("--inventory", "--source", "--version", "--file", "--sha256", "--adopt", "--log"):
         assert word in text
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_certificates_are_made_before_a_playbook_is_played(
+    played: list[Any],
+    locks: LockedHosts,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    reset: bool,
+) -> None:
+    inventory = cluster(tmp_path)
+    plays = []
+
+    def play(playbook: str, *_: object) -> Recap:
+        plays.append((playbook, (inventory.secrets_dir / "tls/nodes/n1.pem").exists()))
+        return RECAP
+
+    monkeypatch.setattr(ansible, "play", play)
+    deployment.deploy(inventory, {}, reset=reset)
+    assert plays == [*([("reset.yml", True)] if reset else []), ("site.yml", True)]
+    assert caplog.messages == ["certificates made for n1"]
+
+
+def test_an_authority_that_is_damaged_stops_the_deployment(
+    played: list[Any], locks: LockedHosts, tmp_path: Path
+) -> None:
+    inventory = certified(tmp_path)
+    (inventory.secrets_dir / "tls/ca.pem").write_text("none")
+    with pytest.raises(UsageError, match=r"ca\.pem and ca\.key are not a certificate and its key"):
+        deployment.deploy(inventory, {})
+    assert played == []
+
+
+def test_without_tls_nothing_is_made(played: list[Any], locks: LockedHosts, tmp_path: Path) -> None:
+    inventory = replace(cluster(tmp_path), broker_ca=None)
+    deployment.deploy(inventory, {})
+    assert not inventory.secrets_dir.exists()

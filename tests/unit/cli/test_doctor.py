@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from jepsenvm.machines.lab.provider import LabProvider
 from jepsenvm.machines.vagrant import fitness, machines
 from jepsenvm.machines.vagrant.provider import VagrantProvider
 from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.fakes import FakeFleet
+from tests.unit.rabbitmq.tls_server import certified, echo, on_loopback
 
 
 @pytest.fixture
@@ -124,3 +127,22 @@ def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("doctor", "--help").stdout
     for word in ("--inventory", "--existing", "FAIL"):
         assert word in text
+
+
+def test_certificates_are_checked_as_clients_do(tmp_path: Path) -> None:
+    inventory = certified(tmp_path)
+    fleet = FakeFleet("n1")
+    subject = "n1: TLS with a certificate that verifies"
+    with echo(inventory) as server:
+        fleet.nodes["n1"] = on_loopback(amqp_port=server.port)
+        assert list(checks._certificate_findings(fleet, inventory)) == [Finding(subject)]
+        fleet.nodes["n1"] = on_loopback(amqp_port=server.port, amqp_server_name="n2")
+        (finding,) = checks._certificate_findings(fleet, inventory)
+    assert finding.fails
+    assert "certificate is not accepted: Hostname mismatch" in str(finding.problem)
+    assert "; run `jepsenvm deploy -i /hosts.yml`, which renews" in str(finding.problem)
+    assert list(checks._certificate_findings(fleet, replace(inventory, broker_ca=None))) == []
+    missing = replace(inventory, broker_ca=tmp_path / "none.pem")
+    (finding,) = checks._certificate_findings(fleet, missing)
+    assert finding.fails
+    assert "none.pem: cannot be read: No such file or directory; run" in str(finding.problem)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.errors import CommandError, UsageError
-from jepsenvm.experiment import existing_cluster, preflight
+from jepsenvm.experiment import client_access, existing_cluster, preflight
 from jepsenvm.experiment.existing_cluster import create_virtual_host, remove_virtual_host
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_vars import parse_results
@@ -21,6 +21,9 @@ from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.amqp import SessionLost
 from jepsenvm.rabbitmq.credentials import Credentials
+from jepsenvm.rabbitmq.tls import read_ca
+from tests.unit.fakes import FakeFleet
+from tests.unit.rabbitmq.tls_server import certified, echo, on_loopback
 
 HALVES = Partition(name="partition-random-halves", text="n1 | n2")
 
@@ -182,3 +185,28 @@ def test_a_user_who_may_not_have_a_virtual_host_is_named(
     monkeypatch.setattr(ctl, "make_vhost", refuse)
     with pytest.raises(UsageError, match="could not be made for tester: no such user; check"):
         create()
+
+
+def test_a_certificate_that_does_not_fit_is_refused_and_nothing_is_made(
+    hosts: VirtualHosts, tmp_path: Path
+) -> None:
+    theirs = replace(certified(tmp_path), existing=True)
+    other = certified(tmp_path / "other").broker_ca
+
+    class Nodes(FakeFleet):
+        def __init__(self, port: int) -> None:
+            super().__init__()
+            self.nodes = {"n1": on_loopback(amqp_port=port, vhost="jepsenvm")}
+
+    with echo(theirs) as server:
+        fleet = Nodes(server.port)
+        there = replace(theirs, nodes=tuple(fleet.nodes.values()))
+        assert client_access.certificate_problems(fleet, there) == {}
+        login = Credentials("tester", "p", ca=read_ca(there))
+        with pytest.raises(UsageError) as refused:
+            create_virtual_host(replace(there, broker_ca=other), fleet, login)
+        assert create_virtual_host(there, fleet, login)
+    text = str(refused.value)
+    assert text.startswith(f"n1: 127.0.0.1:{server.port}: its certificate is not accepted: ")
+    assert "; check amqp_address, amqp_port and jepsenvm_broker_ca, and set amqp_server" in text
+    assert hosts.names == {"jepsenvm"}, "only the second time"

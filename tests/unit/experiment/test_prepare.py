@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.errors import CommandError, UsageError
-from jepsenvm.experiment import preflight
+from jepsenvm.experiment import client_access, preflight
 from jepsenvm.experiment import prepare as module
 from jepsenvm.experiment.prepare import Prepared, prepare
 from jepsenvm.machines.inventory import Inventory
@@ -262,3 +262,97 @@ def test_a_fault_for_another_queue_type_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match="use queue-type quorum, or another nemesis"):
         prepared(Plan(queue_type="classic", nemesis="leader-transfer"))
     assert not world.asked.keys() - {"schedule"}
+
+
+TLS = replace(INVENTORY, broker_ca=Path("/secrets/tls/ca.pem"))
+
+
+def listening(protocol: str, port: int) -> View:
+    return replace(HEALTHY, listeners={name: frozenset({(protocol, port)}) for name in NAMES})
+
+
+@pytest.fixture
+def certified(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The problems with certificates. A deployment repairs them."""
+    problems: dict[str, str] = {}
+    deploy = world.deploy
+
+    def repair(inventory: Inventory, variables: dict[str, object]) -> None:
+        deploy(inventory, variables)
+        problems.clear()
+
+    monkeypatch.setattr(module, "install", repair)
+    monkeypatch.setattr(client_access, "certificate_problems", lambda *_: problems)
+    return problems
+
+
+@pytest.mark.parametrize(
+    ("inventory", "view", "protocol"),
+    [
+        (TLS, listening("amqp", 5672), "amqp/ssl at port 5672, but amqp at port 5672"),
+        (INVENTORY, listening("amqp/ssl", 5671), "amqp at port 5672, but amqp/ssl at port 5671"),
+        (INVENTORY, listening("amqp", 5673), "amqp at port 5672, but amqp at port 5673"),
+    ],
+)
+def test_a_cluster_that_accepts_clients_otherwise_is_deployed(
+    world: World,
+    certified: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    inventory: Inventory,
+    view: View,
+    protocol: str,
+) -> None:
+    world.view = view
+    with pytest.raises(UsageError, match=f"n1: RabbitMQ does not accept {protocol}; run without"):
+        prepared(inventory=inventory, may_deploy=False)
+    assert world.deployed == []
+    prepared(inventory=inventory)
+    assert len(world.deployed) == 1
+
+
+@pytest.mark.parametrize(
+    ("inventory", "view"),
+    [(TLS, listening("amqp/ssl", 5672)), (INVENTORY, listening("amqp", 5672)), (TLS, HEALTHY)],
+)
+def test_a_cluster_that_accepts_clients_as_the_inventory_says_is_left(
+    world: World, certified: dict[str, str], inventory: Inventory, view: View
+) -> None:
+    world.view = view
+    prepared(inventory=inventory, may_deploy=False)
+    assert world.deployed == []
+
+
+def test_a_certificate_that_does_not_fit_is_deployed_anew(
+    world: World, certified: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    certified["n2"] = "its certificate is not accepted: certificate has expired"
+    with pytest.raises(UsageError, match=r"n2: its certificate is .* expired; run without --no-d"):
+        prepared(inventory=TLS, may_deploy=False)
+    assert world.deployed == []
+    prepared(inventory=TLS)
+    assert len(world.deployed) == 1
+    assert caplog.messages[-1].startswith("RabbitMQ 3.10.8 with TLS on 3 nodes")
+
+
+def test_a_cluster_without_its_authority_is_deployed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def problems(*_: object) -> dict[str, str]:
+        if not world.deployed:
+            raise UsageError("/secrets/tls/ca.pem: cannot be read")
+        return {}
+
+    monkeypatch.setattr(client_access, "certificate_problems", problems)
+    prepared(inventory=TLS)
+    assert len(world.deployed) == 1
+
+
+def test_an_existing_cluster_must_listen_at_the_ports_that_the_faults_use(world: World) -> None:
+    world.view = listening("amqp", 5673)
+    with pytest.raises(UsageError) as refused:
+        prepared(inventory=EXISTING)
+    assert str(refused.value) == (
+        "n1: RabbitMQ does not accept amqp at port 5672, but amqp at port 5673; "
+        "correct amqp_port in /hosts.yml, or set amqp_listen_port if clients reach another port "
+        "that is forwarded; for TLS set jepsenvm_broker_ca"
+    )

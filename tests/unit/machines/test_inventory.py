@@ -379,3 +379,107 @@ def test_a_broker_user_is_no_shell_text(
     theirs = loaded(tmp_path, monkeypatch, FIVE, existing=True)
     with pytest.raises(UsageError, match="jepsenvm_broker_user is "):
         secrets.credentials(theirs)
+
+
+def test_a_cluster_without_tls_has_the_ports_of_amqp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostvars: dict[str, dict[str, Any]] = {
+        "n1": {"ansible_host": "10.0.0.1", "amqp_port": 15001, "rabbitmq_tls": False}
+    }
+    deployed = loaded(tmp_path, monkeypatch, hostvars)
+    assert deployed.broker_ca is None
+    (n1,) = deployed.nodes
+    assert (n1.amqp_port, n1.amqp_listen_port, n1.tls_name) == (15001, 5672, "10.0.0.1")
+    # The port of a cluster that jepsenvm did not deploy can be any.
+    (n1,) = loaded(tmp_path, monkeypatch, hostvars, existing=True).nodes
+    assert (n1.amqp_port, n1.amqp_listen_port) == (15001, 15001)
+
+
+def test_tls_has_a_port_and_an_authority_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostvars: dict[str, dict[str, Any]] = {
+        "n1": {"ansible_host": "10.0.0.1", "rabbitmq_tls": "yes"},
+        "n2": {"ansible_host": "10.0.0.2", "rabbitmq_tls": "yes", "amqp_port": 15002},
+    }
+    deployed = loaded(tmp_path, monkeypatch, hostvars)
+    assert deployed.broker_ca == deployed.secrets_dir / "tls/ca.pem"
+    assert [(n.amqp_port, n.amqp_listen_port) for n in deployed.nodes] == [
+        (5671, 5671),
+        (15002, 5671),
+    ]
+
+
+def test_an_existing_cluster_with_tls_names_its_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostvars = {
+        "n1": {
+            "ansible_host": "10.0.0.1",
+            "jepsenvm_broker_ca": "~/ca.pem",
+            "amqp_address": "127.0.0.1",
+            "amqp_port": 15001,
+            "amqp_listen_port": 5679,
+            "amqp_server_name": "broker.example.org",
+        }
+    }
+    theirs = loaded(tmp_path, monkeypatch, hostvars, existing=True)
+    assert theirs.broker_ca == Path("~/ca.pem").expanduser()
+    (n1,) = theirs.nodes
+    assert (n1.amqp_port, n1.amqp_listen_port, n1.tls_name) == (15001, 5679, "broker.example.org")
+
+
+@pytest.mark.parametrize(
+    ("existing", "first", "second", "says"),
+    [
+        (False, {"rabbitmq_tls": "maybe"}, {}, "rabbitmq_tls is 'maybe'; write true or false"),
+        (
+            False,
+            {"rabbitmq_tls": True},
+            {"rabbitmq_tls": False},
+            "rabbitmq_tls is not the same on all nodes; set it once, for all nodes",
+        ),
+        (
+            False,
+            {"jepsenvm_broker_ca": "/ca.pem"},
+            {},
+            "jepsenvm_broker_ca is set, but `jepsenvm deploy` makes an authority of its own",
+        ),
+        (
+            True,
+            {"rabbitmq_tls": True},
+            {},
+            "rabbitmq_tls is set, but not jepsenvm_broker_ca, and certificates are always verified",
+        ),
+        (
+            True,
+            {"rabbitmq_tls": False, "jepsenvm_broker_ca": "/ca.pem"},
+            {},
+            "jepsenvm_broker_ca is set, but rabbitmq_tls is false; remove one of the two lines",
+        ),
+        (True, {"jepsenvm_broker_ca": ["/ca.pem"]}, {}, "jepsenvm_broker_ca is ['/ca.pem']"),
+        (True, {"jepsenvm_broker_ca": " "}, {}, "jepsenvm_broker_ca is ' '"),
+        (True, {"jepsenvm_broker_ca": "a\0b"}, {}, "jepsenvm_broker_ca is 'a"),
+        (True, {"jepsenvm_broker_ca": "~nobody-here/ca.pem"}, {}, "an existing user after ~"),
+        (True, {"amqp_listen_port": 0}, {}, "amqp_listen_port is '0'"),
+        (True, {"amqp_server_name": "-x"}, {}, "amqp_server_name is '-x'"),
+    ],
+)
+def test_settings_of_tls_that_do_not_fit_are_refused_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    existing: bool,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    says: str,
+) -> None:
+    hostvars = {
+        "n1": {"ansible_host": "10.0.0.1", **first},
+        "n2": {"ansible_host": "10.0.0.2", **(second or first)},
+    }
+    with pytest.raises(UsageError) as refused:
+        loaded(tmp_path, monkeypatch, hostvars, existing=existing)
+    assert says in str(refused.value)
+    assert "five.yml" in str(refused.value)
+    assert "\n" not in str(refused.value)

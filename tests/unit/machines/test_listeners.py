@@ -199,3 +199,56 @@ def test_another_address_is_refused(
 ) -> None:
     expressions = {"problem": "rabbitmq_address_problem"}
     assert evaluated(tmp_path, hostvars, extra, expressions) == {"problem": problem}
+
+
+def test_with_tls_no_client_is_accepted_without_it(tmp_path: Path) -> None:
+    files = rendered(tmp_path, {"ansible_host": "10.0.0.11"}, rabbitmq_tls="true")
+    conf = files["rabbitmq.conf"]
+    assert lines(conf, "listeners.") == [
+        "listeners.ssl.1 = 10.0.0.11:5671",
+        "listeners.tcp = none",
+    ]
+    assert lines(conf, "ssl_options.") == [
+        "ssl_options.cacertfile = /etc/rabbitmq/tls/ca.pem",
+        "ssl_options.certfile = /etc/rabbitmq/tls/certificate.pem",
+        "ssl_options.keyfile = /etc/rabbitmq/tls/key.pem",
+        "ssl_options.verify = verify_none",
+        "ssl_options.fail_if_no_peer_cert = false",
+    ]
+
+
+def test_a_host_may_accept_clients_at_another_port(tmp_path: Path) -> None:
+    files = rendered(tmp_path, {"ansible_host": "10.0.0.11", "amqp_listen_port": "6000"})
+    conf = files["rabbitmq.conf"]
+    assert lines(conf, "listeners.") == ["listeners.tcp.1 = 10.0.0.11:6000"]
+    assert lines(conf, "ssl_options.") == []
+
+
+def found(*exist: bool) -> dict[str, Any]:
+    return {"rabbitmq_tls_stats": {"results": [{"stat": {"exists": one}} for one in exist]}}
+
+
+@pytest.mark.parametrize(
+    ("extra", "refused"),
+    [
+        ({"rabbitmq_tls": True, **found(True, True, False)}, True),
+        ({"rabbitmq_tls": True, **found(True, True, True)}, False),
+        ({"rabbitmq_tls": False}, False),
+    ],
+)
+def test_a_host_without_a_certificate_is_refused(
+    tmp_path: Path, extra: dict[str, Any], refused: bool
+) -> None:
+    names = {"rabbitmq_secrets_dir": "/secrets", "rabbitmq_source": "distribution"}
+    expressions = {"problem": "rabbitmq_settings_problem", "files": "rabbitmq_tls_files"}
+    said = evaluated(tmp_path, {"ansible_host": "10.0.0.11"}, names | extra, expressions)
+    problem = (
+        "rabbitmq_tls is set, but /secrets/tls has no certificate for this host; "
+        "deploy with `jepsenvm deploy`, which makes it"
+    )
+    assert said["problem"] == (problem if refused else "")
+    assert said["files"] == {
+        "ca.pem": "/secrets/tls/ca.pem",
+        "certificate.pem": "/secrets/tls/nodes/n1.pem",
+        "key.pem": "/secrets/tls/nodes/n1.key",
+    }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import socket
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from jepsenvm.machines.remote import (
     datagrams,
     distribution,
     fire,
+    processes,
     reference_clock,
     runtime,
     sockets,
@@ -27,8 +31,9 @@ from jepsenvm.machines.remote import (
 from jepsenvm.machines.remote_source import source
 from jepsenvm.machines.ssh import _InOnePiece
 from jepsenvm.nemesis.faults.clock import Clock
-from jepsenvm.nemesis.probes import PROBES
+from jepsenvm.nemesis.probes import PROBES, probe
 from jepsenvm.nemesis.requirements import CAPABILITIES
+from tests.unit.fakes import FakeFleet
 
 PROGRAMS = sorted(
     path.stem
@@ -328,3 +333,31 @@ def test_looks_have_names() -> None:
         "members",
         "queue",
     } <= set(PROBES)
+
+
+@pytest.mark.parametrize(
+    ("port", "amqp", "sessions"), [(5672, True, ["10.99.0.2:53036"]), (5671, False, [])]
+)
+def test_only_the_port_of_the_broker_counts(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    port: int,
+    amqp: bool,
+    sessions: list[str],
+) -> None:
+    monkeypatch.setattr(processes, "sockets", lambda: sockets.parsed(TCP))
+    monkeypatch.setattr(processes, "runtime", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"port": port})))
+    processes.main()
+    answer = {"runtime": None, "amqp": amqp, "sessions": sessions}
+    assert json.loads(capsys.readouterr().out) == answer
+
+
+def test_the_probe_of_processes_is_told_the_port_of_each_broker() -> None:
+    fleet = FakeFleet("n1", "n2")
+    fleet.nodes["n2"] = replace(fleet.nodes["n2"], amqp_port=15001, amqp_listen_port=5671)
+    probe(fleet, {}, ["processes"], None)
+    assert {node: order for node, _, order in fleet.orders} == {
+        "n1": {"port": 5672},
+        "n2": {"port": 5671},
+    }

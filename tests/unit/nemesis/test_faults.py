@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -63,6 +64,17 @@ def test_rules_go_into_the_faults_own_chain_in_one_transaction(
     assert lines[:2] == ["*filter", ":JEPSENVM-3 - [0:0]"]
     assert rule in lines
     assert lines[-2:] == ["-A JEPSENVM -j JEPSENVM-3", "COMMIT"]
+
+
+def test_faults_of_clients_affect_the_port_at_which_the_broker_accepts_them() -> None:
+    """With TLS, or on an existing cluster, that is another port than 5672."""
+    hosts = {"n1": replace(HOSTS["n1"], amqp_port=5671)}
+    cut = fault_of("clients", "n1", settings={"way": "drop"})
+    kill = fault_of("clients-kill", "n1")
+    lines = rules(list(cut.inject("3", "n1", hosts)))["iptables-restore"]
+    assert "-A JEPSENVM-3 -p tcp --dport 5671 -j DROP" in lines
+    (action,) = kill.inject("3", "n1", hosts)
+    assert action.stdin == "ss --kill state established '( sport = :5671 )'"
 
 
 def test_a_node_without_grudge_does_nothing() -> None:

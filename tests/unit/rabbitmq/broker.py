@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,8 +46,8 @@ class Broker:
         self._writers: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Broker]:
-        server = await asyncio.start_server(self._connected, HOST, 0)
+    async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Broker]:
+        server = await asyncio.start_server(self._connected, HOST, 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -208,3 +208,27 @@ def test_the_maintenance_status_of_each_running_node(
     fleet = FakeFleet("n1", "n2")
     fleet.outputs["n1"] = json.dumps(status)
     assert ctl.view(fleet, "n1").maintenance == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "listeners"),
+    [
+        (
+            {
+                "rabbit@n1": [
+                    {"port": 25672, "protocol": "clustering", "interface": "[::]"},
+                    {"port": 5671, "protocol": "amqp/ssl", "interface": "10.0.0.1"},
+                ],
+                "other@ip-10-0-0-7": [{"port": 5672, "protocol": "amqp"}],
+                "rabbit@n3": [],
+            },
+            {"n1": {("clustering", 25672), ("amqp/ssl", 5671)}, "n7": {("amqp", 5672)}},
+        ),
+        (None, {}),
+        ([], {}),
+        ({"rabbit@n1": "none", "rabbit@n2": [{"port": "x"}, None]}, {}),
+    ],
+)
+def test_the_listeners_of_each_node(listed: Any, listeners: dict[str, Any]) -> None:
+    status = {"running_nodes": [], "partitions": {}, "alarms": [], "listeners": listed}
+    assert ctl._view(status, host).listeners == listeners
