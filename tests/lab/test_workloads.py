@@ -44,43 +44,35 @@ def run(store: Path, *words: str, expect: int) -> dict[str, Any]:
     return dict(results((store / "latest").resolve())["checkers"])
 
 
-@pytest.mark.parametrize(
-    ("workload", "words"),
-    [
-        ("order", ["--consumers", "5", "--rate", "300"]),
-        (
-            "order",
-            ["--queue-type", "classic", "--set", "single-active=false", "--set", "consume=mixed"],
-        ),
-        ("dead-letter", ["--set", "message-ttl=0.2"]),
-        ("stream", ["--window", "20", "--consumers", "0"]),
-        ("queue", ["--queue-type", "stream", "--window", "20", "--consumers", "0"]),
-        ("redelivery", ["--rate", "300"]),
-        ("queue", ["--queue-type", "classic", "--set", "message-size=[43, 9000]"]),
-        ("stream", ["--window", "20", "--consumers", "0", "--set", "message-size=[43, 9000]"]),
-        ("redelivery", ["--rate", "300", "--set", "message-size=5000"]),
-        ("lock", ["--set", "hold=[0, 0.1]"]),
-        ("lock", ["--set", "hold=[0, 0.1]", "--set", "fenced=true"]),
-        (
-            "queue",
-            [
-                "--queue-type",
-                "classic",
-                "--set",
-                "confirm=transactions",
-                "--set",
-                "consume=polling",
-            ],
-        ),
+SIZES = ["--set", "message-size=[43, 9000]"]
+WITHOUT_FAULTS = {
+    "order": ["--consumers", "5", "--rate", "300"],
+    "order:shared": [
+        *("--queue-type", "classic"),
+        *("--set", "single-active=false", "--set", "consume=mixed"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_workload_is_valid_without_faults(
-    workload: str, words: list[str], cluster: Inventory, tmp_path: Path
-) -> None:
-    found = run(
-        tmp_path, "--workload", workload, "--time-limit", "6", "--consumers", "3", *words, expect=0
-    )
+    "dead-letter": ["--set", "message-ttl=0.2"],
+    "stream": ["--window", "20", "--consumers", "0"],
+    "stream:bodies": ["--window", "20", "--consumers", "0", *SIZES],
+    "redelivery": ["--rate", "300"],
+    "redelivery:bodies": ["--rate", "300", "--set", "message-size=5000"],
+    "lock": ["--set", "hold=[0, 0.1]"],
+    "lock:fenced": ["--set", "hold=[0, 0.1]", "--set", "fenced=true"],
+    "queue:stream": ["--queue-type", "stream", "--window", "20", "--consumers", "0"],
+    "queue:bodies": ["--queue-type", "classic", *SIZES],
+    "queue:transactions": [
+        *("--queue-type", "classic"),
+        *("--set", "confirm=transactions", "--set", "consume=polling"),
+    ],
+}
+"""The options of a run, by its workload and, after a colon, what is special about it."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_FAULTS)
+def test_a_workload_is_valid_without_faults(name: str, cluster: Inventory, tmp_path: Path) -> None:
+    workload = name.partition(":")[0]
+    words = ["--workload", workload, "--time-limit", "6", "--consumers", "3"]
+    found = run(tmp_path, *words, *WITHOUT_FAULTS[name], expect=0)
     judged = found["total-queue" if workload == "queue" else workload]
     assert judged["verdict"] == "valid"
     assert judged["acquire-count" if workload == "lock" else "acknowledged-count"] > 10
