@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import JepsenvmError
@@ -52,22 +53,27 @@ def run_experiment(
 
 
 def finish(fleet: Fleet, store: Store) -> None:
-    """Record that a run has its verdict, so that a later run may delete its queues.
+    """Record that a run has its verdict, so that a later run may delete its queues and exchanges.
 
     Without the record they stay.
     """
     error: JepsenvmError | None = None
     for node in fleet.nodes:
         try:
-            names = broker.queues(fleet, node)
-            runs = [run for name in names if (run := run_of_queue(name)) == store.path.name]
-            if runs:
+            names = {*broker.queues(fleet, node)}
+            if not _has(names, store):
+                names |= broker.exchange_names(fleet, node)
+            if _has(names, store):
                 record_finished(fleet, node, store.path.name, names)
         except JepsenvmError as problem:
             error = problem
             continue
         return
     logger.info(f"the queues of this run stay: no node could record its end ({error})")
+
+
+def _has(names: Collection[str], store: Store) -> bool:
+    return any(run_of_queue(name) == store.path.name for name in names)
 
 
 def _executed(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:

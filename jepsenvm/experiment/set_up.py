@@ -14,8 +14,9 @@ from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.finished_runs import finished_runs, run_of_queue
-from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring, only
+from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring, of_run
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.declare import delete_exchanges
 from jepsenvm.workloads.workload import Workload
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ FINAL_REPLIES: Final = ("403 ", "404 ", "405 ", "406 ")
 async def set_up_queues(
     fleet: Fleet, workload: Workload[WorkloadOptions], context: Context
 ) -> None:
-    """Delete the queues of finished runs and declare the queues of this run.
+    """Delete the queues and exchanges of finished runs and declare the queues of this run.
 
     A cluster that was broken a moment ago may look healthy and still restart nodes (autoheal), so
     failures that may pass are retried. Raises RunError when they do not pass.
@@ -69,15 +70,21 @@ def may_pass(error: BaseException) -> bool:
 
 async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], context: Context) -> None:
     node = context.addresses[0].node
-    names = await asyncio.to_thread(broker.queues, fleet, node)
-    finished = await asyncio.to_thread(finished_runs, fleet, node)
+    names, exchanges, finished = await asyncio.gather(
+        asyncio.to_thread(broker.queues, fleet, node),
+        asyncio.to_thread(broker.exchange_names, fleet, node),
+        asyncio.to_thread(finished_runs, fleet, node),
+    )
     # A failed attempt may have left queues of this run. They are stale as well.
     own = run_of_queue(context.queue)
     runs = {name: run_of_queue(name) for name in names}
     stale = [name for name, run in runs.items() if run and (run == own or run in finished)]
+    stale_exchanges = [name for name in sorted(exchanges) if run_of_queue(name) in {own, *finished}]
     if context.plan.queue_type == "mirrored":
-        pattern, definition = only(context.queue), mirroring(context.plan)
+        pattern, definition = of_run(context.queue), mirroring(context.plan)
         await asyncio.to_thread(broker.set_policy, fleet, node, RUN_POLICY, pattern, definition)
+    # The exchanges first: while a run has queues, the cluster knows that it has finished.
+    await delete_exchanges(context, stale_exchanges)
     await workload.setup(context, stale)
     deleted = f", {len(stale)} old one(s) deleted" if stale else ""
     logger.info(f"queue {context.queue} declared{deleted}")

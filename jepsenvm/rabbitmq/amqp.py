@@ -93,17 +93,18 @@ class Session:
         self._empty: Callable[..., None] | None = None
         """Called when ``basic.get`` finds the queue empty."""
 
-    async def publish(self, queue: str, body: bytes) -> Outcome:
+    async def publish(self, queue: str, body: bytes, *, exchange: str = "") -> Outcome:
         """Publish a persistent, mandatory message; return the broker's answer.
 
-        Raise SessionLost if the connection is lost before the answer. The outcome is then unknown.
+        For an ``exchange`` other than the default one, ``queue`` is the routing key. Raise
+        SessionLost if the connection is lost before the answer. The outcome is then unknown.
         """
         self._check()
         self._published += 1
         tag = self._published
         properties = pika.BasicProperties(delivery_mode=2, message_id=str(tag))
         try:
-            self._channel.basic_publish("", queue, body, properties, mandatory=True)
+            self._channel.basic_publish(exchange, queue, body, properties, mandatory=True)
         except pika.exceptions.AMQPError as problem:
             raise SessionLost(reason_text(problem)) from problem
         if self._transactions:
@@ -114,12 +115,56 @@ class Session:
         self._unconfirmed[tag] = future
         return await future
 
-    async def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
-        """Declare a durable queue."""
+    async def declare(
+        self,
+        queue: str,
+        arguments: Mapping[str, Any],
+        *,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+    ) -> None:
+        """Declare a queue. It is durable, except an exclusive one."""
         await self._call(
             lambda done: self._channel.queue_declare(
-                queue, durable=True, arguments=dict(arguments), callback=done
+                queue,
+                durable=not exclusive,
+                exclusive=exclusive,
+                auto_delete=auto_delete,
+                arguments=dict(arguments),
+                callback=done,
             )
+        )
+
+    async def require_queue(self, queue: str) -> None:
+        """Declare a queue passively: SessionLost has the broker's refusal if it cannot be used."""
+        await self._call(
+            lambda done: self._channel.queue_declare(queue, passive=True, callback=done)
+        )
+
+    async def declare_exchange(self, exchange: str, type: str) -> None:
+        """Declare a durable exchange of a type, such as ``direct``."""
+        await self._call(
+            lambda done: self._channel.exchange_declare(exchange, type, durable=True, callback=done)
+        )
+
+    async def require_exchange(self, exchange: str) -> None:
+        """Declare an exchange passively: SessionLost has the broker's refusal if it is missing."""
+        await self._call(
+            lambda done: self._channel.exchange_declare(exchange, passive=True, callback=done)
+        )
+
+    async def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange and its bindings."""
+        await self._call(lambda done: self._channel.exchange_delete(exchange, callback=done))
+
+    async def bind(self, queue: str, exchange: str, key: str) -> None:
+        """Bind a queue to an exchange with a routing key."""
+        await self._call(lambda done: self._channel.queue_bind(queue, exchange, key, callback=done))
+
+    async def unbind(self, queue: str, exchange: str, key: str) -> None:
+        """Remove a binding of a queue to an exchange."""
+        await self._call(
+            lambda done: self._channel.queue_unbind(queue, exchange, key, callback=done)
         )
 
     async def ready(self, queue: str) -> int | None:

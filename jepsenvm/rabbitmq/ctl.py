@@ -58,6 +58,7 @@ _QUEUE_COLUMNS: Final = (
     *("messages_ready", "messages_unacknowledged", "messages"),
 )
 _REPLICA_COLUMNS: Final = ("name", "type", "leader", "pid", "members", "online")
+_BINDING_COLUMNS: Final = ("source_name", "destination_name", "destination_kind", "routing_key")
 _LEADER_COLUMNS: Final = ("leader", "members", "online")
 """The columns that old versions lack."""
 
@@ -116,6 +117,25 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Binding:
+    """The binding of a queue to an exchange with a routing key."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The queues, exchanges and bindings of the run's virtual host, as one node lists them."""
+
+    queues: frozenset[str]
+    exchanges: frozenset[str]
+    bindings: frozenset[Binding]
+    """Without the implicit bindings to the default exchange."""
+
+
+@dataclass(frozen=True)
 class Replicas:
     """The nodes of a queue: its leader, the nodes with a replica, and those whose replica is up."""
 
@@ -152,6 +172,26 @@ def queues(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Queue]:
         for row in listed
     ]
     return {row["name"]: _queue(row, inventory_name) for row in rows}
+
+
+def exchange_names(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[str]:
+    """Return the names of the exchanges of the run's virtual host, as this node lists them."""
+    return frozenset(row["name"] for row in _listed(fleet, node, "exchanges", ["name"], timeout))
+
+
+def listing(fleet: Fleet, node: str, timeout: float = 60) -> Listing:
+    """Return the queues, exchanges and bindings of the run's virtual host, by one node."""
+    queue_rows = _listed(fleet, node, "queues", ["name"], timeout)
+    binding_rows = _listed(fleet, node, "bindings", _BINDING_COLUMNS, timeout)
+    return Listing(
+        queues=frozenset(row["name"] for row in queue_rows),
+        exchanges=exchange_names(fleet, node, timeout),
+        bindings=frozenset(
+            Binding(row["source_name"], row["destination_name"], row["routing_key"])
+            for row in binding_rows
+            if row["source_name"] and row["destination_kind"] == "queue"
+        ),
+    )
 
 
 def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replicas | None:
@@ -293,6 +333,17 @@ def _ctl_json(fleet: Fleet, node: str, *words: str, timeout: float) -> Any:
     answer = _ctl(fleet, node, *words, "--formatter", "json", timeout=timeout)
     with _understood(node, words[0]):
         return json.loads(answer)
+
+
+def _listed(
+    fleet: Fleet, node: str, what: str, columns: Sequence[str], timeout: float
+) -> list[Mapping[str, str]]:
+    """Return what a command ``list_...`` lists in the run's virtual host: column -> text."""
+    command = f"list_{what}"
+    words = [command, "-p", fleet.nodes[node].vhost, *columns]
+    rows = _ctl_json(fleet, node, *words, timeout=timeout)
+    with _understood(node, command):
+        return [{column: str(row[column]) for column in columns} for row in rows]
 
 
 def _list_queues(

@@ -1,7 +1,7 @@
 """The runs that have finished, as the cluster keeps them: a global parameter of RabbitMQ.
 
-Only the queues of these runs may be deleted. A queue of another run may belong to a run in
-progress, or to a run that can be resumed. The parameter is replicated like the queues, and a reset
+Only the queues and exchanges of these runs may be deleted. Those of another run may belong to a run
+in progress, or to a run that can be resumed. The parameter is replicated like them, and a reset
 deletes both.
 """
 
@@ -18,15 +18,18 @@ from jepsenvm.machines.ssh import Fleet
 PARAMETER: Final = "jepsenvm_finished_runs"
 
 _QUEUE: Final = re.compile(
-    r"jepsenvm\.(?:classic|mirrored|quorum|stream)\.([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)(?:\.dead)?"
+    r"jepsenvm\.(?:classic|mirrored|quorum|stream)\.([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)(?:\.(?:dead|[0-9]+))?"
 )
-"""The name of a run's queue, with the time at which the run began. Another name is not ours."""
+"""The name of a run's queue or exchange, with the time at which the run began.
+
+Another name is not ours.
+"""
 
 _TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 
 
 def run_of_queue(name: str) -> str | None:
-    """Return the time that identifies the run of a queue; None for a queue that is not a run's."""
+    """Return the time that identifies the run of a queue or an exchange; None if it has none."""
     match = _QUEUE.fullmatch(name)
     return match[1] if match else None
 

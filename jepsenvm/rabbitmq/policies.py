@@ -14,12 +14,15 @@ RUN_POLICY: Final = "jepsenvm-run"
 _QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-def only(queue: str) -> str:
-    """Return the pattern of a policy for one queue. Raise ValueError for unusual characters."""
+def of_run(queue: str) -> str:
+    """Return the pattern of a policy for a run's queue, and for those whose names begin with it.
+
+    Raise ValueError for unusual characters.
+    """
     if not _QUEUE_NAME.fullmatch(queue):
         raise ValueError(f"not the name of a run's queue: {queue[:60]!r}")
     # Brackets, because a backslash is not safe in an argument of rabbitmqctl.
-    return f"^{queue.replace('.', '[.]')}$"
+    return f"^{queue.replace('.', '[.]')}"
 
 
 def mirroring(plan: Plan) -> dict[str, object]:

@@ -48,6 +48,19 @@ async def declare(
         await asyncio.gather(*(_require_replica(name, node) for node in context.addresses))
 
 
+async def delete_exchanges(context: Context, names: Sequence[str]) -> None:
+    """Delete exchanges of earlier runs, through the first node."""
+    if not names:
+        return
+    first = context.addresses[0]
+    async with (
+        session(first, context.plan.op_timeout) as opened,
+        asyncio.timeout(DECLARE_TIMEOUT_S * first.patience),
+    ):
+        for name in names:
+            await opened.delete_exchange(name)
+
+
 def _is_stream(arguments: Mapping[str, Any]) -> bool:
     return arguments.get("x-queue-type") == "stream"
 

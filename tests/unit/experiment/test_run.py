@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,12 +15,14 @@ from jepsenvm.experiment import outputs
 from jepsenvm.experiment import run as module
 from jepsenvm.experiment import store as stores
 from jepsenvm.experiment.prepare import Cluster, Prepared
-from jepsenvm.experiment.run import run_experiment
+from jepsenvm.experiment.run import finish, run_experiment
 from jepsenvm.experiment.store import PLAN, REPORT, Store, create, history_file
 from jepsenvm.history.journal import Journal
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
+from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.credentials import Credentials
+from tests.unit.fakes import FakeFleet
 
 
 class Fleet:
@@ -194,3 +197,33 @@ def test_a_store_without_space_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_missing_history_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"history\.arrow: there is no such history"):
         history_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("queues", "exchanges", "recorded"),
+    [
+        (["jepsenvm.quorum.{}"], [], ["jepsenvm.quorum.{}"]),
+        (["theirs"], ["jepsenvm.quorum.{}.7"], ["jepsenvm.quorum.{}.7", "theirs"]),
+        (["theirs"], ["amq.topic"], None),
+    ],
+)
+def test_a_run_is_recorded_as_finished_while_a_queue_or_an_exchange_of_it_exists(
+    queues: list[str],
+    exchanges: list[str],
+    recorded: list[str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = "20261125T140311.000000Z"
+    store: Any = SimpleNamespace(path=Path("store") / run)
+
+    def named(templates: list[str]) -> list[str]:
+        return [template.format(run) for template in templates]
+
+    asked: list[list[str]] = []
+    monkeypatch.setattr(ctl, "queues", lambda *_: dict.fromkeys(named(queues)))
+    monkeypatch.setattr(ctl, "exchange_names", lambda *_: frozenset(named(exchanges)))
+    monkeypatch.setattr(
+        module, "record_finished", lambda _fleet, _node, _run, names: asked.append(sorted(names))
+    )
+    finish(FakeFleet("n1"), store)
+    assert asked == ([] if recorded is None else [named(recorded)])

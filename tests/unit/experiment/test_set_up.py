@@ -47,12 +47,23 @@ def set_up_with(
     )
     monkeypatch.setattr(set_up, "finished_runs", lambda *_: frozenset({FINISHED}))
     monkeypatch.setattr(ctl, "queues", lambda _fleet, _node: names)
+    exchanges = frozenset(
+        {"amq.topic", f"jepsenvm.quorum.{FINISHED}.7", f"jepsenvm.quorum.{KILLED}.8"}
+    )
+    monkeypatch.setattr(ctl, "exchange_names", lambda _fleet, _node: exchanges)
     policies: list[tuple[object, ...]] = []
     monkeypatch.setattr(ctl, "set_policy", lambda *words: policies.append(words[1:]))
     attempts: list[list[str]] = []
+    deleted: list[list[str]] = []
     left = list(failures)
 
+    async def delete_exchanges(_context: Context, stale: Sequence[str]) -> None:
+        deleted.append(list(stale))
+
+    monkeypatch.setattr(set_up, "delete_exchanges", delete_exchanges)
+
     async def setup(_context: Context, stale: Sequence[str]) -> None:
+        assert deleted == [[f"jepsenvm.quorum.{FINISHED}.7"]] * (len(attempts) + 1)
         attempts.append(list(stale))
         if left:
             raise left.pop(0)
@@ -82,10 +93,12 @@ def test_queues_of_finished_runs_are_deleted_and_others_are_not(
     ]
 
 
-def test_a_mirrored_queue_gets_a_policy_for_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirrored_queue_gets_a_policy_for_the_queues_of_its_run_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     _, policies = set_up_with(monkeypatch, [], queue_type="mirrored", mirrors=2)
     definition = {"ha-mode": "exactly", "ha-params": 2, "ha-sync-mode": "automatic"}
-    pattern = f"^jepsenvm[.]mirrored[.]{THIS_RUN.replace('.', '[.]')}$"
+    pattern = f"^jepsenvm[.]mirrored[.]{THIS_RUN.replace('.', '[.]')}"
     assert policies == [("n1", RUN_POLICY, pattern, definition)]
 
 

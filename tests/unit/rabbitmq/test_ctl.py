@@ -14,12 +14,16 @@ from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.ctl import (
     _QUEUE_COLUMNS,
     _REPLICA_COLUMNS,
+    Binding,
+    Listing,
     Queue,
     Replicas,
     View,
     _queue,
     _replicas,
     _row,
+    exchange_names,
+    listing,
     queues,
     replicas,
 )
@@ -105,6 +109,36 @@ class Rabbitmqctl(FakeFleet):
     def run(self, node: str, script: str, **_options: Any) -> Output:
         self.scripts.append((node, script))
         return Output(next(text for word, text in self.answers.items() if word in script), "", 0)
+
+
+BINDINGS = [
+    {"source_name": "", "destination_name": "q", "destination_kind": "queue", "routing_key": "q"},
+    {"source_name": "e", "destination_name": "q", "destination_kind": "queue", "routing_key": "1"},
+    {
+        "source_name": "e",
+        "destination_name": "f",
+        "destination_kind": "exchange",
+        "routing_key": "",
+    },
+]
+
+
+def test_what_a_node_lists() -> None:
+    names = json.dumps([{"name": "q"}, {"name": "x\ny"}])
+    exchanges = json.dumps([{"name": ""}, {"name": "e"}])
+    answers = {"list_queues": names, "list_exchanges": exchanges}
+    fleet = Rabbitmqctl({**answers, "list_bindings": json.dumps(BINDINGS)})
+    assert listing(fleet, "n1") == Listing(
+        queues=frozenset({"q", "x\ny"}),
+        exchanges=frozenset({"", "e"}),
+        bindings=frozenset({Binding("e", "q", "1")}),
+    )
+    assert exchange_names(fleet, "n2") == {"", "e"}
+    assert [node for node, _ in fleet.scripts] == ["n1", "n1", "n1", "n2"]
+    for malformed in ("{}x", "[1]", '[{"source_name": ""}]', "7"):
+        fleet = Rabbitmqctl({**answers, "list_bindings": malformed})
+        with pytest.raises(RunError, match="n1: rabbitmqctl list_bindings gave an answer"):
+            listing(fleet, "n1")
 
 
 def test_the_name_of_a_queue_cannot_forge_the_line_of_another() -> None:

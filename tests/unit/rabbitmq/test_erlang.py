@@ -18,7 +18,7 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.marker import Marker
 from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.erlang import Atom, Erlang
-from jepsenvm.rabbitmq.policies import only
+from jepsenvm.rabbitmq.policies import of_run
 
 PACKAGE = Path(jepsenvm.__file__).parent
 HOSTILE = [
@@ -123,10 +123,12 @@ def test_rabbitmqctl_gets_no_word_that_its_wrapper_would_run(word: str) -> None:
         ctl._ctl(Fleet([]), "n1", "set_permissions", word, timeout=1)
 
 
-def test_the_pattern_of_a_policy_matches_one_queue() -> None:
-    pattern = only("jepsenvm.mirrored.20260101T000000.5Z")
+def test_the_pattern_of_a_policy_matches_the_queues_of_one_run() -> None:
+    pattern = of_run("jepsenvm.mirrored.20260101T000000.5Z")
     assert ctl._ARGUMENT.fullmatch(pattern)
     assert re.search(pattern, "jepsenvm.mirrored.20260101T000000.5Z")
+    assert re.search(pattern, "jepsenvm.mirrored.20260101T000000.5Z.17")
     assert not re.search(pattern, "jepsenvm.mirrored.20260101T000000x5Z")
+    assert not re.search(pattern, "my.jepsenvm.mirrored.20260101T000000.5Z")
     with pytest.raises(ValueError, match="not the name"):
-        only("a|.*")
+        of_run("a|.*")
