@@ -37,6 +37,8 @@ class Call:
     began: int
     ended: int | None
     node: str | None = None
+    data: Any = None
+    """The data of the completion, if it is not in doubt."""
 
     @property
     def who(self) -> str:
@@ -72,6 +74,7 @@ class _Row:
     value: Any
     time: int
     node: str | None
+    data: Any
 
 
 def client_calls(history: History, *fs: str) -> tuple[list[Call], list[Call]]:
@@ -123,6 +126,7 @@ def _call(invocation: _Row, completion: _Row) -> Call:
         began=invocation.time,
         ended=completion.time,
         node=invocation.node if invocation.node is not None else completion.node,
+        data=completion.data,
     )
 
 
@@ -161,11 +165,12 @@ def _chunk_rows(
         chunk.has_value,
         chunk.time,
         chunk.node,
+        chunk.has_data,
     )
     # The columns become lists first: taking numbers out of numpy arrays one by one costs more than
     # everything else here.
     lists = (column[rows].tolist() for column in columns)
-    for row, type_, f, process, value, has_value, time, node in zip(
+    for row, type_, f, process, value, has_value, time, node, has_data in zip(
         rows.tolist(), *lists, strict=True
     ):
         yield _Row(
@@ -176,4 +181,5 @@ def _chunk_rows(
             value=history.label(value) if has_value else None,
             time=time,
             node=history.nodes[node] if node >= 0 else None,
+            data=chunk.data(row) if has_data else None,
         )

@@ -16,7 +16,7 @@ from jepsenvm.experiment.injection import inject_steps
 from jepsenvm.experiment.logs import LogFiles, collect, log_sizes
 from jepsenvm.experiment.outputs import write_results
 from jepsenvm.experiment.prepare import Prepared
-from jepsenvm.experiment.queue_status import queue_status
+from jepsenvm.experiment.queue_status import node_listing, queue_status
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
@@ -91,6 +91,7 @@ class _Run:
             queue=f"{QUEUE_PREFIX}{self._plan.queue_type}.{store.path.name}",
             journal=self._journal,
             stop=self._stop,
+            list_node=node_listing(self._fleet),
         )
         self._record = _healing_goes_on(journaled(self._journal))
         self._spool = Spool(store.path)

@@ -1,4 +1,4 @@
-"""The status of a queue after the load, by the answers of all nodes."""
+"""What the nodes report after the load: the status of a queue, and what exists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.workloads.context import QueueStatus
+from jepsenvm.workloads.context import ListNode, QueueStatus
 
 
 async def queue_status(fleet: Fleet, name: str) -> QueueStatus:
@@ -27,6 +27,15 @@ async def queue_status(fleet: Fleet, name: str) -> QueueStatus:
     empty = len(queues) == len(answers) and all(queue.empty for queue in queues)
     unacknowledged = max(queue.unacknowledged for queue in queues)
     return QueueStatus(0 if empty else 1, _text(queues), max(0, unacknowledged))
+
+
+def node_listing(fleet: Fleet) -> ListNode:
+    """Return a function that asks a node for its queues, exchanges and bindings."""
+
+    async def list_node(node: str) -> broker.Listing:
+        return await asyncio.to_thread(broker.listing, fleet, node)
+
+    return list_node
 
 
 def _text(queues: list[broker.Queue]) -> str:

@@ -22,7 +22,7 @@ from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.logs import collect
 from jepsenvm.experiment.outputs import write_report, write_results
 from jepsenvm.experiment.phases import FLUSH_EVERY_S
-from jepsenvm.experiment.queue_status import queue_status
+from jepsenvm.experiment.queue_status import node_listing, queue_status
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumed_history import (
     Recorded,
@@ -165,6 +165,7 @@ class _Resumed:
             queue=run.resumption.queue,
             journal=self._journal,
             stop=asyncio.Event(),
+            list_node=node_listing(self._fleet),
         )
 
     async def execute(self) -> None:

@@ -120,7 +120,8 @@ class Plan(BaseModel):
         default=1,
         ge=1,
         le=100,
-        description="Publishers (or lock clients) per node, each with its own connection.",
+        description="Publishers (or clients of `lock` and `topology`) per node, each with its own "
+        "connection.",
     )
     window: Annotated[int, Unit("messages")] = Field(
         default=1,

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from jepsenvm.errors import RunError
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
+from jepsenvm.rabbitmq.ctl import Listing
 from jepsenvm.workloads.bodies import Bodies, bodies_of
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,17 @@ class OpCounts:
         return f"{name} sent {self.ok}, failed {self.failed}, unknown {self.unknown}, total {total}"
 
 
+ListNode = Callable[[str], Awaitable[Listing]]
+"""Asks the node with this name for its queues, exchanges and bindings.
+
+Raises JepsenvmError if the node does not answer.
+"""
+
+
+async def _refuse(node: str) -> Listing:
+    raise RunError("nothing can be listed", node=node)
+
+
 @dataclass
 class Context:
     """The plan, connections and history of one run."""
@@ -45,6 +58,7 @@ class Context:
     """Set when the load must end."""
     op_counts: dict[str, OpCounts] = field(default_factory=dict)
     """By publisher."""
+    list_node: ListNode = _refuse
     _logged: set[str] = field(default_factory=set)
 
     @cached_property

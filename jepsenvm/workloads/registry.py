@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jepsenvm.plan.options import WorkloadOptions
-from jepsenvm.workloads import dead_letter, lock, order, queue, redelivery, stream
+from jepsenvm.workloads import dead_letter, lock, order, queue, redelivery, stream, topology
 from jepsenvm.workloads.workload import Workload
 
 _ALL: Final[tuple[Workload[WorkloadOptions], ...]] = (
@@ -16,6 +16,7 @@ _ALL: Final[tuple[Workload[WorkloadOptions], ...]] = (
     lock.WORKLOAD,
     stream.WORKLOAD,
     redelivery.WORKLOAD,
+    topology.WORKLOAD,
 )
 
 WORKLOADS: Final[Mapping[str, Workload[WorkloadOptions]]] = {

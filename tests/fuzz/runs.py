@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from jepsenvm.checkers.topology_things import binding
 from jepsenvm.checkers.total_queue import END
 from jepsenvm.history.edn import Keyword, written
 from jepsenvm.history.journal import Journal
@@ -27,6 +29,7 @@ PLANS: Final[Mapping[str, str]] = {
     "redelivery": "workload: redelivery\nqueue-type: quorum\nnemesis: none\nseed: 7\n",
     "dead-letter": "workload: dead-letter\nqueue-type: quorum\nnemesis: none\nseed: 7\n",
     "lock": "workload: lock\nqueue-type: quorum\nnemesis: none\nseed: 7\n",
+    "topology": "workload: topology\nqueue-type: quorum\nnemesis: none\nseed: 7\n",
 }
 
 
@@ -164,6 +167,44 @@ def _lock(random: Random) -> tuple[Ops, Ops]:
     return load, drain
 
 
+def _topology(random: Random) -> tuple[Ops, Ops]:
+    queues, exchange = list(range(1, random.randint(4, 8))), 100
+    bindings = [binding(exchange, queue) for queue in queues]
+    deleted = random.choice(queues[:-1])
+    load = _changes([("declare-exchange", exchange), *(("declare-queue", q) for q in queues)])
+    load += _changes([*(("bind", number) for number in bindings), ("delete-queue", deleted)])
+    load += _changes([("declare-exclusive", 50), ("declare-auto-delete", 51), ("consume", 51)])
+    load += _changes([("cancel", 51), ("close", None)])
+    kept = [queue for queue in queues if queue != deleted]
+    drain: Ops = []
+    different = random.randrange(len(NODES))
+    for index, node in enumerate(NODES):
+        have = _with_anomaly(random, kept) if index == different else kept
+        data = {
+            "listed": {
+                "queues": have,
+                "exchanges": [exchange],
+                "bindings": [binding(exchange, q) for q in kept],
+            },
+            "found": {"queues": have, "exchanges": [exchange]},
+            "refused": [],
+            "odd": [],
+        }
+        process = DRAIN_PROCESS + index
+        drain.append(Op("invoke", "read", process=process, node=node))
+        drain.append(Op("ok", "read", process=process, node=node, data=data))
+    for number in (*queues, *bindings, 50, 51):
+        works = number in kept or number in [binding(exchange, q) for q in kept]
+        drain.append(Op("invoke", "probe", number, DRAIN_PROCESS + 9, node="n1"))
+        end = Op("ok" if works else "fail", "probe", number, DRAIN_PROCESS + 9, node="n1")
+        drain.append(end if works else replace(end, data={"routed": False}))
+    return load, drain
+
+
+def _changes(steps: Sequence[tuple[str, int | None]]) -> Ops:
+    return [Op(type_, f, number, 0, node="n1") for f, number in steps for type_ in ("invoke", "ok")]
+
+
 _LOADS: Final[Mapping[str, Callable[[Random], tuple[Ops, Ops]]]] = {
     "queue": _queue,
     "order": _consumed,
@@ -171,6 +212,7 @@ _LOADS: Final[Mapping[str, Callable[[Random], tuple[Ops, Ops]]]] = {
     "redelivery": _redelivery,
     "dead-letter": _queue,
     "lock": _lock,
+    "topology": _topology,
 }
 
 

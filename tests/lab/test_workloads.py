@@ -28,7 +28,7 @@ from jepsenvm.rabbitmq.amqp import connect
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.workloads import lock
 from jepsenvm.workloads.context import Context, OpCounts
-from tests.lab.conftest import jepsenvm, made_whole, results
+from tests.lab.conftest import jepsenvm, made_whole, on, results
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 QUIET = ["--net-ticktime", "8", "--nemesis", "none", "--seed", "1"]
@@ -76,6 +76,39 @@ def test_a_workload_is_valid_without_faults(name: str, cluster: Inventory, tmp_p
     judged = found["total-queue" if workload == "queue" else workload]
     assert judged["verdict"] == "valid"
     assert judged["acquire-count" if workload == "lock" else "acknowledged-count"] > 10
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_a_topology_is_valid_without_faults(
+    queue_type: str, cluster: Inventory, tmp_path: Path
+) -> None:
+    words = ["--workload", "topology", "--queue-type", queue_type, "--time-limit", "15"]
+    found = run(tmp_path, *words, expect=0)["topology"]
+    assert found["verdict"] == "valid"
+    assert found["read-count"] == len(NODES)
+    assert min(found["confirmed-count"], found["deleted-count"], found["arrived-count"]) > 10
+    # The next run deletes what this one has left.
+    run(tmp_path, "--time-limit", "3", expect=0)
+    for command in ("list_queues", "list_exchanges"):
+        names = on("n2", f"rabbitmqctl --quiet {command} name").split()
+        assert not [
+            name for name in names if name.startswith(f"jepsenvm.{queue_type}.") and name[-1] != "Z"
+        ]
+
+
+def test_a_topology_gets_a_verdict_under_a_partition(cluster: Inventory, tmp_path: Path) -> None:
+    """Mnesia with autoheal drops what the losing side confirmed, so both verdicts are possible."""
+    words = [
+        *("--workload", "topology", "--nemesis", "partition-random-halves", "--time-limit", "45"),
+        *("--quiet-before", "6", "--fault-duration", "32"),
+    ]
+    done = jepsenvm("run", "--store", str(tmp_path), *QUIET, *words)
+    assert done.returncode in (0, 1), done.stdout
+    found = dict(results((tmp_path / "latest").resolve())["checkers"])["topology"]
+    assert found["read-count"] == len(NODES)
+    assert min(found["confirmed-count"], found["deleted-count"], found["arrived-count"]) > 10
+    kinds = ("missing", "undeleted", "divergent", "unexpected", "broken", "stray")
+    assert any(found[f"{kind}-count"] for kind in kinds) is (done.returncode == 1)
 
 
 def test_what_is_given_back_too_often_is_dropped(cluster: Inventory, tmp_path: Path) -> None:

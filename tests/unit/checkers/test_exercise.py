@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.checkers.exercise import Exercise, exercised
+from jepsenvm.checkers.topology_things import binding
 from jepsenvm.checkers.total_queue import END
 from jepsenvm.checkers.verdict import Checker, Result, Verdict
 from jepsenvm.experiment.analysis import foreign_workloads
@@ -33,6 +34,30 @@ def all_checkers() -> Mapping[str, Checker]:
 
 CHECKERS = all_checkers()
 
+
+def topology() -> list[Op]:
+    """Return a run that kept one binding, and deleted one of each other thing."""
+    bound, queue, exclusive, auto_delete = binding(2, 1), 1, 3, 4
+    have = {"queues": [queue], "exchanges": [2], "bindings": [bound]}
+    found = {"queues": [queue], "exchanges": [2]}
+    data = {"listed": have, "found": found, "refused": [], "odd": []}
+    return [
+        *operation(0, "declare-queue", queue),
+        *operation(0, "declare-exchange", 2),
+        *operation(0, "bind", bound),
+        *operation(0, "declare-exclusive", exclusive),
+        *operation(0, "declare-auto-delete", auto_delete),
+        *operation(0, "consume", auto_delete),
+        *operation(0, "cancel", auto_delete),
+        Op("invoke", "read", process=9),
+        Op("ok", "read", process=9, data=data),
+        *operation(9, "probe", bound),
+        *operation(9, "probe", queue),
+        *operation(9, "probe", exclusive, "invoke", "fail"),
+        *operation(9, "probe", auto_delete, "invoke", "fail"),
+    ]
+
+
 TESTED: Mapping[str, list[Op]] = {
     "queue": [*published(1), *delivered(1), *DRAIN],
     "dead-letter": [*published(1), *delivered(1), *DRAIN],
@@ -50,6 +75,7 @@ TESTED: Mapping[str, list[Op]] = {
         Op("ok", "read", 1, 9, offset=0),
         Op("ok", "end", process=9, offset=0),
     ],
+    "topology": topology(),
     "register": [*operation(0, "write", 1), *operation(0, "read", 1)],
     "set": [*operation(0, "add", 1), *operation(0, "read", [1])],
 }
@@ -119,6 +145,10 @@ def test_ops_without_a_process_make_it_unknown(name: str, process: int) -> None:
         ("stream", [*published(END), Op("ok", "read", END, 9, offset=0), Op("ok", "end", process=9, offset=0)]),
         ("queue", [*published(END), *delivered(END), *DRAIN]),
         ("lock", [*operation(0, "acquire", None, "invoke", "fail")]),
+        *(("topology", [op for op in topology() if op.f not in names]) for names in (
+            ("declare-exclusive",), ("cancel",), ("declare-auto-delete", "consume", "cancel"),
+            ("probe",), ("read",),
+        )),
         ("foreign register", operation(0, "write", 1)),
         ("foreign register", [*operation(0, "write", 1), *operation(0, "read")]),
         ("foreign set", operation(0, "read", [])),

@@ -55,7 +55,7 @@ def resolved(text: str) -> Plan:
         ("nemesis: gremlins", "nemesis: must be one of clients-drop, clients-kill"),
         (
             "workload: cooking",
-            "workload: must be one of dead-letter, lock, order, queue, redelivery, stream",
+            "workload: must be one of dead-letter, lock, order, queue, redelivery, stream, topology",
         ),
         ("queue-type: lazy", "queue-type"),
         ("name: ../../etc", "name"),

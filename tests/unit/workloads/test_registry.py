@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jepsenvm.checkers.topology_states import CHANGES
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, run_checkers
@@ -24,6 +25,7 @@ from jepsenvm.workloads.dead_letter import DeadLetterOptions
 from jepsenvm.workloads.lock import LockOptions
 from jepsenvm.workloads.order import OrderOptions
 from jepsenvm.workloads.registry import WORKLOADS
+from jepsenvm.workloads.topology import TopologyOptions
 
 
 def plan_of(workload: str, **keys: object) -> Plan:
@@ -43,6 +45,7 @@ def plan_of(workload: str, **keys: object) -> Plan:
         ("lock", LockOptions, ["hold", "fenced"]),
         ("stream", WorkloadOptions, []),
         ("redelivery", WorkloadOptions, []),
+        ("topology", TopologyOptions, ["names"]),
     ],
 )
 def test_the_options_of_a_workload(
@@ -84,6 +87,7 @@ def test_no_key_belongs_to_two_models() -> None:
         ("lock", 0, 500, ("quorum", "mirrored", "classic")),
         ("stream", 0, 500, ("stream",)),
         ("redelivery", 5, 20, ("quorum",)),
+        ("topology", 0, 500, ("quorum", "mirrored", "classic")),
     ],
 )
 def test_defaults_and_queue_types(
@@ -165,9 +169,10 @@ def test_headlines_of_the_stream_and_the_lock() -> None:
     )
 
 
-def test_only_the_lock_promises_something_other_than_to_keep_messages() -> None:
+def test_only_lock_and_topology_promise_something_other_than_to_keep_messages() -> None:
     acknowledged = {name: tuple(workload.acknowledgements) for name, workload in WORKLOADS.items()}
     assert acknowledged.pop("lock") == ("acquire",)
+    assert set(acknowledged.pop("topology")) < set(CHANGES)
     assert set(acknowledged.values()) == {("enqueue",)}
 
 
