@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import fabric
+import fabric.runners
 import paramiko
 
 from jepsenvm.errors import UnreachableError, UsageError, shorten
@@ -25,6 +27,19 @@ _REFUSED_BY_JUMP_HOST: Final = re.compile(
 )
 
 _NUMBERS: Final = itertools.count()
+
+
+class Command(fabric.runners.Remote):  # type: ignore[misc]  # fabric publishes no types
+    """A command that a timeout ends without a traceback."""
+
+    def kill(self) -> None:
+        """Close the channel of a command that took too long; ignore a connection that broke.
+
+        A thread of its own calls this, so an error would only be printed. The caller gets the
+        timeout anyway.
+        """
+        with suppress(OSError, EOFError, paramiko.SSHException, AttributeError):
+            super().kill()
 
 
 def new_connection(route: SshRoute, timeout: float) -> fabric.Connection:
@@ -46,7 +61,9 @@ def new_connection(route: SshRoute, timeout: float) -> fabric.Connection:
         connect_timeout=timeout,
         connect_kwargs=arguments,
         # ssh itself has read its configuration files for the route.
-        config=fabric.Config(ssh_config=paramiko.SSHConfig()),
+        config=fabric.Config(
+            overrides={"runners": {"remote": Command}}, ssh_config=paramiko.SSHConfig()
+        ),
     )
     keys = host_keys(route.known_hosts, route.host_key_name or route.host, route.port)
     for key in keys.accepted:

@@ -17,7 +17,7 @@ import paramiko
 import pytest
 
 from jepsenvm.errors import RunError, UnreachableError
-from jepsenvm.machines import ssh, ssh_deadline
+from jepsenvm.machines import ssh, ssh_connection, ssh_deadline
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.machines.ssh_route import SshRoute
 from tests.unit.fakes import node
@@ -240,3 +240,16 @@ def test_an_answer_of_another_shape_is_an_error_of_its_node(
     fleet = fleet_of(monkeypatch, key, {"n1": 1})
     with pytest.raises(RunError, match=r"^n1: its answer was not understood: "):
         fleet.each(lambda _name: answer["fired"])
+
+
+@pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), paramiko.SSHException()])
+def test_a_timeout_on_a_broken_connection_prints_nothing(error: Exception) -> None:
+    class Channel:
+        def close(self) -> None:
+            raise error
+
+    route = SshRoute("192.0.2.1", 22, "root", (), (), accept_new=False, agent=False, proxy=None)
+    connection = ssh_connection.new_connection(route, 1.0)
+    command = connection.config.runners.remote(context=connection)
+    command.channel = Channel()
+    command.kill()
