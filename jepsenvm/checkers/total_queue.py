@@ -13,6 +13,7 @@ from jepsenvm.checkers.drain import drain_problem, misread_values
 from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.own_restarts import restart_doubt
+from jepsenvm.checkers.unacknowledged import unacknowledged_values
 from jepsenvm.checkers.vanished_queue import vanished_queue_doubt
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted
@@ -71,7 +72,8 @@ def total_queue(
 
     Lost and unexpected messages make it invalid.
 
-    Beyond Jepsen: corrupted deliveries make it invalid too.
+    Beyond Jepsen: corrupted deliveries make it invalid too. A delivery that its consumer never
+    acknowledged consumed nothing, so a message that came back only in such deliveries is lost.
 
     After a drain that crashed or did not finish, messages may still be in the queue. In a history
     that is cut short, they may have been delivered later, and a drain whose value is not understood
@@ -83,8 +85,9 @@ def total_queue(
     ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
     """
     history, corrupted = split_corrupted(history, "dequeue")
-    sets = Multisets(len(COUNTED))
+    sets = Multisets(len(COUNTED) + 1)
     for chunk in history:
+        sets.add(len(COUNTED), unacknowledged_values(history, chunk))
         for index, (type_, f) in enumerate(COUNTED):
             sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     problem = drain_problem(history, required=drain_required)
@@ -108,8 +111,9 @@ def total_queue(
         figures[f"{kind}-count"] = totals[kind]
         codes = np.sort(np.concatenate(shown[kind]))[:SHOWN]
         figures[kind] = [history.label(code) for code in codes.tolist()]
+    figures["lost-after-delivery-count"] = totals["lost-after-delivery"]
     figures |= corrupted.figures
-    reasons = [*corrupted.reasons, *_unexpected_reasons(figures)]
+    reasons = [*_after_delivery_reasons(figures), *corrupted.reasons, *_unexpected_reasons(figures)]
     if totals["lost"]:
         reasons = [*describe_lost(history, np.concatenate(lost), totals["lost"]), *reasons]
     # A doubt about who lost messages matters only if messages are missing.
@@ -138,15 +142,18 @@ def end_marks(history: History) -> int:
 
 
 def _compare(
-    attempted: Ints, acknowledged: Ints, dequeued: Ints, *, decided: bool
+    attempted: Ints, acknowledged: Ints, dequeued: Ints, unacknowledged: Ints, *, decided: bool
 ) -> Mapping[str, Ints]:
     """Return each multiset of the result as the counts of the values, in the order of the values.
+
+    ``unacknowledged`` are those of ``dequeued`` that consumed nothing.
 
     ``decided`` says whether missing messages are lost (the queue was drained) or undecided.
     """
     ok = np.minimum(dequeued, attempted)
     unexpected = np.where(attempted == 0, dequeued, 0)
-    missing = np.maximum(acknowledged - dequeued, 0)
+    consumed = np.maximum(dequeued - unacknowledged, 0)
+    missing = np.maximum(acknowledged - consumed, 0)
     none = np.zeros_like(missing)
     return {
         "attempt": attempted,
@@ -155,6 +162,9 @@ def _compare(
         "dequeued": dequeued,
         "lost": missing if decided else none,
         "duplicated": dequeued - ok - unexpected,
+        "lost-after-delivery": np.minimum(
+            missing if decided else none, np.minimum(dequeued, unacknowledged)
+        ),
         "unexpected": unexpected,
         "recovered": np.maximum(ok - acknowledged, 0),
         "undecided": none if decided else missing,
@@ -165,6 +175,14 @@ def _first_elements(values: Ints, value_counts: Ints) -> Ints:
     """Return the first SHOWN elements of a multiset."""
     places = np.flatnonzero(value_counts)[:SHOWN]
     return np.repeat(values[places], np.minimum(value_counts[places], SHOWN))[:SHOWN]
+
+
+def _after_delivery_reasons(figures: Mapping[str, Any]) -> list[str]:
+    count = figures["lost-after-delivery-count"]
+    if not count:
+        return []
+    messages = counted(count, "lost message was", "lost messages were")
+    return [f"{messages} delivered, but only to consumers that never acknowledged them"]
 
 
 def _unexpected_reasons(figures: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES
 from jepsenvm.nemesis.requirements import BROKER_CAPABILITIES, CAPABILITIES
 from jepsenvm.nemesis.status import in_force
+from jepsenvm.plan.consumer_keys import CONSUMER_TIMEOUTS
 from jepsenvm.plan.message_sizes import size_bounds
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
@@ -276,14 +277,36 @@ def require_supported_version(plan: Plan, running: str) -> None:
             remedy="use queue-type quorum, or machines with an older RabbitMQ "
             "(`jepsenvm lab up --suite bookworm`)",
         )
-    for needed in (queue_type.minimum_version, WORKLOADS[plan.workload].minimum_version(plan)):
+    for needed in (
+        queue_type.minimum_version,
+        WORKLOADS[plan.workload].minimum_version(plan),
+        CONSUMER_TIMEOUTS if plan.consumer_timeout is not None else None,
+    ):
         if needed is not None and release(running) < needed.version:
             raise UsageError(
                 f"{needed.feature} came with RabbitMQ {release_text(needed.version)}, and "
                 f"the nodes run {running}",
-                remedy="use machines with a newer RabbitMQ (`jepsenvm lab up --suite bookworm`)",
+                remedy=f"use machines with a newer RabbitMQ (`jepsenvm lab up --suite "
+                f"{_suite_with(needed.version)}`)",
             )
+    _require_consumer_timeouts(plan, running)
     _require_accepted_message_size(plan, running)
+
+
+def _suite_with(version: tuple[int, int]) -> str:
+    """Return the oldest of the lab's suites that has this RabbitMQ version or a newer one."""
+    return "bookworm" if version <= (3, 10) else "trixie"
+
+
+def _require_consumer_timeouts(plan: Plan, running: str) -> None:
+    """Raise UsageError if queues of the plan's type have no consumer timeout in this version."""
+    ended = queue_type_spec(plan.queue_type).consumer_timeouts_ended
+    if plan.consumer_timeout is not None and ended is not None and release(running) >= ended:
+        raise UsageError(
+            f"consumer-timeout: {plan.queue_type} queues have no consumer timeout since RabbitMQ "
+            f"{release_text(ended)}, and the nodes run {running}",
+            remedy="use queue-type quorum, or leave out consumer-timeout",
+        )
 
 
 def _require_accepted_message_size(plan: Plan, running: str) -> None:

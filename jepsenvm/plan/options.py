@@ -38,5 +38,9 @@ class WorkloadRules(Protocol):
     def queue_types(self) -> Sequence[QueueType]:
         """The queue types that the workload can use."""
 
+    @property
+    def plan_consumers(self) -> bool:
+        """Whether the load's consumers follow the plan's keys for consumers."""
+
     def problems(self, plan: Plan) -> Sequence[str]:
         """Return why the workload cannot follow a plan; empty if it can."""

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from jepsenvm.plan.consumer_keys import consumer_problems
 from jepsenvm.plan.durations import Seconds, SecondsRange, SecondsRangeOrZero, Unit, bounds
 from jepsenvm.plan.field_types import (
     MODEL_CONFIG,
@@ -168,6 +169,26 @@ class Plan(BaseModel):
         le=65_535,
         description="Unacknowledged deliveries that each consumer may have.",
     )
+    consumer_churn: SecondsRange | None = Field(
+        default=None,
+        description="Time after which each consumer cancels its subscription and subscribes again "
+        "on the same channel, in turn with the same consumer tag and with a new one. None: never.",
+    )
+    consumer_crash: SecondsRange | None = Field(
+        default=None,
+        description="Time after which each consumer breaks its connection off, without AMQP's "
+        "closing handshake and with unacknowledged messages, and connects again. None: never.",
+    )
+    consumer_delay: SecondsRange | None = Field(
+        default=None,
+        description="Time that each consumer takes for a message before it acknowledges it, one "
+        "after the other. None: consumers acknowledge at once, in batches.",
+    )
+    consumer_timeout: Seconds | None = Field(
+        default=None,
+        description="`x-consumer-timeout`: time after which the broker takes unacknowledged "
+        "messages back from a consumer. It looks once a minute. None keeps the broker's default.",
+    )
     quorum_group_size: int | None = Field(
         default=None,
         ge=1,
@@ -245,6 +266,7 @@ class Plan(BaseModel):
         problems = [
             *_workload_problems(self, workload),
             *_queue_type_problems(self),
+            *consumer_problems(self, workload),
             *_drawing_problems(self),
             *_schedule_problems(self),
             *_analysis_problems(self),

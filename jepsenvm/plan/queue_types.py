@@ -37,6 +37,8 @@ class QueueTypeSpec:
     """Whether a transaction can confirm messages."""
     load_consumers: bool = True
     """Whether several consumers share the messages of one queue."""
+    consumer_timeouts_ended: tuple[int, int] | None = None
+    """The first RabbitMQ version in which queues of this type have no consumer timeout."""
     delivery_count: bool = False
     """Whether the broker counts deliveries in the header ``x-delivery-count``."""
 
@@ -60,6 +62,7 @@ _SPECS: Final[Mapping[QueueType, QueueTypeSpec]] = {
         about="on one node, without replicas",
         arguments={"x-queue-type": "classic"},
         transactions=True,
+        consumer_timeouts_ended=(4, 3),
     ),
     "stream": QueueTypeSpec(
         about="a replicated log; reading removes nothing",

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import pika
 import pika.exceptions
 
+from jepsenvm.rabbitmq.broken_connection import break_off
 from jepsenvm.rabbitmq.joined_writes import JoiningConnection
 from jepsenvm.rabbitmq.tls import Tls
 
@@ -28,6 +29,19 @@ CONNECT_TIMEOUT_S: Final = 10
 
 CANCELLED: Final = "the broker cancelled the consumer"
 """Why a session is lost after ``basic.cancel`` by the broker; it closes no connection itself."""
+
+
+def is_consumer_timeout(reason: str | None) -> bool:
+    """Return whether a session was lost because it held a message past the consumer timeout.
+
+    RabbitMQ 3.12 to 4.2 closes the channel. Since 4.3 it cancels the consumer, as for other
+    reasons.
+    """
+    return (
+        reason is not None
+        and reason.startswith("406 ")
+        and "delivery acknowledgement on channel" in reason
+    )
 
 
 class SessionLost(Exception):  # noqa: N818 - named after the event
@@ -192,10 +206,11 @@ class Session:
         prefetch: int,
         deliver: Callable[[Delivery], None],
         arguments: Mapping[str, Any] | None = None,
+        tag: str | None = None,
     ) -> str:
         """Consume with manual acknowledgement; return the consumer tag.
 
-        ``deliver`` is called for each message.
+        ``deliver`` is called for each message. ``tag`` is the consumer tag; None for a new one.
         """
         await self._call(
             lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done)
@@ -207,7 +222,11 @@ class Session:
         def begin(done: Callable[..., None]) -> None:
             tags.append(
                 self._channel.basic_consume(
-                    queue, delivered, arguments=dict(arguments or {}), callback=done
+                    queue,
+                    delivered,
+                    consumer_tag=tag,
+                    arguments=dict(arguments or {}),
+                    callback=done,
                 )
             )
 
@@ -247,7 +266,10 @@ class Session:
             self._channel.basic_ack(tag)
 
     async def cancel(self, tag: str) -> None:
-        """Cancel a consumer; no delivery arrives after this returns."""
+        """Cancel a consumer; no delivery arrives after this returns.
+
+        What was under way is not delivered any more: pika requeues it.
+        """
         await self._call(lambda done: self._channel.basic_cancel(tag, callback=done))
 
     def acknowledge_up_to(self, tag: int) -> None:
@@ -281,6 +303,12 @@ class Session:
         self._lose(reason)
         if self._connection.is_open:
             self._connection.close()
+
+    def break_off(self, reason: str) -> None:
+        """Drop the connection without AMQP's closing handshake, as a client does that crashes."""
+        self._lose(reason)
+        if self._connection.is_open:
+            break_off(self._connection)
 
     # Callbacks for pika.
 

@@ -16,13 +16,26 @@ from jepsenvm.workloads.context import Context
 logger = logging.getLogger(__name__)
 
 
-def process_numbers(clients: int) -> list[Iterator[int]]:
-    """Return the process numbers of each client; no number is used twice.
+class ProcessNumbers(Iterator[int]):
+    """The process numbers of one client.
 
     A process with an op in doubt retires. Its client then takes its next number, as in Jepsen:
     the first number plus the number of clients.
     """
-    return [count(first, clients) for first in range(clients)]
+
+    def __init__(self, first: int, clients: int) -> None:
+        self._numbers = count(first, clients)
+        self.current = first
+        """The number that was taken last."""
+
+    def __next__(self) -> int:
+        self.current = next(self._numbers)
+        return self.current
+
+
+def process_numbers(clients: int) -> list[ProcessNumbers]:
+    """Return the process numbers of each client; no number is used twice."""
+    return [ProcessNumbers(first, clients) for first in range(clients)]
 
 
 async def connect_with_retries(

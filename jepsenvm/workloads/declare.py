@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jepsenvm.errors import RunError
+from jepsenvm.plan.consumer_keys import returns_messages
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
 from jepsenvm.rabbitmq.amqp import Address, SessionLost, failure_text
@@ -14,6 +15,10 @@ from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.context import Context
 
 DECLARE_TIMEOUT_S: Final = 60
+
+NO_DELIVERY_LIMIT: Final = 2**31 - 1
+"""``x-delivery-limit`` of a quorum queue that must not drop what it takes back. Since RabbitMQ 4.0
+the default is 20. This value works in every release."""
 
 
 def queue_arguments(plan: Plan) -> dict[str, Any]:
@@ -23,6 +28,10 @@ def queue_arguments(plan: Plan) -> dict[str, Any]:
         arguments["x-quorum-initial-group-size"] = plan.quorum_group_size
     if plan.delivery_limit is not None:
         arguments["x-delivery-limit"] = plan.delivery_limit
+    elif plan.queue_type == "quorum" and returns_messages(plan):
+        arguments["x-delivery-limit"] = NO_DELIVERY_LIMIT
+    if plan.consumer_timeout is not None:
+        arguments["x-consumer-timeout"] = round(plan.consumer_timeout * 1000)
     return arguments
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.consumers import ACKNOWLEDGE_INTERVAL_S, Reader
 from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
+from jepsenvm.workloads.reader import ACKNOWLEDGE_INTERVAL_S, Reader
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +130,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
                 logger.info(f"drain: connection to {address.node} lost: {failure_text(problem)}")
+            reader.give_up(reader.session.lost or "the drain goes on without this connection")
     return sum(reader.received for reader in readers)
 
 

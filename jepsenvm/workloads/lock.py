@@ -40,7 +40,7 @@ from jepsenvm.rabbitmq.amqp import (
 from jepsenvm.rabbitmq.connections import close, session
 from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
 from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus
-from jepsenvm.workloads.declare import declare, queue_arguments
+from jepsenvm.workloads.declare import NO_DELIVERY_LIMIT, declare, queue_arguments
 from jepsenvm.workloads.drain import DRAIN_PROCESS
 from jepsenvm.workloads.publishers import publisher_addresses
 from jepsenvm.workloads.workload import Figures, Workload
@@ -49,9 +49,6 @@ logger = logging.getLogger(__name__)
 
 ACQUIRE_RETRY_S: Final = 0.05
 STATUS_RETRY_S: Final = 1.0
-NO_DELIVERY_LIMIT: Final = 2**31 - 1
-"""``x-delivery-limit`` of the lock's queue: RabbitMQ 4.0 drops a message after 20 releases."""
-
 DELIVERY_COUNT_HEADERS: Final = ("x-acquired-count", "x-delivery-count")
 """Headers with the number of earlier deliveries. RabbitMQ 4 sends the first. A first delivery has
 neither."""

@@ -43,6 +43,7 @@ class OrderWorkload(Workload[OrderOptions]):
     # When the active consumer changes, the checker must tolerate as many late deliveries as the
     # prefetch. With 1 it is strictest.
     defaults: Mapping[str, object] = {"consumers": 5, "prefetch": 1}
+    plan_consumers = True
     main_checker = "order"
     exercise = Exercise(
         ("enqueue", "dequeue", "drain"),

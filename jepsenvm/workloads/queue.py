@@ -26,6 +26,7 @@ class QueueWorkload(Workload[WorkloadOptions]):
     invalid_when = "a confirmed message is lost, or a message arrives changed or was never sent"
     options = WorkloadOptions
     queue_types = ("quorum", "mirrored", "classic", "stream")
+    plan_consumers = True
     main_checker = "total-queue"
     exercise = Exercise(
         ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}

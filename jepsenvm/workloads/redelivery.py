@@ -9,7 +9,7 @@ https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -21,15 +21,12 @@ from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session
-from jepsenvm.workloads.connections import process_numbers, wait
-from jepsenvm.workloads.consumers import (
-    ACKNOWLEDGE_INTERVAL_S,
-    SilenceWatch,
-    reconnecting,
-    record_delivery,
-)
+from jepsenvm.workloads.connections import ProcessNumbers, process_numbers, wait
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.publishers import concurrent_publishes, publishers
+from jepsenvm.workloads.reader import ACKNOWLEDGE_INTERVAL_S, record_delivery
+from jepsenvm.workloads.reconnecting import reconnecting
+from jepsenvm.workloads.silence import SilenceWatch
 from jepsenvm.workloads.workload import Figures, Workload
 
 POISON_EVERY: Final = 100
@@ -84,14 +81,18 @@ class RedeliveryWorkload(Workload[WorkloadOptions]):
 
 
 async def _consume(
-    context: Context, address: Address, processes: Iterator[int], random: Random
+    context: Context, address: Address, processes: ProcessNumbers, random: Random
 ) -> None:
-    async for _ in reconnecting(context, address, processes, partial(_use, context, random)):
+    use = partial(_use, context, random, processes)
+    async for _ in reconnecting(context, address, processes, use):
         await wait(context.stop, RECONNECT_DELAY_S)
 
 
-async def _use(context: Context, random: Random, session: Session, process: int) -> None:
+async def _use(
+    context: Context, random: Random, processes: ProcessNumbers, session: Session
+) -> None:
     """Handle deliveries in batches until the load ends, the session is lost or a crash is drawn."""
+    process = processes.current
     deliveries: list[Delivery] = []
     received = 0
 

@@ -20,10 +20,10 @@ from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Session, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.consumers import record_delivery
 from jepsenvm.workloads.context import Context, GetQueueStatus
 from jepsenvm.workloads.drain import DRAIN_PROCESS
 from jepsenvm.workloads.publishers import publish_one, publishers_only
+from jepsenvm.workloads.reader import record_delivery
 from jepsenvm.workloads.workload import Figures, Workload
 
 logger = logging.getLogger(__name__)

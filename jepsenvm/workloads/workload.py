@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from jepsenvm.checkers.availability import DEFAULT_IGNORED
 from jepsenvm.checkers.exercise import Exercise, exercised
+from jepsenvm.checkers.new_subscriptions import new_subscriptions
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -38,6 +40,10 @@ class Workload(ABC, Generic[Options]):
     queue_types: Sequence[QueueType] = ("quorum", "mirrored", "classic")
     """The queue types that the workload can use; the first is its default."""
 
+    plan_consumers: bool = False
+    """Whether the load's consumers follow the plan's keys for consumers, such as
+    ``consumer-churn``."""
+
     main_checker: str
     """The checker of what the workload tests. The terminal and the report show its figures."""
     exercise: Exercise
@@ -62,9 +68,18 @@ class Workload(ABC, Generic[Options]):
         """
 
     def exercised_checkers(self, plan: Plan) -> Mapping[str, Checker]:
-        """Return the checkers of a run; the main one is unknown without the ``exercise``."""
+        """Return the checkers of a run; the main one is unknown without the ``exercise``.
+
+        ``new-subscriptions`` is one of them if the load's consumers follow the plan.
+        """
         checkers = dict(self.checkers(plan))
         checkers[self.main_checker] = exercised(checkers[self.main_checker], self.exercise)
+        if self.plan_consumers and plan.consumers:
+            checkers["new-subscriptions"] = partial(
+                new_subscriptions,
+                churn=plan.consumer_churn is not None,
+                crash=plan.consumer_crash is not None,
+            )
         return checkers
 
     def exercised_foreign_checker(self) -> Checker | None:

@@ -69,6 +69,9 @@ THOROUGH = {
     "test_a_disk_that_could_not_be_mounted_again_is_refused",
     "test_a_topology_is_valid_without_faults[classic]",
     "test_a_topology_gets_a_verdict_under_a_partition",
+    "test_consumers_may_churn_crash_and_be_slow[order-classic]",
+    "test_consumers_may_churn_crash_and_be_slow[order-quorum]",
+    "test_consumers_may_churn_crash_and_be_slow[queue-classic]",
     "test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them",
 }
 """Tests that only `script/test --all` runs: each takes minutes, or has a close sibling that runs."""

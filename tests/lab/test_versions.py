@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jepsenvm.machines import lab
-from tests.lab.conftest import jepsenvm
+from tests.lab.conftest import jepsenvm, results
 
 OLDEST, NEWEST = "bullseye", "forky"
 """Debian suites with RabbitMQ 3.8.9 and 4.3.6."""
@@ -58,6 +58,36 @@ def test_the_queue_workload_ends_with_a_verdict_on_a_mirrored_queue(
     words = ["--queue-type", "mirrored", "--nemesis", "none", "--time-limit", "30"]
     expect = 0 if suite == OLDEST else 254  # mirrored queues were removed in RabbitMQ 4.0
     jepsenvm("run", *words, "--store", str(tmp_path / suite), expect=expect)
+
+
+TIMED_OUT = [
+    *("--nemesis", "none", "--time-limit", "150", "--consumers", "3", "--rate", "20"),
+    *("--set", "prefetch=1", "--set", "consumer-timeout=5", "--set", "consumer-delay=100"),
+]
+"""The broker looks for consumers past their timeout once a minute."""
+
+
+def test_consumers_past_their_timeout_subscribe_again(suite: str, tmp_path: Path) -> None:
+    words = [*TIMED_OUT, "--store", str(tmp_path)]
+    if suite == OLDEST:
+        refused = jepsenvm("run", *words, expect=254)
+        assert "consumer timeouts of queues came with RabbitMQ 3.12" in refused.stderr
+        return
+    jepsenvm("run", *words, expect=0, timeout=600)
+    # 4.3 cancels such a consumer. Before, the broker closed its channel.
+    found = results((tmp_path / "latest").resolve())["checkers"]
+    assert found["new-subscriptions"]["cancelled-count"] > 0
+    assert found["total-queue"]["verdict"] == "valid"
+    classic = jepsenvm("run", *words, "--queue-type", "classic", expect=254)
+    assert "classic queues have no consumer timeout since RabbitMQ 4.3" in classic.stderr
+
+
+def test_a_channel_that_the_consumer_timeout_closed_is_replaced(tmp_path: Path) -> None:
+    with deployed(KHEPRI_IS_AN_OPTION):
+        jepsenvm("run", *TIMED_OUT, "--store", str(tmp_path), expect=0, timeout=600)
+    found = results((tmp_path / "latest").resolve())["checkers"]
+    assert found["new-subscriptions"]["consumer-timeout-count"] > 0
+    assert found["total-queue"]["verdict"] == "valid"
 
 
 def test_a_feature_flag_is_enabled_before_the_load(tmp_path: Path) -> None:

@@ -111,6 +111,32 @@ def test_a_topology_gets_a_verdict_under_a_partition(cluster: Inventory, tmp_pat
     assert any(found[f"{kind}-count"] for kind in kinds) is (done.returncode == 1)
 
 
+MISBEHAVING = [
+    *("--consumers", "5", "--rate", "300", "--time-limit", "8", "--set", "prefetch=20"),
+    *("--set", "consumer-churn=[0.3, 1]", "--set", "consumer-crash=[1, 3]"),
+    *("--set", "consumer-delay=[1ms, 5ms]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("workload", "queue_type"),
+    [("queue", "quorum"), ("queue", "classic"), ("order", "quorum"), ("order", "classic")],
+)
+def test_consumers_may_churn_crash_and_be_slow(
+    workload: str, queue_type: str, cluster: Inventory, tmp_path: Path
+) -> None:
+    words = ["--workload", workload, "--queue-type", queue_type, *MISBEHAVING]
+    found = run(tmp_path, *words, expect=0)
+    judged = found["total-queue" if workload == "queue" else workload]
+    assert judged["verdict"] == "valid"
+    assert judged["acknowledged-count"] > 10
+    assert judged["duplicated-count"] > 0, "what a crashed consumer held came again"
+    again = found["new-subscriptions"]
+    assert again["churn-count"] > 5
+    assert again["crash-count"] > 0
+    assert again["silent-count"] == again["cancelled-count"] == 0
+
+
 def test_what_is_given_back_too_often_is_dropped(cluster: Inventory, tmp_path: Path) -> None:
     words = [
         "--workload",

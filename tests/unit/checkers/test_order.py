@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepsenvm.checkers.order import order
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT
 from jepsenvm.history.op import Op
@@ -375,3 +376,65 @@ def test_single_active_agrees_with_the_definition(
 def test_figures_are_plain_data() -> None:
     figures = judged(published(1, 2), received(2, 1), DRAIN)
     assert not [value for value in figures.values() if isinstance(value, np.generic)]
+
+
+# Consumers that churn and crash: what a correct broker does is valid.
+
+
+def test_each_subscription_of_a_single_active_consumer_is_a_new_consumer() -> None:
+    """Consumer 10 cancels and subscribes again as 12, then 11 cancels and 12 is active."""
+    parts = published(*range(1, 9)), received(1, 2), received(3, 4, to=11), received(5, 6, to=12)
+    figures = judged(*parts, received(7, 8, to=13), DRAIN, single_active=True)
+    assert (figures["verdict"], figures["two-active-count"]) == (Verdict.VALID, 0)
+    assert figures["compared-count"] == 7
+    # The planted twin: the cancelled subscription is still active.
+    figures = judged(*parts, received(7, 8), DRAIN, single_active=True)
+    assert (figures["verdict"], figures["two-active-count"]) == (Verdict.INVALID, 1)
+
+
+@pytest.mark.parametrize("single_active", [True, False])
+def test_what_was_under_way_to_a_cancelled_consumer_comes_again(single_active: bool) -> None:
+    before = published(*range(1, 6)), received(1), received(4, to=11)
+    assert summary(*before, received(2, 3, to=11, flagged=True), received(5, to=11)) == (
+        Verdict.VALID,
+        [],
+        2,
+    )
+    figures = judged(
+        *before, received(2, 3, to=11), received(5, to=11), DRAIN, single_active=single_active
+    )
+    assert figures["out-of-order"] == [[2, 4], [3, 4]]
+
+
+def test_what_a_crashed_consumer_held_comes_again_to_others() -> None:
+    crashes = [
+        *received(1, 2, 3),
+        *unacknowledged(2, 3, to=10),
+        *received(2, 3, to=11, flagged=True),
+        *received(4, to=11),
+        *unacknowledged(3, 4, to=11),
+        *received(3, 4, to=12, flagged=True),
+        *received(5, to=12),
+    ]
+    figures = judged(published(*range(1, 6)), crashes, DRAIN, single_active=True)
+    assert (figures["verdict"], figures["out-of-order-count"]) == (Verdict.VALID, 0)
+    assert (figures["two-active-count"], figures["lost-count"]) == (0, 0)
+    assert figures["duplicated-count"] == 4
+
+
+def test_what_a_crashed_consumer_held_and_never_comes_again_is_lost() -> None:
+    crash = [*received(1, 2), *unacknowledged(2, to=10), *received(3, to=11)]
+    figures = judged(published(1, 2, 3), crash, DRAIN, single_active=True)
+    assert (figures["verdict"], figures["lost"]) == (Verdict.INVALID, [2])
+
+
+def unacknowledged(*values: int, to: int) -> list[Op]:
+    """Return the record of each delivery that a consumer never acknowledged."""
+    return [
+        op
+        for value in values
+        for op in (
+            Op("invoke", "dequeue", process=to),
+            Op("fail", "dequeue", value, to, data={UNACKNOWLEDGED: True}),
+        )
+    ]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from jepsenvm.checkers import multisets
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.total_queue import total_queue
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history import table
 from jepsenvm.history.journal import Journal
@@ -141,6 +142,60 @@ def test_a_missing_message_is_undecided_without_a_required_drain() -> None:
 def test_values_of_different_types_are_different_values(sent: Any, came: Any) -> None:
     result = figures(enqueue(sent, "invoke", "ok"), dequeue(came))
     assert (result["lost"], result["unexpected"]) == ([sent], [came])
+
+
+def unacknowledged(*values: Any) -> list[Op]:
+    """Return the record of each delivery that its consumer never acknowledged."""
+    data = {UNACKNOWLEDGED: True}
+    return [Op("fail", "dequeue", value, data=data) for value in values]
+
+
+def test_a_delivery_that_nobody_acknowledged_consumed_nothing() -> None:
+    held = [*published(1, 2), *delivered(1, 2), *unacknowledged(2)]
+    result = figures(held, DRAIN)
+    assert (result["verdict"], result["lost"]) == (Verdict.INVALID, [2])
+    assert (result["lost-after-delivery-count"], result["dequeued-count"]) == (1, 2)
+    assert (
+        "1 lost message was delivered, but only to consumers that never acknowledged them"
+        in (result["reasons"])
+    )
+    # The legal twin: it was delivered again.
+    result = figures(held, delivered(2), DRAIN)
+    assert (result["verdict"], result["lost"], result["duplicated"]) == (Verdict.VALID, [], [2])
+    assert result["lost-after-delivery-count"] == 0
+
+
+@pytest.mark.parametrize("deliveries", [1, 2, 3])
+def test_of_several_deliveries_one_must_be_acknowledged(deliveries: int) -> None:
+    parts = published(5), delivered(*[5] * deliveries), unacknowledged(*[5] * (deliveries - 1))
+    assert figures(*parts, DRAIN)["verdict"] is Verdict.VALID
+    assert figures(*parts, unacknowledged(5), DRAIN)["lost"] == [5]
+    result = figures(*parts, unacknowledged(5), drain_required=True)
+    assert (result["verdict"], result["undecided"]) == (Verdict.UNKNOWN, [5])
+
+
+def test_a_value_acknowledged_twice_is_lost_once_at_most_for_each_acknowledgement() -> None:
+    result = figures(published(1, 1), delivered(1), unacknowledged(1, 1, 1), DRAIN)
+    assert (result["lost"], result["lost-after-delivery-count"]) == ([1, 1], 1)
+    result = figures(published(1, 1), delivered(1), DRAIN)
+    assert (result["lost"], result["lost-after-delivery-count"]) == ([1], 0)
+
+
+@pytest.mark.parametrize(
+    "data", [None, {UNACKNOWLEDGED: 1}, {UNACKNOWLEDGED: False}, {"other": True}, [UNACKNOWLEDGED]]
+)
+def test_failed_dequeues_of_other_programs_take_nothing_back(data: Any) -> None:
+    other = [
+        Op("fail", "dequeue", 1, data=data),
+        Op("fail", "dequeue", data={UNACKNOWLEDGED: True}),
+    ]
+    marked = [Op("info", "dequeue", 1, data={UNACKNOWLEDGED: True})]
+    assert figures(published(1), delivered(1), other, marked, DRAIN)["verdict"] is Verdict.VALID
+
+
+def test_a_message_that_nobody_sent_stays_unexpected_if_nobody_acknowledged_it() -> None:
+    result = figures(published(1), delivered(1, 9), unacknowledged(9), DRAIN)
+    assert (result["unexpected"], result["lost"]) == ([9], [])
 
 
 def test_counts_are_exact_although_the_lists_are_cut() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -384,6 +385,67 @@ def test_workload_and_queue_type_problems_are_reported_together() -> None:
         resolved("workload: order\nqueue-type: stream")
     for problem in ("workload order needs queue-type", "consumers must be 0 with queue-type"):
         assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("consumer-churn: 5", "consumer-churn: needs consumers of at least 1"),
+        ("consumer-delay: 5", "consumer-delay: needs consumers of at least 1"),
+        (
+            "consumers: 3\nconsume: polling\nconsumer-crash: 5\nconsumer-delay: 1",
+            "consumer-crash, consumer-delay: needs consume asynchronous or mixed, not polling",
+        ),
+        ("workload: lock\nconsumer-churn: 5", "consumer-churn: workload lock has no consumers"),
+        ("workload: redelivery\nconsumer-crash: 5", "consumer-crash: workload redelivery has no"),
+        ("workload: dead-letter\nconsumer-delay: 5", "consumer-delay: workload dead-letter has"),
+        ("workload: stream\nconsumer-timeout: 5", "consumer-timeout: workload stream has no"),
+        ("queue-type: stream\nconsumer-churn: 5", "consumer-churn: needs consumers of at least 1"),
+        (
+            "queue-type: stream\nconsumers: 1\nconsumer-churn: 5",
+            "consumers must be 0 with queue-type stream",
+        ),
+        (
+            "consumers: 1\nconsumer-crash: [90, 100]",
+            "consumer-crash (90 s) must be shorter than time-limit (90 s), or it would have no",
+        ),
+        (
+            "consumers: 1\nconsumer-timeout: 2m",
+            "consumer-timeout (120 s) must be shorter than time-limit (90 s)",
+        ),
+        (
+            "consumers: 1\nconsumer-churn: [99ms, 5]",
+            "consumer-churn must be at least 0.1 s (found 0.099 s)",
+        ),
+        ("consumers: 1\nconsumer-churn: 0", "consumer-churn: Input should be greater than 0"),
+        ("consumers: 1\nconsumer-churn: [5, 1]", "consumer-churn: must be [least, most]"),
+        ("consumers: 1\nconsumer-delay: true", "consumer-delay"),
+        ("consumers: 1\nconsumer-timeout: [5, 6]", "consumer-timeout"),
+        (
+            "consumers: 1\nconsumer-crash: 5\nconsumer-churn: 5\ndelivery-limit: 20",
+            "delivery-limit must be -1 with consumer-churn, consumer-crash: the broker drops what",
+        ),
+    ],
+)
+def test_consumers_that_cannot_do_what_the_plan_says_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)) as refused:
+        resolved(text)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "consumers: 1\nconsumer-churn: 0.1\nconsumer-crash: [1, 89]\nconsumer-delay: 1ms",
+        "consumers: 2\nconsume: mixed\nconsumer-timeout: 60s\nconsumer-delay: [65, 70]",
+        "workload: order\nqueue-type: classic\nconsumer-churn: [2, 4]",
+        "consumers: 1\nconsumer-crash: 5\ndelivery-limit: -1",
+        "consumers: 1\nconsumer-delay: 5\ndelivery-limit: 20",
+    ],
+)
+def test_consumers_may_churn_crash_and_be_slow(text: str) -> None:
+    plan = resolved(text)
+    assert resolved(plan.to_yaml()) == plan
 
 
 def test_an_error_message_does_not_repeat_a_large_value() -> None:

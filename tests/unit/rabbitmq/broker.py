@@ -1,4 +1,4 @@
-"""A broker on loopback that speaks just enough AMQP 0-9-1 for a publisher, and keeps what it gets."""
+"""A broker on loopback that speaks just enough AMQP 0-9-1 for clients, and keeps what it gets."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ ANSWERS: dict[type, Any] = {
     spec.Confirm.Select: spec.Confirm.SelectOk,
     spec.Tx.Select: spec.Tx.SelectOk,
     spec.Tx.Commit: spec.Tx.CommitOk,
+    spec.Basic.Qos: spec.Basic.QosOk,
 }
 """What the broker answers to a frame or a method."""
 
@@ -39,7 +40,12 @@ class Broker:
         self.port = 0
         self.received = b""
         self.bodies: list[bytes] = []
+        self.settled: list[Any] = []
+        """The methods by which the client settled deliveries."""
+        self._deliveries = 0
         self.silent = False
+        self.ended = asyncio.Event()
+        """Set when a connection has ended."""
         self.reading = asyncio.Event()
         """The broker reads only while this is set."""
         self.reading.set()
@@ -88,15 +94,39 @@ class Broker:
                         if not self.silent:
                             answer = spec.Basic.Ack(tag)
                             writer.write(frame.Method(part.channel_number, answer).marshal())
-                    _answer(part, writer)
+                    self._answer(part, writer)
         except ConnectionError:
             pass
         finally:
             writer.close()
+            self.ended.set()
 
+    def _answer(self, part: Any, writer: asyncio.StreamWriter) -> None:
+        kind = type(part.method) if isinstance(part, frame.Method) else type(part)
+        if kind in ANSWERS:
+            channel = 0 if kind is frame.ProtocolHeader else part.channel_number
+            writer.write(frame.Method(channel, ANSWERS[kind]()).marshal())
+        elif isinstance(part, frame.Method):
+            self._answer_consumer(part, writer)
 
-def _answer(part: Any, writer: asyncio.StreamWriter) -> None:
-    kind = type(part.method) if isinstance(part, frame.Method) else type(part)
-    if kind in ANSWERS:
-        channel = 0 if kind is frame.ProtocolHeader else part.channel_number
-        writer.write(frame.Method(channel, ANSWERS[kind]()).marshal())
+    def _answer_consumer(self, part: Any, writer: asyncio.StreamWriter) -> None:
+        """Answer a consumer. One delivery is under way to it at each cancellation."""
+        match part.method:
+            case spec.Basic.Consume(consumer_tag=tag):
+                answer = spec.Basic.ConsumeOk(tag)
+                writer.write(frame.Method(part.channel_number, answer).marshal())
+                self._deliver(part.channel_number, tag, writer)
+            case spec.Basic.Cancel(consumer_tag=tag):
+                self._deliver(part.channel_number, tag, writer)
+                answer = spec.Basic.CancelOk(tag)
+                writer.write(frame.Method(part.channel_number, answer).marshal())
+            case spec.Basic.Ack() | spec.Basic.Reject():
+                self.settled.append(part.method)
+
+    def _deliver(self, channel: int, consumer: str, writer: asyncio.StreamWriter) -> None:
+        self._deliveries += 1
+        body = b"%d" % self._deliveries
+        method = spec.Basic.Deliver(consumer, self._deliveries, False, "", "queue")
+        writer.write(frame.Method(channel, method).marshal())
+        writer.write(frame.Header(channel, len(body), spec.BasicProperties()).marshal())
+        writer.write(frame.Body(channel, body).marshal())

@@ -27,8 +27,8 @@ from jepsenvm.workloads.bodies import (
     CheckedBodies,
     bodies_of,
 )
-from jepsenvm.workloads.consumers import record_delivery
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.reader import record_delivery
 
 SIZES = (LEAST_BYTES, 300)
 BODIES = CheckedBodies(7, SIZES, 15)

@@ -18,10 +18,10 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import amqp
 from jepsenvm.rabbitmq.amqp import CANCELLED, Address, Delivery, Session
-from jepsenvm.workloads import consumers, redelivery
+from jepsenvm.workloads import consumers, reconnecting, redelivery, silence
 from jepsenvm.workloads.connections import process_numbers
-from jepsenvm.workloads.consumers import SILENT
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.silence import SILENT
 
 ADDRESS = Address("n1", "10.0.0.1", 5672, "user", "password")
 
@@ -35,10 +35,14 @@ class FakeSession:
         self._broker = broker
 
     async def consume(
-        self, _queue: str, _prefetch: int, deliver: Callable[[Delivery], None]
+        self,
+        _queue: str,
+        _prefetch: int,
+        deliver: Callable[[Delivery], None],
+        tag: str | None = None,
     ) -> str:
         self._broker.subscribed(self, deliver)
-        return "tag"
+        return tag or "tag"
 
     async def ready(self, _queue: str) -> int:
         return self._broker.ready
@@ -93,9 +97,9 @@ def test_a_consumer_that_gets_nothing_any_more_subscribes_again(
         broker = FakeBroker(run_context, cancels=cancels)
         for module in (consumers, redelivery):
             monkeypatch.setattr(module, "RECONNECT_DELAY_S", 0.0)
-        monkeypatch.setattr(consumers, "connect_with_retries", broker.connect)
-        monkeypatch.setattr(consumers, "SILENT_S", 0.05)
-        monkeypatch.setattr(consumers, "RECHECK_S", 0.05)
+        monkeypatch.setattr(reconnecting, "connect_with_retries", broker.connect)
+        monkeypatch.setattr(silence, "SILENT_S", 0.05)
+        monkeypatch.setattr(silence, "RECHECK_S", 0.05)
         (processes,) = process_numbers(1)
         if workload == "queue":
             (task,) = consumers.consumers(run_context, [processes])
@@ -123,8 +127,8 @@ def test_a_consumer_of_an_empty_queue_is_not_silent(
     async def consume() -> FakeBroker:
         run_context = context(tmp_path)
         broker = FakeBroker(run_context, cancels=False, ready=0)
-        monkeypatch.setattr(consumers, "connect_with_retries", broker.connect)
-        monkeypatch.setattr(consumers, "SILENT_S", 0.0)
+        monkeypatch.setattr(reconnecting, "connect_with_retries", broker.connect)
+        monkeypatch.setattr(silence, "SILENT_S", 0.0)
         (processes,) = process_numbers(1)
         (task,) = consumers.consumers(run_context, [processes])
         running = asyncio.create_task(task)

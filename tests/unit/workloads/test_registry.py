@@ -211,6 +211,22 @@ def test_histories_of_other_programs_have_five_workloads() -> None:
         ),
         ({"workload": "queue", "queue-type": "mirrored"}, "3.13.7", None),
         ({"workload": "queue"}, "3.8.9", None),
+        (
+            {"consumers": 5, "consumer-timeout": 60},
+            "3.10.8",
+            "consumer timeouts of queues came with RabbitMQ 3.12, and the nodes run 3.10.8; use "
+            "machines with a newer RabbitMQ (`jepsenvm lab up --suite trixie`)",
+        ),
+        ({"consumers": 5, "consumer-timeout": 60}, "3.12.0", None),
+        ({"consumers": 5, "consumer-timeout": 60}, "4.3.6", None),
+        ({"consumers": 5, "consumer-timeout": 60, "queue-type": "classic"}, "4.2.1", None),
+        (
+            {"consumers": 5, "consumer-timeout": 60, "queue-type": "classic"},
+            "4.3.0",
+            "consumer-timeout: classic queues have no consumer timeout since RabbitMQ 4.3, and the "
+            "nodes run 4.3.0; use queue-type quorum, or leave out consumer-timeout",
+        ),
+        ({"consumers": 5, "consumer-churn": 5, "queue-type": "classic"}, "4.3.6", None),
         ({"message-size": 134_217_728}, "3.13.7", None),
         ({"message-size": [64, 16_777_216]}, "4.0.5", None),
         (

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.checkers.redelivery import redelivery
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
@@ -22,9 +23,9 @@ from jepsenvm.workloads import lock
 from jepsenvm.workloads import redelivery as redelivery_workload
 from jepsenvm.workloads.bodies import UNREADABLE
 from jepsenvm.workloads.connections import process_numbers
-from jepsenvm.workloads.consumers import Reader, record_delivery
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.declare import queue_arguments
+from jepsenvm.workloads.reader import Reader, record_delivery
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Broker:
         default_factory=lambda: Address("n1", "10.0.0.1", 5672, "user", "password")
     )
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    lost: str | None = None
 
     def settle(self, tag: int, *, returned: bool) -> None:
         self.calls.append(("return" if returned else "acknowledge", tag))
@@ -87,6 +89,27 @@ def test_a_reader_acknowledges_before_its_prefetch_is_used_up(
     for tag in (1, 2, 3):
         reader.deliver(delivery(tag))
     assert broker.calls == [("acknowledge up to", tag) for tag in acknowledged]
+
+
+def test_what_a_lost_session_holds_is_recorded_as_unacknowledged(tmp_path: Path) -> None:
+    run_context, broker = context(tmp_path), Broker()
+    reader = Reader(run_context, broker, 1, 100)  # type: ignore[arg-type]  # it has what is used of a session
+    reader.deliver(delivery(1))
+    reader.acknowledge()
+    for tag in (2, 3):
+        reader.deliver(delivery(tag))
+    broker.lost = "[Errno 104] Connection reset by peer"
+    reader.acknowledge()
+    reader.give_up(broker.lost)
+    reader.give_up("again")
+    assert broker.calls == [("acknowledge up to", 1)]
+    failed = [op for op in ops(run_context, tmp_path) if op.type == "fail"]
+    assert [(op.f, op.value, op.process, op.node) for op in failed] == [
+        ("dequeue", 2, 1, "n1"),
+        ("dequeue", 3, 1, "n1"),
+    ]
+    assert {op.error for op in failed} == {"not acknowledged: [Errno 104] Connection reset by peer"}
+    assert [op.data for op in failed] == [{UNACKNOWLEDGED: True}] * 2
 
 
 def test_a_poison_message_is_rejected_and_recorded_as_returned(tmp_path: Path) -> None:
@@ -157,3 +180,16 @@ def test_queue_arguments_follow_the_plan() -> None:
     assert queue_arguments(Plan(workload="stream", queue_type="stream")) == {
         "x-queue-type": "stream"
     }
+
+
+@pytest.mark.parametrize("key", ["consumer_churn", "consumer_crash", "consumer_timeout"])
+def test_a_queue_whose_consumers_give_back_drops_nothing(key: str) -> None:
+    plan = Plan.model_validate({"consumers": 1, key: 5})
+    expected: dict[str, object] = {"x-queue-type": "quorum", "x-delivery-limit": 2**31 - 1}
+    if key == "consumer_timeout":
+        expected["x-consumer-timeout"] = 5000
+    assert queue_arguments(plan) == expected
+    classic = queue_arguments(plan.model_copy(update={"queue_type": "classic"}))
+    assert "x-delivery-limit" not in classic
+    assert queue_arguments(plan.model_copy(update={"delivery_limit": -1}))["x-delivery-limit"] == -1
+    assert queue_arguments(Plan(consumers=1, consumer_delay=5)) == {"x-queue-type": "quorum"}

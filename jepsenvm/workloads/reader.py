@@ -1,0 +1,120 @@
+"""Readers: record the deliveries of one session, then acknowledge them.
+
+Every delivery is recorded before it is acknowledged. Otherwise a crash of jepsenvm between the two
+would make a delivered message look lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
+from jepsenvm.rabbitmq.amqp import Delivery, Session
+from jepsenvm.workloads.context import Context
+
+ACKNOWLEDGE_INTERVAL_S: Final = 0.1
+
+
+class Reader:
+    """Records the deliveries of one session, and acknowledges them in batches.
+
+    Its deliveries may come from several subscriptions, one after the other, on the session's
+    channel.
+    """
+
+    def __init__(self, context: Context, session: Session, process: int, prefetch: int) -> None:
+        self._context = context
+        self.session = session
+        self.process = process
+        """The process to which deliveries come. Each subscription is another one."""
+        self.prefetch = prefetch
+        self._batch = max(1, prefetch // 2)
+        """Deliveries after which a batch is acknowledged at once. The broker stops delivering
+        when the whole prefetch is unacknowledged."""
+        self._held: list[tuple[int, int]] = []
+        """The tags and values of the deliveries that are not acknowledged."""
+        self._last_tag = 0
+        self._has_gap = False
+        """Whether some tag was never delivered here. See ``acknowledge``."""
+        self._withheld = False
+        self.received = 0
+
+    @property
+    def unacknowledged(self) -> int:
+        """The number of deliveries that are not acknowledged."""
+        return len(self._held)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the whole prefetch is unacknowledged, so that the broker delivers nothing."""
+        return len(self._held) >= self.prefetch
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Record one delivery."""
+        self._record(delivery)
+        if len(self._held) >= self._batch:
+            self.acknowledge()
+
+    def _record(self, delivery: Delivery) -> None:
+        value = record_delivery(self._context, self.session, self.process, delivery)
+        self._has_gap |= delivery.tag != self._last_tag + 1
+        self._last_tag = delivery.tag
+        self._held.append((delivery.tag, value))
+        self.received += 1
+
+    def acknowledge(self) -> None:
+        """Acknowledge all recorded deliveries.
+
+        What is under way when a subscription is cancelled does not get here, and its tags are
+        missing. To acknowledge up to a later tag would acknowledge these messages too, which
+        nobody has recorded. So each delivery is acknowledged by itself once tags are missing.
+        """
+        if self._withheld or not self._held or self.session.lost is not None:
+            return
+        # The record must have left this process before the broker forgets the message.
+        self._context.journal.flush()
+        if self._has_gap:
+            for tag, _ in self._held:
+                self.session.settle(tag, returned=False)
+        else:
+            self.session.acknowledge_up_to(self._last_tag)
+        self._held.clear()
+
+    def withhold(self) -> None:
+        """Acknowledge nothing from now on."""
+        self._withheld = True
+
+    def give_up(self, reason: str) -> None:
+        """Acknowledge nothing more, and record each delivery that consumed nothing for it.
+
+        ``reason`` is why. The broker must deliver these messages again, to another process.
+        """
+        self.withhold()
+        journal, node = self._context.journal, self.session.address.node
+        error, data = f"not acknowledged: {reason}", {UNACKNOWLEDGED: True}
+        for _, value in self._held:
+            journal.append("invoke", "dequeue", process=self.process, node=node)
+            journal.append(
+                "fail", "dequeue", value, process=self.process, node=node, error=error, data=data
+            )
+        self._held.clear()
+
+
+def record_delivery(
+    context: Context, session: Session, process: int, delivery: Delivery, *, returned: bool = False
+) -> int:
+    """Record a delivery as an ok dequeue; return its value.
+
+    ``returned`` marks a delivery that the consumer will not acknowledge, so that the broker
+    requeues it. A body that no publisher sent has a negative value, and its data says more.
+    """
+    value = context.bodies.value_in(delivery.body)
+    data = context.bodies.problem_of(delivery.body) if value < 0 else {}
+    if delivery.redelivered:
+        data["redelivered"] = True
+    if returned:
+        data["returned"] = True
+    node = session.address.node
+    context.journal.append("invoke", "dequeue", process=process, node=node)
+    context.journal.append("ok", "dequeue", value, process=process, node=node, data=data or None)
+    return value
