@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ from random import Random
 from typing import Final
 
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment.resumed_history import LOST_TAIL
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
+from jepsenvm.history.units import SECOND
 from jepsenvm.nemesis.registry import MIXES, NEMESES, NO_FAULTS
 from tests.lab.conftest import JEPSENVM, jepsenvm
 from tests.torture.hosts import nodes_without_users_rule, seconds_until_healed
@@ -157,20 +158,23 @@ def _missing_seconds(history_file: Path, silence: float) -> float | None:
     """Return how much of the load the history does not have; None if the load was not recorded.
 
     The messages that came out of the queue, but were never recorded as sent, were sent between the
-    last flush and the kill. The rate of the last recorded second tells how long that took. The
-    history cannot miss more than the time since its last write.
+    last flush and the kill. `resume` has recorded them as sent, in doubt. The rate of the last
+    recorded second tells how long that took. The history cannot miss more than the time since its
+    last write.
     """
-    history = open_history(history_file)
-    sent: list[tuple[int, object]] = []
-    received: Counter[object] = Counter()
-    for op in history.ops():
+    sent: dict[object, int] = {}
+    received: set[object] = set()
+    unrecorded: set[object] = set()
+    for op in open_history(history_file).ops():
         if (op.type, op.f) == ("invoke", "enqueue"):
-            sent.append((op.time, op.value))
+            sent[op.value] = op.time
         elif (op.type, op.f) == ("ok", "dequeue"):
-            received[op.value] += 1
-    if not sent or not received:
+            received.add(op.value)
+        elif op.f == "enqueue" and op.error == LOST_TAIL:
+            unrecorded.add(op.value)
+    recorded = [time_ for value, time_ in sent.items() if value not in unrecorded]
+    if not recorded or not received:
         return None
-    known = {value for _, value in sent}
-    unrecorded = sum(1 for value in received if value not in known)
-    rate = sum(1 for time_, _ in sent if time_ > sent[-1][0] - 1_000_000_000)
-    return min(silence, unrecorded / rate)
+    unrecorded |= received - sent.keys()
+    rate = sum(1 for time_ in recorded if time_ > max(recorded) - SECOND)
+    return min(silence, len(unrecorded) / rate)
