@@ -325,14 +325,14 @@ def _converted(form: Any) -> Any:  # noqa: PLR0911 - a case for each form that e
 
 
 def _hashable(form: Any) -> Any:
-    converted = _converted(form)
-    if isinstance(converted, list):
+    # Each form is converted once. Twice at each level would double the time with each level.
+    if isinstance(form, edn_format.ImmutableList | list | tuple):
         return tuple(_hashable(element) for element in form)
-    if isinstance(converted, dict):
+    if isinstance(form, edn_format.ImmutableDict | dict):
         return edn_format.ImmutableDict(
             {_hashable(key): _hashable(value) for key, value in form.items()}
         )
-    return converted
+    return _converted(form)
 
 
 def written(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a case for each form of EDN

@@ -333,6 +333,25 @@ def test_an_unreadable_form_is_refused_with_its_line(
         opened(tmp_path, text, name)
 
 
+@pytest.mark.parametrize("nested", ["#t [{}]", "{{{{{} 1}} 2}}"])
+def test_each_form_is_converted_a_few_times_at_any_depth(
+    monkeypatch: pytest.MonkeyPatch, nested: str
+) -> None:
+    conversions: list[Any] = []
+    converted = edn._converted
+
+    def counted(form: Any) -> Any:
+        conversions.append(form)
+        return converted(form)
+
+    monkeypatch.setattr(edn, "_converted", counted)
+    text = "1.5"
+    for _ in range(12):
+        text = nested.format(text)
+    edn.read(text)
+    assert len(conversions) < 100
+
+
 # Verdicts of histories that other tools wrote.
 
 SANE_EDN = """\
