@@ -5,6 +5,7 @@ Every error names the file and the line.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -378,10 +379,11 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: {problem.strerror}") from None
     if content.startswith(GZIP):
         raise UsageError(f"{path}: compressed", remedy=_REMEDIES[".gz"])
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as problem:
         if problem.reason == "unexpected end of data" and problem.end == len(content):
             # The file was cut within a character.
-            return content[: problem.start].decode("utf-8-sig")
+            return content[: problem.start].decode()
         raise UsageError(f"{path}: not UTF-8 text: {shorten(problem, 200)}") from None

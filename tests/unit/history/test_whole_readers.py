@@ -172,8 +172,9 @@ def test_all_ops_before_a_cut_are_read(tmp_path: Path, name: str, text: str) -> 
     assert facts(history) == CUT_SHORT
 
 
-def test_a_cut_within_a_character(tmp_path: Path) -> None:
-    history = opened(tmp_path, "h.edn", f'{EX}\n{{:f "é'.encode()[:-1])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_cut_within_a_character(tmp_path: Path, mark: str) -> None:
+    history = opened(tmp_path, "h.edn", f'{mark}{EX}\n{{:f "é'.encode()[:-1])
     assert_ops(history, [OP_X])
     assert facts(history) == CUT_SHORT
 
