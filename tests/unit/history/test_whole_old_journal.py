@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jepsenvm.history import vetting
+from jepsenvm.history import table, vetting
 from jepsenvm.history.checksums import END_MARK, Extent
 from jepsenvm.history.journal import SCHEMA
 from jepsenvm.history.old_journal import extent
@@ -38,6 +38,12 @@ GOOD: list[Row] = [
     (8, "invoke", 4, "drain", None),
     (9, "invoke", 0, "enqueue", 9),
 ]
+
+
+@pytest.fixture(autouse=True, params=[1, table.CHUNK_ROWS])
+def chunk_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read each batch as a chunk, and all batches as one."""
+    monkeypatch.setattr(table, "CHUNK_ROWS", request.param)
 
 
 def dictionary(names: Sequence[str | None], known: list[str]) -> pa.DictionaryArray:
