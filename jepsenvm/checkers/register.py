@@ -278,10 +278,12 @@ def _search_reason(key: str, search: Linearization) -> str:
     if call is None or search.verdict is Verdict.UNKNOWN:
         return f"it is undecided whether the {name} is linearizable: {search.reason}"
     value = call.answered if call.f == "read" else _argument(call)
-    states = sorted({_printed(state) for state in search.states})[:MOST_NAMES]
+    states = sorted({_printed(state) for state in search.states})
+    more = [f"{len(states) - MOST_NAMES} more values"] if len(states) > MOST_NAMES else []
     return (
         f"no order of the operations explains the ok {call.f} of {_printed(value_key(value))} by "
-        f"{call.who} {call.span}: the {name} could only be {' or '.join(states)} then"
+        f"{call.who} {call.span}: the {name} could only be "
+        f"{' or '.join([*states[:MOST_NAMES], *more])} then"
     )
 
 

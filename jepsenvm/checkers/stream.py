@@ -306,7 +306,7 @@ def _doubts(
                 f"reader {reader.process} read to offset {reader.last}, but the stream's end is "
                 f"{reader.end}"
             )
-    if doubts:
+    if doubts and undecided:
         messages = counted(
             undecided, "acknowledged message is undecided", "acknowledged messages are undecided"
         )

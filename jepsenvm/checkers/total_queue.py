@@ -196,6 +196,8 @@ def _unexpected_reasons(figures: Mapping[str, Any]) -> list[str]:
 def _drain_reasons(figures: Mapping[str, Any], problem: str | None) -> list[str]:
     if problem is None:
         return []
+    if not figures["undecided-count"]:
+        return [problem]
     messages = counted(
         figures["undecided-count"], "acknowledged message is", "acknowledged messages are"
     )

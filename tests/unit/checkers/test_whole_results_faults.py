@@ -260,10 +260,7 @@ def test_records_that_contradict_each_other() -> None:
             "fault 1 (split {n1 | n2}) is not proven: its phases are recorded in a "
             "wrong order: inject, in-force, healed, heal"
         ],
-        [
-            "fault 1 (split {n1 | n2}) is not proven: its phases are recorded in a "
-            "wrong order: inject, in-force, heal, healed"
-        ],
+        ["fault 1 (split {n1 | n2}) is not proven: the times of its records go backwards"],
         ["fault 1 (split {n1 | n2}) is not proven: two faults have this number"],
         ["fault 1 (unnamed {}) is not proven: two faults have this number"],
         [],

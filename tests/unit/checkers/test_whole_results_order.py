@@ -319,10 +319,7 @@ def test_no_order_was_tested() -> None:
     )
     assert whole(order) == (
         "unknown",
-        [
-            "the queue was never drained: 0 acknowledged messages are undecided, "
-            "neither delivered nor proven to be lost"
-        ],
+        ["the queue was never drained"],
         {
             "attempt-count": 0,
             "acknowledged-count": 0,
@@ -374,8 +371,7 @@ def test_two_drains_of_the_same_process() -> None:
             "invalid",
             [
                 "2 deliveries are out of order: first 2 after 3, which process 0 published later",
-                "a drain did not finish: 0 acknowledged messages are undecided, neither "
-                "delivered nor proven to be lost",
+                "a drain did not finish",
             ],
         ),
     ]
@@ -998,7 +994,7 @@ def test_a_stream_without_readers() -> None:
     )
     assert whole(stream) == (
         "unknown",
-        ["no process read the stream: 0 acknowledged messages are undecided"],
+        ["no process read the stream"],
         {
             "attempt-count": 0,
             "acknowledged-count": 0,

@@ -362,10 +362,7 @@ def test_a_history_that_is_cut_short() -> None:
 def test_a_history_that_is_cut_short_without_a_missing_message() -> None:
     assert undecided(published(1), delivered(1), DRAIN, complete=False) == (
         "unknown",
-        [
-            "the history is cut short: 0 acknowledged messages are undecided, "
-            "neither delivered nor proven to be lost"
-        ],
+        ["the history is cut short"],
         0,
         [],
     )
@@ -475,11 +472,7 @@ def test_a_drain_with_a_number_as_its_value_and_own_data() -> None:
 def test_a_drain_without_a_value_and_without_dequeues() -> None:
     assert undecided(published(1), delivered(1), drain("invoke", "ok")) == (
         "unknown",
-        [
-            "the value of a drain is not a collection of messages: None: 0 "
-            "acknowledged messages are undecided, neither delivered nor proven to be "
-            "lost"
-        ],
+        ["the value of a drain is not a collection of messages: None"],
         0,
         [],
     )
@@ -489,11 +482,7 @@ def test_a_drain_without_a_value_whose_data_says_nothing() -> None:
     ops = [DRAIN[0], Op("ok", "drain", None, 99, data={"other": 1})]
     assert undecided(published(1), ops, delivered(1)) == (
         "unknown",
-        [
-            "the value of a drain is not a collection of messages: None: 0 "
-            "acknowledged messages are undecided, neither delivered nor proven to be "
-            "lost"
-        ],
+        ["the value of a drain is not a collection of messages: None"],
         0,
         [],
     )
@@ -525,11 +514,7 @@ def test_a_drain_of_groups_of_messages() -> None:
 def test_a_drain_of_nil_among_messages() -> None:
     assert undecided(published(1, 2), drain("invoke"), drain("ok", value=[1, None, 2])) == (
         "unknown",
-        [
-            "the elements of a drain are not messages as they were sent: None: 0 "
-            "acknowledged messages are undecided, neither delivered nor proven to be "
-            "lost"
-        ],
+        ["the elements of a drain are not messages as they were sent: None"],
         0,
         [],
     )
@@ -560,9 +545,7 @@ def test_an_unexpected_group_beside_one_that_was_never_drained() -> None:
         "invalid",
         [
             "1 delivered message is unexpected: never sent by any process",
-            "the elements of a drain are not messages as they were sent: [8]: 0 "
-            "acknowledged messages are undecided, neither delivered nor proven to be "
-            "lost",
+            "the elements of a drain are not messages as they were sent: [8]",
         ],
         0,
         [],
@@ -964,10 +947,7 @@ def test_a_dead_letter_queue_without_a_promise() -> None:
     )
     assert whole(checker, published(1), delivered(1))[:2] == (
         "unknown",
-        [
-            "the queue was never drained: 0 acknowledged messages are undecided, "
-            "neither delivered nor proven to be lost"
-        ],
+        ["the queue was never drained"],
     )
 
 
@@ -1159,10 +1139,7 @@ def test_a_redelivery_without_violations() -> None:
     )
     assert whole(partial(redelivery, delivery_limit=3)) == (
         "unknown",
-        [
-            "the queue was never drained: 0 acknowledged messages are undecided, "
-            "neither delivered nor proven to be lost"
-        ],
+        ["the queue was never drained"],
         {
             "attempt-count": 0,
             "acknowledged-count": 0,

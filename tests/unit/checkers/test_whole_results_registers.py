@@ -853,7 +853,7 @@ def test_the_last_twenty_calls_around_a_stuck_read_are_shown() -> None:
     assert reasons == [
         'no order of the operations explains the ok cas of ["a" "b"] by process '
         '32 from 0.000 s to 0.000 s: the register could only be "b" or 0 or 1 or '
-        "10 or 11 or 12 or 13 or 14 or 15 or 16 then"
+        "10 or 11 or 12 or 13 or 14 or 15 or 16 or 13 more values then"
     ]
     shown = [call["value"] for call in figures["violation"]]
     assert shown == [*range(3, 22), ["a", "b"]]
