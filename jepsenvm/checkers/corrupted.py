@@ -1,4 +1,4 @@
-"""Corrupted deliveries: messages that came back with another body than the one that was sent."""
+"""Corrupted deliveries: messages that came back with a body that differs from the sent body."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class Corrupted:
             return []
         deliveries = counted(self.count, "delivery is", "deliveries are")
         return [
-            f"{deliveries} corrupted: the body is not the one that was sent, "
-            f"first {self.examples[0]}"
+            f"{deliveries} corrupted: the body differs from the sent body, first {self.examples[0]}"
         ]
 
 

@@ -81,7 +81,7 @@ def stream(history: History) -> Result:
     - nonmonotonic: read at an offset no higher than an earlier one of the same reader;
     - out of order: at a higher offset than a message that the same process published later;
     - unexpected: read and never attempted;
-    - corrupted: read with another body than the one that was sent. This read has no message.
+    - corrupted: read with a body that differs from the sent body. This read has no message.
 
     A value at several offsets is duplicated, which is allowed: a publisher may repeat a message.
     Offsets without a record are allowed too, since the stream itself uses some.

@@ -23,7 +23,7 @@ class Host:
     distribution_port: int = 25672
     """The port of Erlang's distribution on this host."""
     amqp_port: int = AMQP_PORT
-    """The port on which the broker accepts clients. Clients may use another one that is forwarded
-    to it."""
+    """The port on which the broker accepts clients. Clients may use another port,
+    which is forwarded to it."""
     answers: tuple[int, ...] = ()
     """If the controller or its jump host is this node: the source ports of SSH answers to it."""

@@ -66,8 +66,8 @@ class Node:
     """The port of Erlang's distribution, by which the other nodes reach it."""
 
     amqp_listen_port: int = AMQP_PORT
-    """The port on which the broker accepts clients. Clients may use another one that is forwarded
-    to it."""
+    """The port on which the broker accepts clients. Clients may use another port,
+    which is forwarded to it."""
 
     amqp_server_name: str | None = None
     """The name or address that its certificate must have; None for ``amqp_host``."""

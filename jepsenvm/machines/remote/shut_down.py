@@ -13,5 +13,5 @@ NOLOGFLUSH = struct.pack("I", 2)
 
 
 def shut_down(descriptor: int) -> None:
-    """Shut down the file system of an open file. The caller has checked which one that is."""
+    """Shut down the file system of an open file. The caller has checked the file."""
     fcntl.ioctl(descriptor, FS_IOC_SHUTDOWN, NOLOGFLUSH)

@@ -51,7 +51,7 @@ def test_a_corrupted_message_is_invalid_and_lost(checker: Callable[[History], Re
     assert counts(result) == {"corrupted": 1, "lost": 1}
     assert result.figures["corrupted"] == ["value 2: byte 50 of 100 differs (n3)"]
     assert (
-        "1 delivery is corrupted: the body is not the one that was sent, "
+        "1 delivery is corrupted: the body differs from the sent body, "
         "first value 2: byte 50 of 100 differs (n3)"
     ) in result.reasons
 

@@ -703,7 +703,7 @@ def test_a_stream_with_every_violation() -> None:
     ) == (
         "invalid",
         [
-            "1 delivery is corrupted: the body is not the one that was sent, first "
+            "1 delivery is corrupted: the body differs from the sent body, first "
             "byte 3 differs (n2)",
             "2 messages were lost: confirmed by n1 between 0.0 s and 0.0 s, 2 without any fault",
             "2 offsets are divergent: the readers differ there",

@@ -279,7 +279,7 @@ def test_corrupted_deliveries(own: bool) -> None:
     ) == (
         "invalid",
         [
-            "2 deliveries are corrupted: the body is not the one that was sent, first "
+            "2 deliveries are corrupted: the body differs from the sent body, first "
             "byte 3 differs (n2)"
         ],
         {
@@ -301,7 +301,7 @@ def test_a_message_that_came_back_only_corrupted_is_lost() -> None:
         "invalid",
         [
             "1 message was lost: acknowledged, but never delivered",
-            "1 delivery is corrupted: the body is not the one that was sent, first "
+            "1 delivery is corrupted: the body differs from the sent body, first "
             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...",
         ],
         {
@@ -977,7 +977,7 @@ def test_dropped_messages() -> None:
             "allows",
             "3 messages were lost: confirmed by n1 and n2 between 1.0 s and 1.0 s, 3 "
             "without any fault",
-            "1 delivery is corrupted: the body is not the one that was sent, first "
+            "1 delivery is corrupted: the body differs from the sent body, first "
             "with an unknown difference",
             "2 delivered messages are unexpected: never sent by any process",
         ],
