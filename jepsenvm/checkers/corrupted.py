@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.op_columns import flagged
 from jepsenvm.checkers.wording import counted
 from jepsenvm.errors import shorten
 from jepsenvm.history.table import TYPE_CODES, Chunk, History, Mask
@@ -58,15 +59,12 @@ def _corrupted_rows(history: History, chunk: Chunk, f: str) -> Mask:
     # Most chunks have no data at all, and reading more of their columns would take time.
     if not chunk.has_data.any():
         return np.zeros(len(chunk.has_data), dtype=bool)
-    rows: Mask = chunk.has_data & history.mask(chunk, "ok", f)
+    rows = history.mask(chunk, "ok", f)
     if history.labels is None:
         # jepsenvm records a corrupted body with a negative value. Decoding data is slow, and many
         # other deliveries may have some.
-        rows &= chunk.value < 0
-    for row in np.flatnonzero(rows).tolist():
-        data = chunk.data(row)
-        rows[row] = isinstance(data, dict) and data.get("corrupted") is True
-    return rows
+        rows = rows & (chunk.value < 0)
+    return flagged(chunk, rows, "corrupted")
 
 
 def _example(history: History, chunk: Chunk, row: int) -> str:

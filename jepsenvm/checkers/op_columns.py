@@ -76,13 +76,18 @@ def has_flag(history: History, type: Type, f: str, key: str) -> Mask:
     parts = [np.empty(0, dtype=bool)]
     for chunk in history:
         selected = history.mask(chunk, type, f) & chunk.has_value
-        flags = np.zeros(len(selected), dtype=bool)
-        # Decoding data is slow, so it is done only for the rows that have any.
-        for row in np.flatnonzero(selected & chunk.has_data):
-            data = chunk.data(int(row))
-            flags[row] = isinstance(data, dict) and data.get(key) is True
-        parts.append(flags[selected])
+        parts.append(flagged(chunk, selected, key)[selected])
     return np.concatenate(parts)
+
+
+def flagged(chunk: Chunk, rows: Mask, key: str) -> Mask:
+    """Return which of some rows of a chunk have a true ``data[key]``."""
+    flags = np.zeros(len(rows), dtype=bool)
+    # Decoding data is slow, so it is done only for the rows that have any.
+    for row in np.flatnonzero(rows & chunk.has_data):
+        data = chunk.data(int(row))
+        flags[row] = isinstance(data, dict) and data.get(key) is True
+    return flags
 
 
 def processes(history: History, f: str) -> Ints:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
+from jepsenvm.checkers.op_columns import flagged
 from jepsenvm.history.table import Chunk, History, Ints
 
 UNACKNOWLEDGED: Final = "unacknowledged"
@@ -18,9 +17,6 @@ UNACKNOWLEDGED: Final = "unacknowledged"
 
 def unacknowledged_values(history: History, chunk: Chunk) -> Ints:
     """Return the values of the deliveries of a chunk that nobody acknowledged."""
-    failed = history.mask(chunk, "fail", "dequeue") & chunk.has_value & chunk.has_data
-    for row in np.flatnonzero(failed).tolist():
-        data = chunk.data(row)
-        failed[row] = isinstance(data, dict) and data.get(UNACKNOWLEDGED) is True
-    values: Ints = chunk.value[failed]
+    failed = history.mask(chunk, "fail", "dequeue") & chunk.has_value
+    values: Ints = chunk.value[flagged(chunk, failed, UNACKNOWLEDGED)]
     return values

@@ -42,6 +42,20 @@ def probe_failures(nodes: Collection[str], evidence: Evidence) -> Iterator[str]:
             yield f"the process table of {node} could not be read"
 
 
+def still_running(nodes: Collection[str], during: Evidence) -> Iterator[str]:
+    """Yield a reason for each node on which RabbitMQ runs during the fault."""
+    for node in nodes:
+        if runtime(during, node):
+            yield f"RabbitMQ still runs on {node}"
+
+
+def not_running_again(nodes: Collection[str], after: Evidence) -> Iterator[str]:
+    """Yield a reason for each node on which RabbitMQ does not run after healing."""
+    for node in nodes:
+        if not runtime(after, node):
+            yield f"RabbitMQ does not run on {node}"
+
+
 def not_listening(nodes: Collection[str], evidence: Evidence) -> Iterator[str]:
     """Yield a reason for each node that does not listen for AMQP connections."""
     for node in nodes:

@@ -82,7 +82,7 @@ def publishers(
         publisher = _Publisher(
             context,
             address,
-            _values(plan, index, len(addresses)),
+            values_of(plan, index, len(addresses)),
             context.op_counts[name],
             Pace(curve, len(addresses), began, context.stop),
         )
@@ -90,8 +90,8 @@ def publishers(
     return clients
 
 
-def _values(plan: Plan, index: int, publishers: int) -> Iterator[int]:
-    """Return the values of one publisher: they are different for each publisher."""
+def values_of(plan: Plan, index: int, publishers: int) -> Iterator[int]:
+    """Return the values of one publisher, which are different for each; endless without a limit."""
     return iter(
         range(index, plan.messages, publishers) if plan.messages else count(index, publishers)
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import Any, Final
 
 from jepsenvm.checkers.topology_things import bound_exchange, bound_queue
@@ -25,7 +25,7 @@ from jepsenvm.workloads.connections import connect_with_retries, process_numbers
 from jepsenvm.workloads.context import Context, OpCounts
 from jepsenvm.workloads.declare import queue_arguments
 from jepsenvm.workloads.pace import Pace
-from jepsenvm.workloads.publishers import publisher_addresses
+from jepsenvm.workloads.publishers import publisher_addresses, values_of
 from jepsenvm.workloads.topology_names import Names, Step
 
 logger = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ def clients(context: Context, names: list[Names]) -> list[Coroutine[Any, Any, No
         zip(addresses, process_numbers(len(addresses)), strict=True)
     ):
         pace = Pace(curve, len(addresses), began, context.stop)
-        ops = count() if plan.messages is None else range(index, plan.messages, len(addresses))
-        client = _Client(context, address, names[index], pace, iter(ops))
+        ops = values_of(plan, index, len(addresses))
+        client = _Client(context, address, names[index], pace, ops)
         running.append(client.run(numbers))
     return running
 

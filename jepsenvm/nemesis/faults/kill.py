@@ -67,14 +67,10 @@ fi"""
         """Yield each node on which RabbitMQ runs."""
         yield from process_evidence.not_running_before(self.nodes, before)
         yield from process_evidence.probe_failures(self.nodes, during)
-        for node in self.nodes:
-            if process_evidence.runtime(during, node):
-                yield f"RabbitMQ still runs on {node}"
+        yield from process_evidence.still_running(self.nodes, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each node on which RabbitMQ does not run again."""
-        for node in self.nodes:
-            if not process_evidence.runtime(after, node):
-                yield f"RabbitMQ does not run on {node}"
+        yield from process_evidence.not_running_again(self.nodes, after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from jepsenvm.machines.action import Action
+from jepsenvm.nemesis import host_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
 from jepsenvm.nemesis.request import NemesisSpec
@@ -35,7 +36,7 @@ class PowerCut(Fault):
 
     def probes(self) -> tuple[str, ...]:
         """Return the probe of the hosts' SSH ports."""
-        return ("hosts",)
+        return (host_evidence.PROBE,)
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
@@ -44,17 +45,13 @@ class PowerCut(Fault):
         for node in self.nodes:
             if not before["hosts"].get(node):
                 yield f"{node} did not answer before the fault"
-        for node in self.nodes:
-            if during["hosts"].get(node) is not False:
-                yield f"{node} still answers, or was not probed"
+        yield from host_evidence.still_answering(self.nodes, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each host that does not answer again."""
-        for node in self.nodes:
-            if not after["hosts"].get(node):
-                yield f"{node} does not answer"
+        yield from host_evidence.not_answering_again(self.nodes, after)
 
     def requirements(self) -> tuple[str, ...]:
         """Return a machine provider that switches hosts."""

@@ -1,7 +1,7 @@
 """Power loss: a power cut after which the host has lost what RabbitMQ had not synced.
 
-Two sentinel files beside RabbitMQ's data are the proof. The one that was synced must be there after
-healing. The one that was not synced must be gone.
+Two sentinel files beside RabbitMQ's data are the proof. After healing, the synced file must be
+there, and the unsynced file must be gone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from jepsenvm.machines.action import Action
-from jepsenvm.nemesis import sentinel_evidence
+from jepsenvm.nemesis import host_evidence, sentinel_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
 from jepsenvm.nemesis.faults.service_loss import ServiceLoss
@@ -52,24 +52,20 @@ class PowerLoss(NodeFault):
 
     def probes(self) -> tuple[str, ...]:
         """Return the probes of the hosts' SSH ports and of the sentinels."""
-        return ("hosts", sentinel_evidence.PROBE)
+        return (host_evidence.PROBE, sentinel_evidence.PROBE)
 
     def verify_active(
         self, before: Evidence, during: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each host that did not answer before the fault, or still answers."""
         yield from sentinel_evidence.not_read_before(self.nodes, before)
-        for node in self.nodes:
-            if during["hosts"].get(node) is not False:
-                yield f"{node} still answers, or was not probed"
+        yield from host_evidence.still_answering(self.nodes, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
     ) -> Iterator[str]:
         """Yield each host that does not answer again, or that did not lose what it had to lose."""
-        for node in self.nodes:
-            if not after["hosts"].get(node):
-                yield f"{node} does not answer"
+        yield from host_evidence.not_answering_again(self.nodes, after)
         yield from sentinel_evidence.not_lost(self.nodes, before, after)
 
     def requirements(self) -> tuple[str, ...]:

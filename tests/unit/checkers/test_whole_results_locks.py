@@ -24,7 +24,7 @@ def call(
     type_: Any = "ok",
     node: str | None = None,
 ) -> list[Op]:
-    """Return a call of a process between two seconds, or one that never completes."""
+    """Return a call between two times in seconds; without an end, it never completes."""
     ops = [at(began, process, "invoke", f, None, node)]
     if ended is not None:
         ops.append(at(ended, process, type_, f, value, node))

@@ -258,7 +258,7 @@ def test_the_failure_of_an_op_that_cannot_be_recorded(
     arguments = {"type": "ok", "f": "x", "process": 0, **op}
     expected = (f"cannot write the history {path}: {problem}", "report it")
     assert failure(journal.append, **arguments) == expected
-    # The first failure is the one that is raised at every later use.
+    # Every later use raises the first failure.
     assert failure(journal.append, "maybe", "x", process="y") == expected
     assert failure(journal.flush) == expected
     assert failure(journal.close) == expected
