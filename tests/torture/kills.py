@@ -80,7 +80,7 @@ class Kill:
 def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
     """Kill this many controllers; every nemesis that the lab can have takes its turn."""
     random = Random(seed)
-    names = [name for name in NEMESES if name != NO_FAULTS and name not in MIXES]
+    names = [name for name in NEMESES if _draws_by_itself(name)]
     refused: set[str] = set()
     turns = 0
     while turns < number and len(refused) < len(names):
@@ -94,6 +94,11 @@ def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
             else:
                 turns += 1
                 yield kill
+
+
+def _draws_by_itself(nemesis: str) -> bool:
+    """Return whether a nemesis injects one kind of fault and needs no groups from its caller."""
+    return nemesis != NO_FAULTS and nemesis not in MIXES and not NEMESES[nemesis].takes_grudge
 
 
 def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
