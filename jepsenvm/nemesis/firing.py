@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jepsenvm.errors import RunError
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.fire import argv, fire
@@ -58,9 +59,12 @@ class Firing:
 
         Each affected node keeps a note of the fault, with the evidence from before it, until it is
         healed. Return the time at which each had acted, on this machine's clock. When all have
-        answered, raise the error of the first that failed.
+        answered, raise the error of the first that failed. Raise RunError if no node has anything
+        to do: nothing would happen, and no probe would find a difference.
         """
         actions = {node: fault.inject(str(number), node, self.hosts) for node in self.facts}
+        if not any(actions.values()):
+            raise RunError(f"{fault.describe()} affects no node and no link")
         self._prepare(actions)
         # Only now, because preparing takes time over SSH. A node that gets its order after the
         # instant fires late, and the nodes no longer act together.

@@ -15,8 +15,11 @@ from jepsenvm.machines.ssh import Output
 from jepsenvm.nemesis import engine, heal_all, heal_timer, probes
 from jepsenvm.nemesis.engine import HIDDEN, Nemesis, heal_everything
 from jepsenvm.nemesis.evidence import EvidenceCollector, Probe
+from jepsenvm.nemesis.fault import Fault
+from jepsenvm.nemesis.faults.file_corrupt import FileCorrupt
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.partition import Partition
+from jepsenvm.nemesis.faults.replica_shrink import ReplicaShrink
 from jepsenvm.nemesis.firing import LEAD_S
 from jepsenvm.nemesis.power import PowerSwitch
 from jepsenvm.nemesis.records import FaultRecord
@@ -36,6 +39,7 @@ from tests.unit.fakes import (
 )
 
 FAULT = FakeFault(name="fake", text="n1 n2", nodes=("n1", "n2"))
+DRAWN = {"way": "flip", "victims": "drawn", "at-percent": 50.0}
 
 
 class Run:
@@ -527,3 +531,26 @@ def test_one_probe_is_enough_for_somebody_who_does_not_want_to_wait() -> None:
     run.nemesis.hurry()
     run.nemesis.inject(1, FAULT)
     assert len(probe.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "members"),
+    [
+        # The only replica is the leader, so there is no follower to cut off.
+        (Partition(name="partition-followers", nodes=NODES, role="followers"), ["n1"]),
+        # None of the cluster's nodes has a replica.
+        (FileCorrupt(name="file-corrupt", nodes=NODES, settings=DRAWN, role="replica"), ["n9"]),
+        (ReplicaShrink(name="replica-shrink", nodes=NODES, role="replica"), ["n9"]),
+    ],
+)
+def test_a_fault_that_affects_nothing_cannot_be_injected(fault: Fault, members: list[str]) -> None:
+    def probe(names: Any) -> Mapping[str, Any]:
+        queue = {"leader": "n1", "members": members, "online": members}
+        return {name: queue if name == "queue" else {"n1": {}} for name in names}
+
+    run = Run(probe)
+    run.nemesis.inject(1, fault)
+    assert "affects no node and no link" in str(run.errors()[IN_FORCE])
+    assert not run.fired()
+    run.nemesis.heal(1)
+    run.fleet.close()
