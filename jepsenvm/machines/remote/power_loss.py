@@ -54,7 +54,7 @@ def lose(fault: str, marker: Path) -> None:
     """Write both files, and lose everything that is not synced when standard input ends."""
     require_own_file_system()
     text = write_first(fault)
-    marker.write_text(mount_again() or sys.exit(f"{FOLDER} cannot be mounted again"))
+    keep(marker, mount_again() or sys.exit(f"{FOLDER} cannot be mounted again"))
     data = os.open(FOLDER, os.O_RDONLY)
     sys.stdin.read()
     # A broker that still ran would see errors that no power loss gives.
@@ -62,6 +62,13 @@ def lose(fault: str, marker: Path) -> None:
     UNSYNCED.write_text(text)
     require_own_file_system()
     shut_down(data)
+
+
+def keep(marker: Path, command: str) -> None:
+    """Write the marker atomically: the healing reads it even if this process is killed."""
+    draft = marker.with_suffix(".new")
+    draft.write_text(command)
+    draft.replace(marker)
 
 
 def require_own_file_system() -> None:

@@ -39,6 +39,10 @@ if mountpoint --quiet {DATA_DIR}; then
   exit 1
 fi
 . {_MARKER}
+if ! mountpoint --quiet {DATA_DIR}; then
+  echo '{DATA_DIR} is not mounted; mount it, and run `jepsenvm heal`' >&2
+  exit 1
+fi
 if ! touch {DATA_DIR}/jepsenvm-synced 2>/dev/null; then
   echo "{DATA_DIR} is still mounted in another namespace, and shut down; reboot the host" >&2
   exit 1
@@ -55,7 +59,7 @@ systemctl daemon-reload
 fi"""
 """Mounts the file system again and starts RabbitMQ.
 
-``touch`` fails if the file system is still mounted somewhere, because it is still shut down then.
+RabbitMQ never starts without its file system: it would form an empty database below it. ``touch`` fails if the file system is still mounted somewhere, because it is still shut down then.
 The drop-in alone is what a node has left that could not write the marker.
 """
 

@@ -113,6 +113,20 @@ def test_a_file_system_that_cannot_be_mounted_again_is_not_shut_down(
     assert steps == ["check"]
 
 
+def test_the_marker_is_whole_or_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty marker would let the healing start RabbitMQ without its file system."""
+
+    def killed(self: Path, target: Path) -> Path:
+        assert self.read_text() == "mount it"
+        assert not target.exists()
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(SystemExit):
+        power_loss.keep(folder / "marker", "mount it")
+    assert not (folder / "marker").exists()
+
+
 def test_what_changed_before_the_instant_is_noticed(
     folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

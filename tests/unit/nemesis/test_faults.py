@@ -197,6 +197,40 @@ def test_a_drained_node_that_is_down_needs_no_revival(tmp_path: Path) -> None:
         assert not marker.exists()
 
 
+def test_rabbitmq_does_not_start_without_its_file_system(tmp_path: Path) -> None:
+    """It would form an empty database in the folder below the mount point."""
+    log, marker = tmp_path / "log", tmp_path / "power-loss"
+    stubs = {"mountpoint": "exit $(cat mounted)", "systemctl": f'echo "$*" >> {log}', "mount": ":"}
+    for name, script in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    sweep = FAULTS["service-loss"].sweep.replace("/run/jepsenvm/power-loss", str(marker))
+    sweep = sweep.replace("/var/lib/rabbitmq", str(tmp_path))
+
+    def heal() -> subprocess.CompletedProcess[str]:
+        log.write_text("")
+        return subprocess.run(
+            ["/bin/sh", "-ec", sweep],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+
+    (tmp_path / "mounted").write_text("1")
+    marker.write_text("")
+    failed = heal()
+    assert failed.returncode == 1
+    assert "is not mounted" in failed.stderr
+    assert "start" not in log.read_text()
+    assert marker.exists()
+    marker.write_text("echo 0 > mounted")
+    assert "started rabbitmq-server" in heal().stdout
+    assert "start --no-block rabbitmq-server" in log.read_text()
+    assert not marker.exists()
+
+
 # Declarations.
 
 
