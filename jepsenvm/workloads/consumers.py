@@ -69,11 +69,15 @@ async def _be_pushed(
 
 async def _poll(context: Context, processes: ProcessNumbers, session: Session) -> None:
     reader = Reader(context, session, processes.current, context.plan.prefetch)
-    while not context.stop.is_set() and session.lost is None:
-        async with asyncio.timeout(session.address.connect_timeout):
-            delivery = await session.get(context.queue)
-        if delivery is None:
-            await wait(context.stop, POLL_INTERVAL_S)
-            continue
-        reader.deliver(delivery)
-        reader.acknowledge()  # a polling consumer holds one message at a time
+    try:
+        while not context.stop.is_set() and session.lost is None:
+            async with asyncio.timeout(session.address.connect_timeout):
+                delivery = await session.get(context.queue)
+            if delivery is None:
+                await wait(context.stop, POLL_INTERVAL_S)
+                continue
+            reader.deliver(delivery)
+            reader.acknowledge()  # a polling consumer holds one message at a time
+    finally:
+        # The session may be lost between the delivery and its acknowledgement.
+        reader.give_up(session.lost or "the consumer ended")

@@ -110,17 +110,18 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
 async def _read_until_idle(context: Context, queue: str) -> int:
     """Consume through all nodes until no more messages come; return how many came."""
     async with AsyncExitStack() as stack:
-        consuming = []
+        readers, consuming = [], []
         for number, address in enumerate(context.addresses, 1):
             try:
                 opened = await stack.enter_async_context(session(address, address.connect_timeout))
                 reader = Reader(context, opened, DRAIN_PROCESS + number, PREFETCH)
+                # Deliveries may arrive although the broker's answer does not.
+                readers.append(reader)
                 async with asyncio.timeout(address.connect_timeout):
                     tag = await opened.consume(queue, PREFETCH, reader.deliver)
                 consuming.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
                 context.log_once(f"drain: not through {address.node}: {failure_text(problem)}")
-        readers = [reader for reader, _ in consuming]
         await _until_idle(readers, IDLE_S * context.addresses[0].patience)
         for reader, tag in consuming:
             address = reader.session.address
@@ -130,6 +131,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                 reader.acknowledge()
             except (SessionLost, TimeoutError) as problem:
                 logger.info(f"drain: connection to {address.node} lost: {failure_text(problem)}")
+        for reader in readers:
             reader.give_up(reader.session.lost or "the drain goes on without this connection")
     return sum(reader.received for reader in readers)
 

@@ -37,6 +37,8 @@ class Reader:
         self._has_gap = False
         """Whether some tag was never delivered here. See ``acknowledge``."""
         self._withheld = False
+        self._given_up: str | None = None
+        """Why nothing more is acknowledged; None before ``give_up``."""
         self.received = 0
 
     @property
@@ -61,6 +63,8 @@ class Reader:
         self._last_tag = delivery.tag
         self._held.append((delivery.tag, value))
         self.received += 1
+        if self._given_up is not None:
+            self.give_up(self._given_up)
 
     def acknowledge(self) -> None:
         """Acknowledge all recorded deliveries.
@@ -87,9 +91,11 @@ class Reader:
     def give_up(self, reason: str) -> None:
         """Acknowledge nothing more, and record each delivery that consumed nothing for it.
 
-        ``reason`` is why. The broker must deliver these messages again, to another process.
+        ``reason`` is why. The broker must deliver these messages again, to another process. The
+        same holds for what arrives later, on a session that takes time to end.
         """
         self.withhold()
+        self._given_up = reason
         journal, node = self._context.journal, self.session.address.node
         error, data = f"not acknowledged: {reason}", {UNACKNOWLEDGED: True}
         for _, value in self._held:

@@ -128,7 +128,7 @@ def handle(
 
     ``deliveries`` is emptied. ``crash`` is called for each poison message. After a crash the
     remaining deliveries are neither acknowledged nor rejected: the broker requeues them when the
-    connection closes.
+    connection closes. The same holds for all deliveries of a session that is lost.
     """
     crashed = False
     batch, deliveries[:] = list(deliveries), []
@@ -137,7 +137,8 @@ def handle(
         value = context.bodies.value_in(delivery.body)
         poison = value >= 0 and value % POISON_EVERY == 0
         crashed = crashed or (poison and crash())
-        record_delivery(context, session, process, delivery, returned=crashed or poison)
+        returned = crashed or poison or session.lost is not None
+        record_delivery(context, session, process, delivery, returned=returned)
         if not crashed:
             handled.append((delivery.tag, poison))
     # Deliveries are recorded before the broker is answered, as everywhere.

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.checkers.exceptions import exceptions
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
@@ -119,6 +120,28 @@ def test_a_consumer_that_gets_nothing_any_more_subscribes_again(
     ]
     (error,) = exceptions(open_history(tmp_path / "history.arrow")).figures["errors"]
     assert (error["f"], error["count"], error["nodes"]) == ("dequeue", 1, {"n1": 1})
+
+
+def test_a_polling_consumer_that_loses_its_session_acknowledged_nothing(tmp_path: Path) -> None:
+    class Polled(FakeSession):
+        async def get(self, _queue: str) -> Delivery:
+            self.lost = "[Errno 104] Connection reset by peer"
+            return Delivery(1, b"7", redelivered=False)
+
+    async def poll() -> None:
+        run_context = context(tmp_path, consume="polling", consumers=1)
+        (processes,) = process_numbers(1)
+        next(processes)
+        session: Any = Polled(FakeBroker(run_context, cancels=False))
+        await consumers._poll(run_context, processes, session)
+        run_context.journal.close()
+
+    asyncio.run(poll())
+    ops = [op for op in open_history(tmp_path / "history.arrow").ops() if op.type != "invoke"]
+    assert [(op.type, op.value, op.data) for op in ops] == [
+        ("ok", 7, None),
+        ("fail", 7, {UNACKNOWLEDGED: True}),
+    ]
 
 
 def test_a_consumer_of_an_empty_queue_is_not_silent(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from jepsenvm.checkers.total_queue import END
+from jepsenvm.checkers.unacknowledged import UNACKNOWLEDGED
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
@@ -160,6 +161,29 @@ def test_a_queue_is_drained_until_it_is_empty(
     assert summary(ops) == [("invoke", "drain", None), *dequeues, ("ok", "drain", None)]
     assert ops[-1].data == {"received": 3, "broker": "ready 0, unacknowledged 0"}
     assert broker.acknowledged == 3
+
+
+def test_a_drain_consumes_nothing_through_a_subscription_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker delivered, but its answer to the subscription did not come in time."""
+    broker = FakeBroker(1)
+    consume = FakeSession.consume
+
+    async def unanswered(self: FakeSession, *arguments: Any) -> str:
+        bodies = self.broker.bodies
+        tag = await consume(self, *arguments)
+        if bodies and self.address.node == "n1":
+            self.lost = "the broker closed the connection"
+            raise SessionLost(self.lost)
+        return tag
+
+    monkeypatch.setattr(FakeSession, "consume", unanswered)
+    ops = drained(
+        tmp_path, monkeypatch, broker, lambda context: queue.WORKLOAD.drain(context, broker.status)
+    )
+    dequeues = [(op.type, op.value, op.data) for op in ops if op.f == "dequeue"]
+    assert dequeues == [("ok", 1, None), ("fail", 1, {UNACKNOWLEDGED: True})]
 
 
 def test_a_drain_is_in_doubt_if_the_broker_still_has_messages(

@@ -112,6 +112,31 @@ def test_what_a_lost_session_holds_is_recorded_as_unacknowledged(tmp_path: Path)
     assert [op.data for op in failed] == [{UNACKNOWLEDGED: True}] * 2
 
 
+def test_what_arrives_after_a_reader_gave_up_is_recorded_as_unacknowledged(tmp_path: Path) -> None:
+    run_context, broker = context(tmp_path), Broker()
+    reader = Reader(run_context, broker, 1, 1)  # type: ignore[arg-type]  # it has what is used of a session
+    reader.give_up("no answer in time")
+    reader.deliver(delivery(1))
+    assert broker.calls == []
+    completed = [op for op in ops(run_context, tmp_path) if op.type != "invoke"]
+    assert [(op.type, op.value) for op in completed] == [("ok", 1), ("fail", 1)]
+    assert completed[1].data == {UNACKNOWLEDGED: True}
+
+
+def test_deliveries_of_a_lost_session_are_recorded_as_returned(tmp_path: Path) -> None:
+    """The broker gets no acknowledgement of them, so it must deliver them again."""
+    run_context, broker = context(tmp_path), Broker()
+    for type_ in ("invoke", "ok"):
+        run_context.journal.append(type_, "enqueue", 1, process=0)  # type: ignore[arg-type]  # both are types
+    broker.lost = "[Errno 104] Connection reset by peer"
+    redelivery_workload.handle(run_context, broker, 1, [delivery(1)], lambda: False)  # type: ignore[arg-type]  # as above
+    run_context.journal.append("invoke", "drain", process=9)
+    run_context.journal.append("ok", "drain", process=9)
+    run_context.journal.close()
+    found = redelivery(open_history(tmp_path / "history.arrow"), delivery_limit=None)
+    assert (found.verdict, found.figures["dropped"]) == (Verdict.INVALID, [1])
+
+
 def test_a_poison_message_is_rejected_and_recorded_as_returned(tmp_path: Path) -> None:
     run_context, broker = context(tmp_path), Broker()
     waiting = [delivery(1), delivery(2, b"100"), delivery(3, b"101")]
