@@ -17,7 +17,8 @@ from jepsenvm.errors import shorten
 from jepsenvm.history.table import History
 
 OPERATIONS: Final = (*CHANGES, "read", "probe", "drain")
-"""A resumed run records a ``drain`` in doubt if its controller's machine restarted."""
+"""A ``drain`` in doubt is one that ended before the nodes had agreed, or that of a resumed run whose
+controller's machine restarted."""
 
 SHOWN: Final = 20
 """At most this many things of a kind of anomaly are in a result."""
@@ -91,7 +92,10 @@ def _doubts(history: History, nodes: Sequence[str]) -> Iterator[str]:
     if not history.complete:
         yield "the history is cut short"
     if history.count("info", "drain"):
-        yield "the controller's machine restarted, so recorded operations may be missing"
+        yield (
+            "a drain is in doubt: it ended before the nodes had agreed, or the controller's machine"
+            " restarted, so that recorded operations may be missing"
+        )
     records = recovery_records(history)
     if records and records[-1].get("troubles"):
         yield "the cluster did not recover"

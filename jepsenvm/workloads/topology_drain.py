@@ -36,12 +36,18 @@ class Remembered:
 async def read_and_probe(context: Context, remembered: Remembered | None) -> None:
     """Read every node until all agree, then probe; ``remembered`` is None in a resumed run."""
     deadline, processes = context.plan.drain_deadline, count(DRAIN_PROCESS)
+    seen: list[Seen] = []
     try:
         async with asyncio.timeout(deadline):
             seen = await _settled(context, processes, remembered)
             probes = await probe_all(context, processes, *_targets(seen, remembered))
     except TimeoutError:
-        logger.info(f"drain: not everything was read and probed within {deadline:g} s")
+        error = f"not everything was read and probed within {deadline:g} s"
+        logger.info(f"drain: {error}")
+        if not seen:
+            # What was read may be on its way, so it must not be judged.
+            context.journal.append("invoke", "drain", process=DRAIN_PROCESS)
+            context.journal.append("info", "drain", process=DRAIN_PROCESS, error=error)
         return
     logger.info(f"drain: {len(seen)} nodes read, {probes:,} probes")
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from jepsenvm.checkers.topology_things import DEFAULT_EXCHANGE, bound_exchange, bound_queue
 from jepsenvm.history.op import Type
-from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
+from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost, failure_text
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.node_sessions import NodeSessions
 from jepsenvm.workloads.topology_client import REFUSALS, name_of, routing_key
@@ -76,6 +76,10 @@ async def _outcome(
     timeout, back = sessions.context.plan.op_timeout, _Message(str(process).encode())
     try:
         opened = await sessions.to(address)
+    except (SessionLost, TimeoutError) as problem:
+        # A broker that refuses a login says nothing about a binding.
+        return "info", failure_text(problem), None
+    try:
         async with asyncio.timeout(timeout):
             exchange, key = _route(sessions.context.queue, number)
             outcome = await opened.publish(key, back.body, exchange=exchange)

@@ -520,6 +520,35 @@ def test_a_node_that_lists_nothing_is_read_again_until_the_deadline(world: World
     assert "what the nodes have is undecided: the last read of n2 did not finish" in result.reasons
 
 
+def test_a_drain_that_ends_before_the_nodes_agree_accuses_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology_drain, "SETTLE_S", 60.0)
+    monkeypatch.setattr(topology_drain, "READ_AGAIN_S", 60.0)
+    world.broker.lists = forgets("queues")
+    world.plan = plan_of(messages=60, **{"drain-deadline": 1})
+    world.run()
+    result = world.result()
+    assert result.figures["missing-count"] > 0
+    assert result.verdict is Verdict.UNKNOWN
+    assert any("ended before the nodes had agreed" in reason for reason in result.reasons)
+
+
+def test_a_refused_login_says_nothing_about_what_routes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(node_sessions.NodeSessions):
+        async def to(self, address: Address) -> Session:
+            raise SessionLost("403 ACCESS_REFUSED - Login was refused")
+
+    monkeypatch.setattr(topology_probes, "NodeSessions", Refusing)
+    world.plan = plan_of(messages=60)
+    world.run()
+    probes = [op for op in world.ops() if op.f == "probe" and op.type != "invoke"]
+    assert {op.type for op in probes} == {"info"}
+    assert world.result().verdict is Verdict.UNKNOWN
+
+
 def test_the_nodes_have_time_to_agree(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology_drain, "SETTLE_S", 60.0)
     late = count()
