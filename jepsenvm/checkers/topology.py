@@ -17,8 +17,8 @@ from jepsenvm.errors import shorten
 from jepsenvm.history.table import History
 
 OPERATIONS: Final = (*CHANGES, "read", "probe", "drain")
-"""A ``drain`` in doubt is one that ended before the nodes had agreed, or that of a resumed run whose
-controller's machine restarted."""
+"""A ``drain`` is always in doubt: it ended before the nodes had agreed, or the machine of a resumed
+run's controller restarted."""
 
 SHOWN: Final = 20
 """At most this many things of a kind of anomaly are in a result."""

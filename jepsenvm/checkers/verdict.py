@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from jepsenvm.checkers.json_data import json_data
 from jepsenvm.history.nemesis_records import INTERRUPT
 from jepsenvm.history.table import History
 
@@ -29,7 +30,7 @@ class Result:
     """The result of one checker.
 
     ``reasons``  sentences for users; a valid result may have some as well.
-    ``figures``  counts and examples that JSON can represent, as written to results.json.
+    ``figures``  counts and examples; ``as_data`` has them as written to results.json.
     """
 
     verdict: Verdict
@@ -38,7 +39,7 @@ class Result:
 
     def as_data(self) -> dict[str, Any]:
         """Return the checker's entry in results.json."""
-        return {"verdict": str(self.verdict), **self.figures}
+        return {"verdict": str(self.verdict), **json_data(self.figures)}
 
 
 Checker = Callable[[History], Result]

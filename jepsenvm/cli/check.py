@@ -43,7 +43,7 @@ def command(
     analysis = judge(path, workload, initial=initial)
     results = analysis.results
     if as_json:
-        click.echo(json.dumps(results.as_data(), indent=2, default=str))
+        click.echo(json.dumps(results.as_data(), indent=2))
     else:
         for line in verdict_lines(results, analysis.presentation):
             click.echo(line)

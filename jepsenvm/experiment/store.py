@@ -61,7 +61,7 @@ class Store:
 
     def write_results(self, results: Results) -> None:
         """Write results.json atomically."""
-        self.write(RESULTS, json.dumps(results.as_data(), indent=2, default=str) + "\n")
+        self.write(RESULTS, json.dumps(results.as_data(), indent=2) + "\n")
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the run atomically; return its path."""

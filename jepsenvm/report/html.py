@@ -42,7 +42,7 @@ def page(
         availability=figures.get("availability"),
         ops=figures.get("stats", {}).get("by-f", {}),
         plan=plan,
-        results=json.dumps(results.as_data(), indent=1, default=str),
+        results=json.dumps(results.as_data(), indent=1),
     )
     return printable(html)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from jepsenvm.checkers.topology_things import DEFAULT_EXCHANGE, bound_exchange, bound_queue
 from jepsenvm.history.op import Type
-from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost, failure_text
+from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.node_sessions import NodeSessions
 from jepsenvm.workloads.topology_client import REFUSALS, name_of, routing_key
@@ -76,10 +76,7 @@ async def _outcome(
     timeout, back = sessions.context.plan.op_timeout, _Message(str(process).encode())
     try:
         opened = await sessions.to(address)
-    except (SessionLost, TimeoutError) as problem:
-        # A broker that refuses a login says nothing about a binding.
-        return "info", failure_text(problem), None
-    try:
+        back.sent = True
         async with asyncio.timeout(timeout):
             exchange, key = _route(sessions.context.queue, number)
             outcome = await opened.publish(key, back.body, exchange=exchange)
@@ -96,7 +93,8 @@ async def _outcome(
             return "fail", error, {"routed": True}
         return "info", f"no answer within {timeout:g} s", None
     except SessionLost as lost:
-        refused = str(lost).startswith(REFUSALS)
+        # A broker that refuses a login says nothing about a binding.
+        refused = back.sent and str(lost).startswith(REFUSALS)
         return "fail" if refused else "info", str(lost), {"routed": back.routed}
     return "ok", None, None
 
@@ -114,6 +112,8 @@ class _Message:
     """The message of a probe, and how far it came."""
 
     body: bytes
+    sent: bool = False
+    """Whether a session was there to publish it."""
     routed: bool = False
     """Whether the broker confirmed it and did not return it."""
     queue_was_empty: bool = False

@@ -199,7 +199,7 @@ def judged(path: Path, workload: str | None, allowed: Callable[[], frozenset[str
 
     def check() -> tuple[Results, Sequence[str]]:
         analysis = judge(path, workload)
-        json.dumps(analysis.results.as_data(), default=str)
+        json.dumps(analysis.results.as_data())
         return analysis.results, list(verdict_lines(analysis.results, analysis.presentation))
 
     def decide(answer: tuple[Results, Sequence[str]]) -> Outcome:

@@ -59,8 +59,9 @@ systemctl daemon-reload
 fi"""
 """Mounts the file system again and starts RabbitMQ.
 
-RabbitMQ never starts without its file system: it would form an empty database below it. ``touch`` fails if the file system is still mounted somewhere, because it is still shut down then.
-The drop-in alone is what a node has left that could not write the marker.
+RabbitMQ never starts without its file system: it would form an empty database below it. ``touch``
+fails if the file system is still mounted somewhere, because it is still shut down then. The drop-in
+alone is what a node has left that could not write the marker.
 """
 
 

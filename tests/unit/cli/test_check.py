@@ -49,6 +49,19 @@ def test_the_exit_status_is_the_verdict(
     assert result.stderr == ""
 
 
+def test_messages_that_json_lacks_are_printed_as_edn(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(
+        "{:type :invoke, :f :enqueue, :value {a #{2 1}}, :process 0}\n"
+        "{:type :ok, :f :enqueue, :value {a #{2 1}}, :process 0}\n"
+        "{:type :invoke, :f :drain, :value nil, :process 1}\n"
+        "{:type :ok, :f :drain, :value [], :process 1}\n"
+    )
+    result = jepsenvm("check", file, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["checkers"]["total-queue"]["lost"] == [{"a": "#{1 2}"}]
+
+
 def test_results_are_printed_as_json(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
     result = jepsenvm("check", history(tmp_path, [*SENT, *DRAINED]), "--json")
     assert result.exit_code == 1
