@@ -15,12 +15,13 @@ passed to edn_format. Both paths give the same values:
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +29,7 @@ import edn_format
 from edn_format.char import Char
 
 from jepsenvm.errors import shorten
+from jepsenvm.history.edn_unmerged import TAGS, Unmerged, unmerged
 
 
 def _untagged(form: Any) -> Any:
@@ -277,13 +279,16 @@ _TAG: Final = re.compile(r"#([a-zA-Z][^\s,\[\]{}()\"\\;]*)")
 def _by_edn_format(text: str, position: int) -> Iterator[Any]:
     lexemes = _LEXEME.finditer(text)
     for tag in {match[1] for lexeme in lexemes if (match := _TAG.fullmatch(lexeme[0]))}:
+        if tag in TAGS:
+            raise EdnError(f"the tag {tag} is reserved", position)
         if tag not in _KNOWN_TAGS:
             _KNOWN_TAGS.add(tag)
             edn_format.add_tag(tag, partial(Tagged, tag))
     try:
         # edn_format calculates with the numbers that end with M, and would round longer ones.
         with localcontext(prec=_DECIMAL_DIGITS):
-            forms = edn_format.loads_all(_LEXEME.sub(_without_extra_slashes, text))
+            plain = _LEXEME.sub(_without_extra_slashes, text)
+            forms = edn_format.loads_all(unmerged(_LEXEME.finditer(plain), plain))
         yield from map(_converted, forms)
     # edn_format raises its own errors, and whatever the constructor of a known tag raises for an
     # invalid value.
@@ -315,6 +320,10 @@ def _converted(form: Any) -> Any:  # noqa: PLR0911 - a case for each form that e
         return edn_format.Symbol(form.name.replace(_EXTRA_SLASH, "/"))
     if isinstance(form, Tagged):
         return Tagged(form.tag, _hashable(form.form))
+    if isinstance(form, edn_format.MetadataValue):
+        return _converted(form.value)  # metadata is no part of a value
+    if isinstance(form, Unmerged):
+        return _set_or_map(form, _converted)
     if isinstance(form, edn_format.ImmutableDict | dict):
         return {_hashable(key): _converted(value) for key, value in form.items()}
     if isinstance(form, edn_format.ImmutableList | list | tuple):
@@ -324,10 +333,25 @@ def _converted(form: Any) -> Any:  # noqa: PLR0911 - a case for each form that e
     return form
 
 
+def _set_or_map(form: Unmerged, convert: Callable[[Any], Any]) -> Any:
+    """Return a set, or a map whose values ``convert`` converts.
+
+    Raise _DuplicateError if Python would merge two elements or keys.
+    """
+    if form.opening == "#{":
+        return _collection("#{", [_hashable(element) for element in form.elements])
+    keys, values = map(_hashable, form.elements[::2]), map(convert, form.elements[1::2])
+    return _collection("{", [*chain.from_iterable(zip(keys, values, strict=True))])
+
+
 def _hashable(form: Any) -> Any:
     # Each form is converted once. Twice at each level would double the time with each level.
+    if isinstance(form, edn_format.MetadataValue):
+        return _hashable(form.value)
     if isinstance(form, edn_format.ImmutableList | list | tuple):
         return tuple(_hashable(element) for element in form)
+    if isinstance(form, Unmerged) and form.opening == "{":
+        return edn_format.ImmutableDict(_set_or_map(form, _hashable))
     if isinstance(form, edn_format.ImmutableDict | dict):
         return edn_format.ImmutableDict(
             {_hashable(key): _hashable(value) for key, value in form.items()}
