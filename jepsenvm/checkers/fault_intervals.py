@@ -16,11 +16,13 @@ import numpy as np
 from jepsenvm.checkers.fault_records import (
     Record,
     fault_numbers,
+    is_names,
     read_record,
     records_by_number,
 )
 from jepsenvm.errors import shorten
 from jepsenvm.history.nemesis_records import (
+    BEFORE,
     DURING,
     HEAL,
     HEALED,
@@ -74,6 +76,15 @@ class FaultInterval:
     """Whether the fault is expected to keep every publisher from being confirmed."""
     isolates_nodes: bool = False
     """Whether the fault cuts all traffic between groups of nodes."""
+    stops_replicas: bool = False
+    """Whether a queue confirms nothing if all of its replicas are on the fault's nodes."""
+    endangers: int | None = None
+    """Nanoseconds before the fault in which something must have been acknowledged, or there was
+    nothing that it could lose; None if that does not matter."""
+    leader_before: str | None = None
+    members_before: tuple[str, ...] = ()
+    """The queue's leader and the nodes with a replica, as a broker was asked for them before the
+    fault. A classic queue has no members."""
     leader: str | None = None
     """The queue's leader while the fault was in force, if a broker reported it in time."""
     problems: tuple[str, ...] = ()
@@ -105,7 +116,7 @@ def fault_intervals(history: History) -> list[FaultInterval]:
     nemesis_ops = history.nemesis_ops()
     views = [op for op in nemesis_ops if op.f == VIEW]
     return [
-        _with_leader(_interval(number, records), views)
+        _with_replicas(_with_leader(_interval(number, records), views), views)
         for number, records in sorted(records_by_number(nemesis_ops).items())
     ]
 
@@ -137,6 +148,10 @@ def _interval(number: int, ops: Sequence[Op]) -> FaultInterval:
             in_force=max(injected, *in_force.fired.values()),
             skew_ms=in_force.skew_ms,
             stops_load=in_force.stops_load,
+            stops_replicas=in_force.stops_replicas,
+            endangers=None
+            if in_force.endangers_s is None
+            else round(in_force.endangers_s * SECOND),
         )
     return interval
 
@@ -187,6 +202,21 @@ def _with_leader(interval: FaultInterval, views: Iterable[Op]) -> FaultInterval:
         if of_interval and op.time < (interval.ended or NEVER):
             leader = _nested(data, "proof", "broker", "leader")
             return replace(interval, leader=leader if isinstance(leader, str) else None)
+    return interval
+
+
+def _with_replicas(interval: FaultInterval, views: Iterable[Op]) -> FaultInterval:
+    """Return the interval with the replicas for which a broker was asked before the fault."""
+    for op in views:
+        data = op.data if isinstance(op.data, dict) else {}
+        if fault_numbers(data) == (interval.number, BEFORE):
+            leader = _nested(data, "proof", "broker", "leader")
+            members = _nested(data, "proof", "broker", "members")
+            return replace(
+                interval,
+                leader_before=leader if isinstance(leader, str) else None,
+                members_before=tuple(members) if is_names(members) else (),
+            )
     return interval
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from jepsenvm.checkers.fault_intervals import NEVER, FaultInterval
+from jepsenvm.checkers.op_columns import difference
 from jepsenvm.checkers.op_pairs import pairs
 from jepsenvm.history.table import TYPE_CODES, History, Ints, Mask
 
@@ -32,6 +33,40 @@ def acknowledged_ops(history: History, f_names: Sequence[str]) -> tuple[Ints, In
         began.append(completed.invoked[ok])
         nodes.append(completed.node[ok])
     return np.concatenate(began), np.concatenate(nodes)
+
+
+def acknowledged_between(
+    history: History, f_names: Sequence[str], begin: int, end: int
+) -> Iterator[tuple[str, Ints]]:
+    """Yield the name and the values of the ops that were ok from ``begin`` until before ``end``.
+
+    A value of 0 stands for an op without a value.
+    """
+    for chunk in history:
+        inside = (chunk.time >= begin) & (chunk.time < end)
+        for f in f_names:
+            yield f, chunk.value[history.mask(chunk, "ok", f) & inside]
+
+
+def was_acknowledged(history: History, f_names: Sequence[str], begin: int, end: int) -> bool:
+    """Return whether an op of these names was ok from ``begin`` until before ``end``."""
+    return any(len(values) for _, values in acknowledged_between(history, f_names, begin, end))
+
+
+def left_at(history: History, f_names: Sequence[str], time: int) -> bool:
+    """Return whether something that was acknowledged before a time still existed then.
+
+    Messages exist until they are delivered, everything else for ever.
+    """
+    messages, delivered = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for f, values in acknowledged_between(history, (*f_names, "dequeue"), 0, time):
+        if f == "dequeue":
+            delivered.append(values)
+        elif f == "enqueue":
+            messages.append(values)
+        elif len(values):
+            return True
+    return bool(len(difference(np.concatenate(messages), np.concatenate(delivered))))
 
 
 def in_force(began: Ints, interval: FaultInterval) -> Mask:

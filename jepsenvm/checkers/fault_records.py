@@ -39,6 +39,8 @@ class Record:
     skew_ms: float | None
     stops_load: bool
     isolates_nodes: bool
+    stops_replicas: bool
+    endangers_s: float | None
     problems: Sequence[str]
     """What the nemesis reported, and what cannot be read."""
 
@@ -87,6 +89,8 @@ def read_record(op: Op) -> Record:
         skew_ms=_finite(data.get("skew-ms")),
         stops_load=data.get("stops-load") is True,
         isolates_nodes=data.get("isolates-nodes", by_kind) is True,
+        stops_replicas=data.get("stops-replicas") is True,
+        endangers_s=_finite(data.get("endangers-s")),
         problems=tuple(problems),
     )
 
@@ -100,7 +104,7 @@ def _fault(fault: Any, problems: list[str]) -> Mapping[str, Any]:
         "kind": isinstance(fault.get("kind", ""), str),
         "name": isinstance(fault.get("name", ""), str),
         "text": isinstance(fault.get("text", ""), str),
-        "nodes": _is_names(fault.get("nodes", [])),
+        "nodes": is_names(fault.get("nodes", [])),
         "grudge": _is_grudge(fault.get("grudge", {})),
     }
     problems.extend(
@@ -111,12 +115,13 @@ def _fault(fault: Any, problems: list[str]) -> Mapping[str, Any]:
     return {key: value for key, value in fault.items() if correct.get(key, True)}
 
 
-def _is_names(names: Any) -> bool:
+def is_names(names: Any) -> bool:
+    """Return whether a value is a list of names."""
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _is_grudge(grudge: Any) -> bool:
-    return isinstance(grudge, dict) and all(map(_is_names, grudge.values()))
+    return isinstance(grudge, dict) and all(map(is_names, grudge.values()))
 
 
 def _fired(fired: Any, problems: list[str]) -> Mapping[str, int]:

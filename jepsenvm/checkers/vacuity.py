@@ -1,38 +1,56 @@
-"""vacuity: whether each fault met any load while it was in force, and on which side."""
+"""vacuity: whether each fault met any load, before it or while it was in force, on which side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from jepsenvm.checkers.fault_intervals import fault_intervals, sides
-from jepsenvm.checkers.fault_load import DEFAULT_ACKNOWLEDGEMENTS, acknowledged_ops, in_force
+from jepsenvm.checkers.fault_intervals import FaultInterval, fault_intervals, sides
+from jepsenvm.checkers.fault_load import (
+    DEFAULT_ACKNOWLEDGEMENTS,
+    acknowledged_ops,
+    in_force,
+    left_at,
+    was_acknowledged,
+)
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.table import History, Ints
+from jepsenvm.history.units import SECOND
 
 
 def vacuity(
-    history: History, *, acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS
+    history: History,
+    *,
+    acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS,
+    unreplicated: bool = False,
 ) -> Result:
-    """Return unknown if no acknowledged operation began while a fault was in force; never invalid.
+    """Return unknown for a fault that met no load; never invalid.
 
-    A fault without load says nothing about the broker. A fault that is expected to stop the load
-    is exempt. Both sides of a partition need not have load, since a minority should refuse to
-    confirm; the figures count the acknowledged operations of each side.
+    A fault without load says nothing about the broker. Load is an acknowledged operation that
+    began while the fault was in force. Both sides of a partition need not have load, since a
+    minority should refuse to confirm; the figures count the acknowledged operations of each side.
+
+    A fault that is expected to stop the load is exempt if something was acknowledged before it. So
+    is one that stopped every replica of the run's queue, if something that was acknowledged before
+    was still in the queue: that must have survived, and the drain shows whether it did.
+
+    A fault that endangers what was acknowledged shortly before it needs such an operation too.
 
     ``acknowledgements`` are the names of the operations that count as acknowledged when they are
-    ok; the workload defines them.
+    ok; the workload defines them. ``unreplicated`` says that the run's queue is on its leader only.
     """
     began, nodes = acknowledged_ops(history, acknowledgements)
     reasons, figures = [], []
     for interval in fault_intervals(history):
         inside = in_force(began, interval)
-        if interval.in_force is not None and not interval.stops_load and not inside.any():
-            reasons.append(
-                f"{interval.title} tested nothing: no operation that began while it was in force "
-                "was acknowledged"
-            )
+        if interval.in_force is not None:
+            load = _Load(history, acknowledgements, interval, met=bool(inside.any()))
+            reasons += [
+                f"{interval.title} tested nothing: {problem}"
+                for problem in load.problems(unreplicated=unreplicated)
+            ]
         counts = [
             {"nodes": list(side), "acknowledged-count": _count(history, side, nodes[inside])}
             for side in sides(interval, history.nodes)
@@ -40,6 +58,54 @@ def vacuity(
         figures.append({"window": interval.number, "sides": counts})
     verdict = Verdict.UNKNOWN if reasons else Verdict.VALID
     return Result(verdict, tuple(reasons), {"windows": figures})
+
+
+@dataclass(frozen=True)
+class _Load:
+    """The load before and under one fault that was in force."""
+
+    history: History
+    acknowledgements: Sequence[str]
+    interval: FaultInterval
+    met: bool
+    """Whether an acknowledged operation began while the fault was in force."""
+
+    def problems(self, *, unreplicated: bool) -> Iterator[str]:
+        """Yield why the fault tested nothing."""
+        interval = self.interval
+        if not self.met:
+            yield from self._without_load(unreplicated=unreplicated)
+        if interval.endangers is None:
+            return
+        begin, end = interval.injected - interval.endangers, interval.in_force or 0
+        if not was_acknowledged(self.history, self.acknowledgements, begin, end):
+            seconds = f"{interval.endangers / SECOND:g} s"
+            yield (
+                f"no operation was acknowledged in the {seconds} before it, so there was nothing"
+                " unsynced to lose"
+            )
+
+    def _without_load(self, *, unreplicated: bool) -> Iterator[str]:
+        interval = self.interval
+        if interval.stops_load:
+            if not was_acknowledged(self.history, self.acknowledgements, 0, interval.injected):
+                yield "it stopped all load, and no operation was acknowledged before it"
+        elif not _stops_the_queue(interval, unreplicated=unreplicated):
+            yield "no operation that began while it was in force was acknowledged"
+        elif not left_at(self.history, self.acknowledgements, interval.injected):
+            yield (
+                "it stopped the only replica of the queue, and nothing that was acknowledged before"
+                " was left in it"
+            )
+
+
+def _stops_the_queue(interval: FaultInterval, *, unreplicated: bool) -> bool:
+    """Return whether every replica of the run's queue was on nodes that the fault stopped."""
+    # A queue without replicas stays where it is, so it does not matter when its place was asked.
+    leader = interval.leader_before or interval.leader
+    replicas = {leader} if unreplicated and leader else set(interval.members_before)
+    stopped = set(interval.fault.get("nodes", ()))
+    return interval.stops_replicas and bool(replicas) and replicas <= stopped
 
 
 def _count(history: History, side: Sequence[str], nodes: Ints) -> int:

@@ -281,7 +281,11 @@ def run_checkers(
         **workload.exercised_checkers(plan),
         "stats": stats,
         "faults": partial(faults, acknowledgements=workload.acknowledgements),
-        "vacuity": partial(vacuity, acknowledgements=workload.acknowledgements),
+        "vacuity": partial(
+            vacuity,
+            acknowledgements=workload.acknowledgements,
+            unreplicated=plan.queue_type == "classic",
+        ),
         "recovery": recovery,
         "availability": partial(
             availability, within=plan.recover_within, ignored=workload.not_availability

@@ -29,7 +29,11 @@ The ``data`` of such a record has the keys:
 - ``fired``: the time at which each node acted, in nanoseconds since the run began;
 - ``skew-ms``: milliseconds between the first node and the last to act;
 - ``stops-load``: whether the fault is expected to keep every publisher from being confirmed;
-- ``isolates-nodes``: whether the fault cuts all traffic between groups of nodes.
+- ``isolates-nodes``: whether the fault cuts all traffic between groups of nodes;
+- ``stops-replicas``: whether a queue confirms nothing if all of its replicas are on the fault's
+  nodes;
+- ``endangers-s``: seconds before the fault in which something must have been acknowledged, or there
+  was nothing that it could lose; null if that does not matter.
 """
 
 OLD_ISOLATING_KINDS: Final = ("partition", "flapping")

@@ -366,6 +366,8 @@ class Nemesis:
             fired=fired or {},
             stops_load=fault.stops_all_load(self._facts.keys()),
             isolates_nodes=fault.isolates_nodes,
+            stops_replicas=fault.stops_replicas,
+            endangers_s=fault.endangers_s,
         )
         self._record(record)
         return record

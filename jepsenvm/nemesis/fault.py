@@ -71,6 +71,11 @@ class Fault:
     """Whether the machine provider cuts and restores the power; no action on the host can."""
     loses_unsynced: ClassVar[bool] = False
     """Whether the host also loses what RabbitMQ had not synced. Its nodes act just before it."""
+    stops_replicas: ClassVar[bool] = False
+    """Whether a queue confirms nothing if all of its replicas are on the fault's nodes."""
+    endangers_s: ClassVar[float | None] = None
+    """Seconds before the fault in which something must have been acknowledged, or there was nothing
+    that the fault could lose. None: the fault is not about what was acknowledged just before it."""
     queue_types: ClassVar[tuple[str, ...]] = ()
     """The queue types that it applies to; all if empty."""
 

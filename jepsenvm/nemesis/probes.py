@@ -55,7 +55,7 @@ def probe(
 
 
 def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
-    """Return the nodes that each node sees running and partitioned, and the queue's leader."""
+    """Return the nodes that each node sees running and partitioned, and where the queue is."""
     cluster = Cluster(fleet, {}, queue)
     views = fleet.each_or_none(lambda node: ctl.view(fleet, node, timeout=VIEW_S))
     answering = [node for node, view in views.items() if view]
@@ -63,6 +63,8 @@ def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     return {
         "nodes": {node: _view_data(view) if view else None for node, view in views.items()},
         "leader": replicas.leader if replicas else None,
+        # list_queues lists no members of a classic queue.
+        "members": list(replicas.members) if replicas else None,
     }
 
 

@@ -29,6 +29,9 @@ class FaultRecord:
     """The time at which each node had acted, on the controller's wall clock, in seconds."""
     stops_load: bool = False
     isolates_nodes: bool = False
+    stops_replicas: bool = False
+    endangers_s: float | None = None
+    """These three are as ``Fault`` declares them."""
 
     @property
     def skew_ms(self) -> float:
@@ -62,6 +65,8 @@ def journaled(journal: Journal) -> Recorder:
             "skew-ms": entry.skew_ms,
             "stops-load": entry.stops_load,
             "isolates-nodes": entry.isolates_nodes,
+            "stops-replicas": entry.stops_replicas,
+            "endangers-s": entry.endangers_s,
         }
         journal.append("info", entry.f, process=NEMESIS, data=data, error=entry.error)
         journal.flush()

@@ -12,6 +12,9 @@ PROBE: Final = "sentinels"
 PROGRAM: Final = "power_loss"
 """The program of ``machines.remote`` that writes the sentinels."""
 
+ENDANGERS_S: Final = 5.0
+"""Seconds in which a write that nobody synced may not be on the disk. ext4 commits every 5 s."""
+
 
 def not_read_before(nodes: Collection[str], before: Evidence) -> Iterator[str]:
     """Yield a reason for each node whose sentinels were not read before the fault."""

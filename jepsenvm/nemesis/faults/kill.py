@@ -28,6 +28,7 @@ class Kill(ProcessFault):
 
     kind = "kill"
     stops_load = "on-all-nodes"
+    stops_replicas = True
     sweep = f"""if [ -e {_DROP_IN} ]; then
 {_START}
 echo "started {SERVICE}, which was killed"

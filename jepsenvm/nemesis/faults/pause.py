@@ -29,6 +29,7 @@ class Pause(ProcessFault):
 
     kind = "pause"
     stops_load = "on-all-nodes"
+    stops_replicas = True
     sweep = _PAUSED.sweep
 
     @classmethod

@@ -16,6 +16,7 @@ class PowerCut(Fault):
 
     kind = "power-cut"
     stops_load = "on-all-nodes"
+    stops_replicas = True
     powers_off = True
     heals_s = 120.0
 

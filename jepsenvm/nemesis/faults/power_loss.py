@@ -23,6 +23,8 @@ class PowerLoss(NodeFault):
 
     kind = "power-loss"
     stops_load = "on-all-nodes"
+    stops_replicas = True
+    endangers_s = sentinel_evidence.ENDANGERS_S
     on_each_node = True
     powers_off = True
     loses_unsynced = True

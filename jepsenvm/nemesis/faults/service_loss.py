@@ -70,6 +70,8 @@ class ServiceLoss(NodeFault):
 
     kind = "service-loss"
     stops_load = "on-all-nodes"
+    stops_replicas = True
+    endangers_s = sentinel_evidence.ENDANGERS_S
     on_each_node = True
     disturbs_broker = True
     heals_s = 60.0

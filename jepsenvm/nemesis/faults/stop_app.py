@@ -25,6 +25,7 @@ class StopApp(ProcessFault):
 
     kind = "stop-app"
     stops_load = "on-all-nodes"
+    stops_replicas = True
     settles_s = 10.0
     heals_s = 120.0
     sweep = _STOPPED.sweep

@@ -18,7 +18,7 @@ from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.experiment.analysis import judge_run
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.journal import Journal
-from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, RECOVER, SCHEDULE
+from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, RECOVER, SCHEDULE, VIEW
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 from jepsenvm.machines.reachability import cut_pairs
@@ -106,7 +106,20 @@ def test_an_ok_without_an_invocation_is_no_load() -> None:
 
 
 def test_a_fault_that_stops_the_load_need_not_meet_any() -> None:
-    assert judged(stops=True).verdict is Verdict.VALID
+    assert judged((9, "n1"), stops=True).verdict is Verdict.VALID
+    assert judged((20, "n1"), stops=True).verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize("acknowledged", [[], [(10, "n1")], [(45, "n1")]])
+def test_a_fault_that_stops_the_load_tests_what_was_acknowledged_before_it(
+    acknowledged: list[tuple[int, str]],
+) -> None:
+    result = judged(*acknowledged, stops=True)
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.reasons == (
+        "fault 1 (partition-halves {n1 n2 | n3 n4 n5}) tested nothing: it stopped all load, and no"
+        " operation was acknowledged before it",
+    )
 
 
 def test_a_fault_that_was_never_in_force_is_not_judged() -> None:
@@ -174,3 +187,107 @@ def test_every_run_is_checked_for_vacuity(tmp_path: Path) -> None:
     ] == ["vacuity"]
     assert {"availability", "latency", "exceptions", "broker-logs"} <= results.checkers.keys()
     json.dumps(results.as_data())
+
+
+def view(phase: str, *members: str, leader: str | None = "n2") -> Op:
+    """Return what a broker reported about the queue around fault 1."""
+    proof = {"broker": {"nodes": {}, "leader": leader, "members": list(members)}}
+    return Op("info", VIEW, process=NEMESIS, data={"phase": phase, "window": 1, "proof": proof})
+
+
+def under_stopped_replicas(
+    *ops: Op, views: Sequence[Op], stops: bool = True, unreplicated: bool = True, **data: Any
+) -> Result:
+    """Judge a kill of n2 in force from 20 to 40, injected at 10."""
+    times = {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}
+    records = fault_records(
+        times, fault=KILL, fired={"n2": 20}, **{"stops-replicas": stops, **data}
+    )
+    return vacuity(history(views, records, ops), unreplicated=unreplicated)
+
+
+def delivered_at(value: int, time: int) -> Op:
+    return Op("ok", "dequeue", value, 90, time)
+
+
+LEFT = enqueued(1, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("ops", "keys"),
+    [
+        (LEFT, {"views": [view("before")]}),
+        ([*LEFT, delivered_at(1, 10)], {"views": [view("before")]}),  # it came back after the kill
+        (LEFT, {"views": [view("during")]}),
+        (LEFT, {"views": [view("before", leader=None), view("during")]}),
+        (LEFT, {"views": [view("before", "n2")], "unreplicated": False}),
+        ([*enqueued(2, 3, 4), *LEFT, delivered_at(2, 5)], {"views": [view("before")]}),
+        # A message that was never confirmed may be delivered too.
+        ([*LEFT, delivered_at(7, 5)], {"views": [view("before")]}),
+    ],
+)
+def test_the_only_replica_was_tested_with_what_was_left_in_it(
+    ops: Sequence[Op], keys: dict[str, Any]
+) -> None:
+    result = under_stopped_replicas(*ops, **keys)
+    assert (result.verdict, result.reasons) == (Verdict.VALID, ())
+
+
+@pytest.mark.parametrize(
+    ("ops", "keys"),
+    [
+        (LEFT, {"views": []}),
+        (LEFT, {"views": [view("before", leader=None)]}),
+        (LEFT, {"views": [view("before", leader="n1")]}),
+        (LEFT, {"views": [view("before", "n1", "n2")], "unreplicated": False}),
+        # A mirrored queue has no members in list_queues either.
+        (LEFT, {"views": [view("before")], "unreplicated": False}),
+        (LEFT, {"views": [view("before")], "stops": False}),
+        (
+            LEFT,
+            {"views": [Op("info", VIEW, process=NEMESIS, data={"window": 1, "phase": "before"})]},
+        ),
+    ],
+)
+def test_a_fault_beside_the_queue_needs_load(ops: Sequence[Op], keys: dict[str, Any]) -> None:
+    result = under_stopped_replicas(*ops, **keys)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "no operation that began while it was in force was acknowledged" in result.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [],
+        enqueued(1, 2, 10),  # confirmed at the moment of the injection
+        [*LEFT, delivered_at(1, 9)],
+        enqueued(1, 2, 9)[:1],
+    ],
+)
+def test_the_only_replica_was_not_tested_while_it_was_empty(ops: Sequence[Op]) -> None:
+    result = under_stopped_replicas(*ops, views=[view("before")])
+    assert result.verdict is Verdict.UNKNOWN
+    assert "nothing that was acknowledged before was left in it" in result.reasons[0]
+
+
+def test_locks_and_declarations_stay() -> None:
+    held = [Op(type_, "acquire", 1, 3, 5, "n1") for type_ in ("invoke", "ok")]
+    assert under_stopped_replicas(*held, views=[view("before")]).verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize(
+    ("ended", "verdict"),
+    [(4, Verdict.UNKNOWN), (5, Verdict.VALID), (19, Verdict.VALID), (20, Verdict.UNKNOWN)],
+)
+def test_a_loss_of_unsynced_writes_needs_writes_just_before_it(
+    ended: int, verdict: Verdict
+) -> None:
+    """Also with load under the fault: that load was synced, or is on another node."""
+    data = {"views": [view("before", leader="n1")], "endangers-s": 5e-9}
+    result = under_stopped_replicas(*enqueued(1, 2, ended), *enqueued(2, 30, 31), **data)
+    assert result.verdict is verdict
+    if verdict is Verdict.UNKNOWN:
+        assert result.reasons[0].endswith(
+            "tested nothing: no operation was acknowledged in the 5e-09 s before it, so there was"
+            " nothing unsynced to lose"
+        )

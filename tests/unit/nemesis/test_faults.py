@@ -343,6 +343,22 @@ def test_faults_that_stop_all_load(kind: str) -> None:
     assert (on_one, on_all) == (kind in always, kind in always | if_everywhere)
 
 
+def test_faults_that_stop_every_replica_on_their_nodes() -> None:
+    """Clients and a drain leave the queue to the clients of other nodes."""
+    assert {kind for kind, fault in FAULTS.items() if fault.stops_replicas} == {
+        "kill",
+        "pause",
+        "stop-app",
+        "power-cut",
+        "power-loss",
+        "service-loss",
+    }
+    assert {kind: fault.endangers_s for kind, fault in FAULTS.items() if fault.endangers_s} == {
+        "power-loss": 5.0,
+        "service-loss": 5.0,
+    }
+
+
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_each_fault_declares_in_its_own_file_whether_it_stops_all_load(kind: str) -> None:
     assert "stops_load" in vars(FAULTS[kind])
