@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
 from jepsenvm.experiment.lab_in_use import require_unused_lab
 from jepsenvm.machines import lab
+
+WIDTH: Final = 110
+"""Columns of the list of labs."""
+
+
+def _named(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option for the name of the lab."""
+    return click.option(
+        "--name",
+        default=lab.DEFAULT_NAME,
+        show_default=True,
+        help="Name of the lab: a lowercase letter and up to 7 lowercase letters or digits.",
+    )(command)
 
 
 @click.group("lab")
@@ -18,35 +34,68 @@ def group() -> None:
 
 
 @group.command()
+@_named
 @click.option("--nodes", default=5, show_default=True, help="Number of hosts, 1 to 9.")
 @click.option(
     "--suite", default="bookworm", show_default=True, help="Debian or Ubuntu suite of the hosts."
 )
-def up(nodes: int, suite: str) -> None:
-    """Create the lab, or start those of its hosts that are off."""
-    inventory = lab.up(nodes, suite)
+def up(name: str, nodes: int, suite: str) -> None:
+    """Create a lab, or start those of its hosts that are off.
+
+    Several labs with different names can be up at once.
+    """
+    inventory = lab.up(nodes, suite, name)
     click.echo(f"inventory: {inventory}")
 
 
 @group.command()
+@_named
+@click.option("--all", "every", is_flag=True, help="Remove all labs of this machine.")
 @click.option("--force", is_flag=True, help="Remove the lab even if a process uses its hosts.")
-def down(*, force: bool) -> None:
-    """Remove the lab. The cached base stays.
+@click.pass_context
+def down(context: click.Context, name: str, *, every: bool, force: bool) -> None:
+    """Remove a lab. The cached base stays.
 
-    A lab that a run or another command uses is refused.
+    A lab that a run or another command uses is refused. With --all, nothing is removed if one of
+    the labs is in use.
     """
+    if every and context.get_parameter_source("name") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--all removes the labs of all names; leave out --name")
+    names = lab.lab_names() if every else [name]
     if not force:
-        require_unused_lab()
-    lab.down()
-    click.echo("the lab is down")
+        for each in names:
+            require_unused_lab(each)
+    for each in names:
+        lab.down(each)
+        click.echo(f"{lab.title(each)} is down")
+    if not names:
+        click.echo("no lab is up")
+
+
+@group.command("list")
+def list_() -> None:
+    """Show every lab of this machine, with the inventory that selects it for -i."""
+    found = lab.labs()
+    if not found:
+        click.echo("no lab is up")
+        return
+    table = Table("lab", "suite", "hosts on", "subnet", "inventory")
+    for each in found:
+        suite, hosts = ("-", "incomplete")
+        if each.state is not None:
+            suite, hosts = each.state.suite, f"{each.running} of {each.state.nodes}"
+        table.add_row(each.name, suite, hosts, each.subnet, str(each.inventory))
+    # A path that is cut or wrapped could not be copied.
+    Console(width=max(WIDTH, Console().width)).print(table)
 
 
 @group.command()
-def status() -> None:
-    """Show every host, whether it runs and whether it answers."""
-    hosts = lab.status()
+@_named
+def status(name: str) -> None:
+    """Show every host of a lab, whether it runs and whether it answers."""
+    hosts = lab.status(name)
     if not hosts:
-        click.echo("the lab is down")
+        click.echo(f"{lab.title(name)} is down")
         return
     table = Table("host", "address", "pid", "power", "ssh")
     for host in hosts:
@@ -60,10 +109,15 @@ def status() -> None:
     Console().print(table)
 
 
-@group.command(context_settings={"ignore_unknown_options": True})
+@group.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_named
 @click.argument("node")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def ssh(node: str, command: tuple[str, ...]) -> None:
-    """Log in to NODE, or run a command in its shell and exit with its status."""
-    argv = lab.ssh_argv(node, list(command))
+def ssh(name: str, node: str, command: tuple[str, ...]) -> None:
+    """Log in to NODE, or run a command in its shell and exit with its status.
+
+    Every word after NODE belongs to the command, so --name comes before NODE.
+    """
+    words = list(command[1:] if command[:1] == ("--",) else command)
+    argv = lab.ssh_argv(node, words, name)
     os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over this process, its terminal and its exit status

@@ -36,7 +36,7 @@ _inventory = click.option(
     type=click.Path(path_type=Path),
     callback=_refuse_empty,
     help="Ansible inventory, a file or a folder.  "
-    "[default: the VMs of the .vagrant folder, else the lab]",
+    "[default: the VMs of the .vagrant folder, else the default lab]",
 )
 
 

@@ -24,8 +24,11 @@ from jepsenvm.rabbitmq.names import GROUP
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
 
-ORDER = {"test_0_lab": -2, "test_deploy": -1, "test_sources": 1, "test_cloud": 2}
+ORDER = {"test_0_lab": -3, "test_labs": -2, "test_deploy": -1, "test_sources": 1, "test_cloud": 2}
 """The order of modules; all others have 0. In another order, clusters would be deployed more often.
+
+``test_labs`` runs while the default lab is down, so that this machine has three hosts instead of
+eight.
 
 ``test_deploy`` needs the default settings, the others a short tick time. ``test_sources`` leaves
 hosts bare, and ``test_cloud`` makes a lab of its own.
@@ -73,6 +76,14 @@ THOROUGH = {
     "test_consumers_may_churn_crash_and_be_slow[order-quorum]",
     "test_consumers_may_churn_crash_and_be_slow[queue-classic]",
     "test_dead_letters_at_least_once_are_kept_while_the_target_refuses_them",
+    "test_a_killed_up_is_cleared_by_its_own_down[0.25]",
+    "test_a_killed_up_is_cleared_by_its_own_down[0.45]",
+    "test_hosts_of_two_labs_have_the_same_names",
+    "test_hosts_reach_those_of_their_own_lab_only",
+    "test_labs_at_the_same_time_have_clusters_of_their_own",
+    "test_one_lab_goes_down_and_the_other_stays",
+    "test_power_is_cut_in_one_lab_only",
+    "test_the_default_lab_is_another_one",
 }
 """Tests that only `script/test --all` runs: each takes minutes, or has a close sibling that runs."""
 

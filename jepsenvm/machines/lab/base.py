@@ -8,11 +8,15 @@ import logging
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jepsenvm.errors import RunError, UsageError
+from jepsenvm.machines.lab import locks
 from jepsenvm.machines.lab.command import last_line
 from jepsenvm.machines.lab.mounts import remove_tree
+from jepsenvm.machines.lab.registry import lab_names
 from jepsenvm.machines.lab.suites import distribution_of, mirror_for
 from jepsenvm.machines.lab.topology import CACHE, USER, USER_ID
 
@@ -82,21 +86,34 @@ def base_path(suite: str) -> Path:
     return CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure_base(suite: str) -> Path:
-    """Return the folder of a suite's base; build it first if it is missing."""
-    base = base_path(suite)
-    if not base.is_dir():
-        _build(suite, base)
-        for old in CACHE.glob(f"{suite}-*"):
-            if old != base:
-                remove_tree(old)
-    return base
+@contextmanager
+def ensured_base(suite: str) -> Iterator[Path]:
+    """Yield the folder of a suite's base; build it first if it is missing.
+
+    No other process builds or removes a base of the suite until the context is left. After that,
+    the base stays while a lab exists.
+    """
+    with locks.building(suite):
+        base = base_path(suite)
+        if not base.is_dir():
+            _build(suite, base)
+            _remove_old(suite, base)
+        yield base
+
+
+def _remove_old(suite: str, base: Path) -> None:
+    """Remove a suite's other bases, unless there is a lab, whose hosts may run on one of them."""
+    for old in CACHE.glob(f"{suite}-*") if not lab_names() else ():
+        if old != base:
+            remove_tree(old)
 
 
 def discard_half_built() -> None:
-    """Remove what a killed build has left in the cache."""
+    """Remove what killed builds have left in the cache. A build in progress goes on."""
     for half in CACHE.glob("building-*"):
-        remove_tree(half)
+        with locks.building_if_free(half.name.split("-")[1]) as is_free:
+            if is_free:
+                remove_tree(half)
 
 
 def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
@@ -116,7 +133,8 @@ def build_argv(suite: str, root: Path, mirror: str | None) -> list[str]:
 
 
 def _build(suite: str, base: Path) -> None:
-    discard_half_built()
+    for killed in CACHE.glob(f"building-{suite}-*"):
+        remove_tree(killed)
     half = CACHE / f"building-{base.name}"
     half.mkdir()
     log = CACHE / f"{suite}.build.log"

@@ -52,7 +52,7 @@ def remove(host: LabHost, patience: float = 15) -> None:
             raise RunError(
                 f"{left[0]} outlives its processes",
                 node=host.name,
-                remedy="run `jepsenvm lab down`",
+                remedy=f"run `{host.lab.command('down')}`",
             )
         time.sleep(0.02)
 

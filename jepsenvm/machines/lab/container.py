@@ -104,7 +104,7 @@ def cut_unsynced(host: LabHost) -> None:
     """Kill every process of a host at once; its RabbitMQ loses what it had not synced."""
     pid = supervisor(host)
     if pid is None:
-        raise RunError("it is off", node=host.name, remedy="run `jepsenvm lab up`")
+        raise RunError("it is off", node=host.name, remedy=f"run `{host.lab.command('up')}`")
     with data_disk.opened(host, pid) as disk:
         _kill_all(host)
         shut_down(disk)
@@ -182,7 +182,7 @@ def _not_ready(host: LabHost, what: str) -> RunError:
     return RunError(
         f"{what}; its console ({host.console}) ends with: {last_words(host)}",
         node=host.name,
-        remedy="run `jepsenvm lab down` and try again",
+        remedy=f"run `{host.lab.command('down')}` and try again",
     )
 
 

@@ -104,7 +104,7 @@ def wait_until_unmounted(host: LabHost, patience: float = 30) -> None:
                 f"its disk {host.disk} stays mounted",
                 node=host.name,
                 remedy=f"see who uses it with `grep -l {device} /proc/[0-9]*/mountinfo`, end that, "
-                "and run `jepsenvm lab down`",
+                f"and run `{host.lab.command('down')}`",
             )
         time.sleep(0.02)
 
@@ -126,7 +126,8 @@ def _no_disk(host: LabHost, reason: str) -> RunError:
     return RunError(
         f"its disk {host.disk} is not mounted: {reason}",
         node=host.name,
-        remedy="make the lab anew with `jepsenvm lab down` and `jepsenvm lab up`",
+        remedy=f"make the lab anew with `{host.lab.command('down')}` and "
+        f"`{host.lab.command('up')}`",
     )
 
 

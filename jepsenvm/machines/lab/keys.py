@@ -1,4 +1,4 @@
-"""SSH keys: one for the lab's user and one per host.
+"""SSH keys: one for a lab's user and one per host.
 
 They are generated here, so that known_hosts is complete before a host boots for the first time.
 """
@@ -9,23 +9,24 @@ import os
 from pathlib import Path
 
 from jepsenvm.machines.lab.command import run
-from jepsenvm.machines.lab.topology import KEY, KNOWN_HOSTS, USER, USER_ID, LabHost
+from jepsenvm.machines.lab.topology import USER, USER_ID, Lab, LabHost
 
 HOST_KEY = Path("etc/ssh/ssh_host_ed25519_key")
 
 
-def make_keys(hosts: list[LabHost]) -> None:
+def make_keys(lab: Lab, hosts: list[LabHost]) -> None:
     """Generate all keys, authorise the lab's key on every host, and write known_hosts."""
-    _generate(KEY, "jepsenvm lab")
+    _generate(lab.key, "jepsenvm lab")
     for host in hosts:
         key = host.upper / HOST_KEY
         # These two replace folders of the base, so they need the base's modes.
         key.parent.mkdir(parents=True, mode=0o755)
         (host.upper / "etc").chmod(0o755)
         _generate(key, host.machine)
-        _let_in(host, _public(KEY))
-    KNOWN_HOSTS.write_text("".join(known_hosts_line(h, _public(h.upper / HOST_KEY)) for h in hosts))
-    KNOWN_HOSTS.chmod(0o600)
+        _let_in(host, _public(lab.key))
+    lines = (known_hosts_line(h, _public(h.upper / HOST_KEY)) for h in hosts)
+    lab.known_hosts.write_text("".join(lines))
+    lab.known_hosts.chmod(0o600)
 
 
 def known_hosts_line(host: LabHost, public_key: str) -> str:
@@ -37,7 +38,7 @@ def known_hosts_line(host: LabHost, public_key: str) -> str:
 def ssh_argv(node: LabHost, command: list[str]) -> list[str]:
     """Return the ssh command line for a host. It checks the host key and never prompts."""
     options = {
-        "UserKnownHostsFile": str(KNOWN_HOSTS),
+        "UserKnownHostsFile": str(node.lab.known_hosts),
         "StrictHostKeyChecking": "yes",
         "IdentitiesOnly": "yes",
         "BatchMode": "yes",
@@ -45,7 +46,7 @@ def ssh_argv(node: LabHost, command: list[str]) -> list[str]:
         "LogLevel": "ERROR",
     }
     # -F none: the user's own configuration must not change the route to the lab.
-    argv = ["ssh", "-F", "none", "-i", str(KEY)]
+    argv = ["ssh", "-F", "none", "-i", str(node.lab.key)]
     for name, value in options.items():
         argv += ["-o", f"{name}={value}"]
     return [*argv, f"{USER}@{node.address}", *(["--", *command] if command else [])]

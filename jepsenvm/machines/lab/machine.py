@@ -1,23 +1,21 @@
-"""Checks of whether this machine can run the lab, and the lock of the lab's commands."""
+"""Checks of whether this machine can run a lab."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import IPv4Network, ip_address, ip_network
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 from jepsenvm.errors import UsageError
 from jepsenvm.machines.lab.command import run
-from jepsenvm.machines.lab.topology import CACHE, CONTROLLER, LAB, SUBNET
+from jepsenvm.machines.lab.network import ipv6_is_on
+from jepsenvm.machines.lab.topology import CACHE, CONTROLLER, DEFAULT, LAB, Lab
 
-logger = logging.getLogger(__name__)
+Subnet = IPv4Network | IPv6Network
 
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
@@ -64,49 +62,71 @@ def require_disk_space() -> None:
             )
 
 
-def require_free_subnet() -> None:
+def require_free_subnet(lab: Lab = DEFAULT) -> None:
     """Raise UsageError if this machine has another network with the lab's addresses."""
-    addresses = json.loads(run(["ip", "-j", "-4", "address"]))
-    routes = json.loads(run(["ip", "-j", "-4", "route"]))
-    other = subnet_user(addresses, routes, SUBNET)
-    if other:
+    used = used_subnet(lab, networks())
+    if used:
+        subnet, other = used
+        remedy = f"take that network down first (`ip link set {other} down`)"
+        if not lab.is_default:
+            remedy += f", or give the lab another subnet with `{lab.command('down')}`"
         raise UsageError(
-            f"the lab's subnet {SUBNET} is already used by {other} on this machine",
-            remedy=f"take that network down first (`ip link set {other} down`)",
+            f"{lab.title}'s subnet {subnet} is already used by {other} on this machine",
+            remedy=remedy,
         )
 
 
-def subnet_user(addresses: list[Any], routes: list[Any], subnet: IPv4Network) -> str | None:
-    """Return another interface with an address in the subnet, or with a route to it."""
+@dataclass(frozen=True)
+class Networks:
+    """The networks of this machine, as `ip` lists them in JSON."""
+
+    addresses: list[Any]
+    routes: list[Any]
+
+
+def networks() -> Networks:
+    """Return the networks of this machine."""
+    families = ("-4", "-6") if ipv6_is_on() else ("-4",)
+
+    def listed(what: str) -> list[Any]:
+        return [
+            entry for family in families for entry in json.loads(run(["ip", "-j", family, what]))
+        ]
+
+    return Networks(listed("address"), listed("route"))
+
+
+def used_subnet(lab: Lab, found: Networks) -> tuple[Subnet, str] | None:
+    """Return a subnet of a lab that this machine uses otherwise, and the interface that uses it."""
+    subnets: tuple[Subnet, ...] = (lab.subnet, lab.subnet6)
+    for subnet in subnets:
+        other = subnet_user(found.addresses, found.routes, subnet, lab.controller)
+        if other:
+            return subnet, other
+    return None
+
+
+def subnet_user(
+    addresses: list[Any], routes: list[Any], subnet: Subnet, controller: str = CONTROLLER
+) -> str | None:
+    """Return another interface with an address in the subnet, or with a route to it.
+
+    ``controller`` is the interface of the lab that has the subnet.
+    """
     for interface in addresses:
         for info in interface["addr_info"]:
-            if interface["ifname"] != CONTROLLER and ip_address(info["local"]) in subnet:
+            if interface["ifname"] != controller and ip_address(info["local"]) in subnet:
                 return str(interface["ifname"])
     for route in routes:
-        if route["dst"] == "default" or route.get("dev", CONTROLLER) == CONTROLLER:
+        if route["dst"] == "default" or route.get("dev", controller) == controller:
             continue
-        target = ip_network(route["dst"], strict=False)
-        if isinstance(target, IPv4Network) and target.subnet_of(subnet):
+        if _is_within(ip_network(route["dst"], strict=False), subnet):
             return str(route["dev"])
     return None
 
 
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Hold the lab's lock. It is a flock on the cache folder, which outlives every lab."""
-    # The bases have setuid programs of another system, which other users must not run.
-    CACHE.mkdir(parents=True, exist_ok=True, mode=0o700)
-    CACHE.chmod(0o700)
-    folder = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("waiting for another lab command to end ...")
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+def _is_within(network: Subnet, subnet: Subnet) -> bool:
+    return network.network_address in subnet and network.prefixlen >= subnet.prefixlen
 
 
 def _nearest_existing(folder: Path) -> Path:

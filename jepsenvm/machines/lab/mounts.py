@@ -28,7 +28,7 @@ def unmount_under(*folders: Path, patience: float = 10) -> None:
                 raise RunError(
                     f"cannot unmount {found[0]}: {busy.message}",
                     remedy=f"see who uses it with `fuser -vm {found[0]}`, end that, "
-                    "and run `jepsenvm lab down` again",
+                    "and run the same command again",
                 ) from busy
             time.sleep(0.1)
 

@@ -75,7 +75,7 @@ def test_ssh_checks_host_keys_and_never_asks() -> None:
     assert {
         "StrictHostKeyChecking=yes",
         "BatchMode=yes",
-        f"UserKnownHostsFile={topology.KNOWN_HOSTS}",
+        f"UserKnownHostsFile={topology.DEFAULT.known_hosts}",
     } <= set(argv)
     assert keys.ssh_argv(N1, [])[-1] == "jepsen@10.205.77.11"
 

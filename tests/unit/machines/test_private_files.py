@@ -15,7 +15,7 @@ from jepsenvm.experiment import store
 from jepsenvm.experiment.logs import collect
 from jepsenvm.experiment.store import create
 from jepsenvm.machines import ansible
-from jepsenvm.machines.lab import machine
+from jepsenvm.machines.lab import locks, topology
 from jepsenvm.plan.plan import Plan
 from tests.unit.fakes import FakeFleet
 
@@ -54,11 +54,11 @@ def test_the_output_of_ansible(tmp_path: Path) -> None:
 def test_the_cache_of_the_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a cache that an earlier version made."""
     cache = tmp_path / "cache"
-    monkeypatch.setattr(machine, "CACHE", cache)
-    with machine.one_at_a_time():
+    monkeypatch.setattr(topology, "CACHE", cache)
+    with locks.one_at_a_time():
         assert mode(cache) == "0o700"
     cache.chmod(0o755)
-    with machine.one_at_a_time():
+    with locks.one_at_a_time():
         assert mode(cache) == "0o700"
 
 

@@ -135,7 +135,8 @@ def test_the_lab_is_found_while_it_exists(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_lab_host_that_is_off_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab, "hosts_off", lambda: ["n2", "n5"])
+    monkeypatch.setattr(lab, "hosts_off", lambda _name: ["n2", "n5"])
+    monkeypatch.setattr(lab, "size", lambda _name: (5, "bookworm"))
     with pytest.raises(UsageError, match="lab hosts are off: n2 n5; run `jepsenvm lab up`"):
         LabProvider().require_running(HERE)
     assert power_at("lab", "").is_off("n5")
