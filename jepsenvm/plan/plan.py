@@ -200,6 +200,11 @@ class Plan(BaseModel):
         default=3,
         description="Number of nodes that hold a mirrored queue (`ha-mode: exactly`), or `all`.",
     )
+    sync_mode: Literal["automatic", "manual"] = Field(
+        default="automatic",
+        description="The mirrored queue's `ha-sync-mode`. With `manual`, a mirror that comes back "
+        "never gets the messages that it missed.",
+    )
     promote_on_shutdown: Promotion | None = Field(
         default=None,
         description="The mirrored queue's `ha-promote-on-shutdown`. None keeps the broker's "

@@ -51,10 +51,10 @@ _SPECS: Final[Mapping[QueueType, QueueTypeSpec]] = {
         delivery_count=True,
     ),
     "mirrored": QueueTypeSpec(
-        about="a classic queue with mirrors and automatic synchronisation",
+        about="a classic queue with mirrors",
         # A mirrored queue is a classic queue with a name that the run's policy matches.
         arguments={"x-queue-type": "classic"},
-        own_keys=("mirrors", "promote-on-shutdown", "promote-on-failure"),
+        own_keys=("mirrors", "sync-mode", "promote-on-shutdown", "promote-on-failure"),
         removed_in=(4, 0),
         transactions=True,
     ),

@@ -30,7 +30,7 @@ def mirroring(plan: Plan) -> dict[str, object]:
     definition: dict[str, object] = {"ha-mode": "all"}
     if plan.mirrors != "all":
         definition = {"ha-mode": "exactly", "ha-params": plan.mirrors}
-    definition["ha-sync-mode"] = "automatic"
+    definition["ha-sync-mode"] = plan.sync_mode
     if plan.promote_on_shutdown:
         definition["ha-promote-on-shutdown"] = plan.promote_on_shutdown
     if plan.promote_on_failure:

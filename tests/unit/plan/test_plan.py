@@ -282,6 +282,15 @@ def test_the_policy_of_a_mirrored_queue() -> None:
         "ha-sync-mode": "automatic",
         "ha-promote-on-failure": "when-synced",
     }
+    assert mirroring(resolved("queue-type: mirrored\nsync-mode: manual")) == {
+        **exactly,
+        "ha-sync-mode": "manual",
+    }
+
+
+def test_a_sync_mode_goes_only_with_mirrored_queues() -> None:
+    with pytest.raises(UsageError, match="sync-mode goes only with queue-type mirrored"):
+        resolved("queue-type: quorum\nsync-mode: manual")
 
 
 def test_the_nemeses_from_which_faults_are_drawn() -> None:
