@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ from jepsenvm.plan.keys import PlanKey, keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.schedule_item import ScheduleItem
+from jepsenvm.scenarios import library
+from jepsenvm.scenarios.scenario import About, Expectation, Outcomes
 from jepsenvm.workloads.registry import WORKLOADS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
@@ -105,6 +108,26 @@ def mixes() -> str:
     return table(["mix", "each fault is"], rows)
 
 
+def scenarios() -> str:
+    """Return the library of scenarios."""
+    rows = (
+        [
+            f"`{scenario.name}`",
+            scenario.about.title,
+            f"`{scenario.about.versions}`",
+            "; ".join(f"`{item.versions}` {item.describe()}" for item in scenario.about.expected),
+            "; ".join(scenario.about.source),
+        ]
+        for scenario in library.scenarios()
+    )
+    return table(["scenario", "what it is", "RabbitMQ", "expected", "source"], rows)
+
+
+def keys_table(model: type[BaseModel]) -> str:
+    """Return the keys of a part of a scenario file."""
+    return table(["key", "default", "meaning"], map(_key_row, keys_of(model)))
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "plan-keys": plan_keys,
     "rate-keys": rate_keys,
@@ -113,6 +136,10 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "workload-keys": workload_keys,
     "nemeses": nemeses,
     "mixes": mixes,
+    "scenarios": scenarios,
+    "scenario-keys": partial(keys_table, About),
+    "expectation-keys": partial(keys_table, Expectation),
+    "outcome-keys": partial(keys_table, Outcomes),
 }
 
 

@@ -80,6 +80,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "command",
         "Run an experiment and exit with its verdict.",
     ),
+    "scenario": LazyCommand(
+        "jepsenvm.cli.scenario",
+        "group",
+        "Run experiments of papers, posts and issues.",
+    ),
 }
 """The help repeats the first sentence of the command's docstring. A test compares them."""
 

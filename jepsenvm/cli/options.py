@@ -98,6 +98,21 @@ ansible_log = click.option(
     help="Append the output of Ansible to this file.",
 )
 
+store = click.option(
+    "--store",
+    "store_root",
+    type=click.Path(path_type=Path),
+    default=Path("store"),
+    show_default=True,
+    help="Folder of the store.",
+)
+
+no_deploy = click.option(
+    "--no-deploy",
+    is_flag=True,
+    help="Exit with status 254 if the cluster does not match the plan, instead of deploying.",
+)
+
 
 def inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose the inventory."""

@@ -84,19 +84,8 @@ logger = logging.getLogger(__name__)
     help="Any other key of a plan, such as hold=20. May be repeated.",
 )
 @click.option("--name", metavar="NAME", help="Name of the run in the store.")
-@click.option(
-    "--store",
-    "store_root",
-    type=click.Path(path_type=Path),
-    default=Path("store"),
-    show_default=True,
-    help="Folder of the store.",
-)
-@click.option(
-    "--no-deploy",
-    is_flag=True,
-    help="Exit with status 254 if the cluster does not match the plan, instead of deploying.",
-)
+@options.store
+@options.no_deploy
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a key of the plan
     context: click.Context,

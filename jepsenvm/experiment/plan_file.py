@@ -20,32 +20,46 @@ RESERVED_NAMES: Final = ("latest",)
 """Names of runs that the store cannot have. A stored run of an older version may have one."""
 
 
+SCENARIO: Final = "scenario"
+"""The key that makes a plan file a scenario (``jepsenvm.scenarios``). The plan lacks it."""
+
+
 def read_plan(path: Path) -> Plan:
     """Return the plan in a file; raise UsageError with every problem of it in one line."""
-    return resolve(_read(path), str(path), WORKLOADS, NEMESES)
+    return resolve_plan(read_document(path), str(path))
 
 
 def parse_plan(text: str, source: str) -> Plan:
     """Return the plan in a YAML text; ``source`` is its name for error messages."""
-    return resolve(read(text, source), source, WORKLOADS, NEMESES)
+    return resolve_plan(read(text, source), source)
 
 
 def plan_of_new_run(path: Path | None, overrides: Mapping[str, object]) -> Plan:
     """Return the plan of a new run. The overrides take precedence over the file.
 
-    The seed is drawn if neither has one. Raises UsageError with every problem of the plan in one
-    line.
+    The file may be a scenario. The seed is drawn if neither has one. Raises UsageError with every
+    problem of the plan in one line.
     """
-    document = _read(path) if path is not None else {}
+    document = plan_part(read_document(path)) if path is not None else {}
     drawn = {} if "seed" in document else {"seed": secrets.randbelow(2**31)}
     source = str(path) if path is not None else "command line"
-    plan = resolve({**drawn, **document, **overrides}, source, WORKLOADS, NEMESES)
+    plan = resolve_plan({**drawn, **document, **overrides}, source)
     if plan.name in RESERVED_NAMES:
         raise UsageError(
             f"{source}: name is {plan.name}, which the store uses for its newest run",
             remedy="choose another name",
         )
     return plan
+
+
+def plan_part(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the plan of a plan file or a scenario."""
+    return {key: value for key, value in document.items() if key != SCENARIO}
+
+
+def resolve_plan(document: Mapping[str, object], source: str) -> Plan:
+    """Return the plan of a document; ``source`` is its name for error messages."""
+    return resolve(document, source, WORKLOADS, NEMESES)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, object]:
@@ -59,7 +73,11 @@ def parse_overrides(words: Sequence[str]) -> dict[str, object]:
     return overrides
 
 
-def _read(path: Path) -> Mapping[str, object]:
+def read_document(path: Path) -> Mapping[str, object]:
+    """Return the keys and values of a plan file, without validation.
+
+    Raises UsageError if the file cannot be read, or is no YAML mapping that a plan could be.
+    """
     try:
         # A pipe or a device could block for ever, or never end.
         if not path.is_dir() and path.exists() and not path.is_file():

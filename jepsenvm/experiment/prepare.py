@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import client_access, existing_cluster, feature_flags, preflight
 from jepsenvm.experiment.deploy import install
 from jepsenvm.experiment.preflight import ClusterState
+from jepsenvm.experiment.version_before_run import version_before_run
 from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.inventory import Inventory
@@ -19,6 +20,9 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.credentials import Credentials, credentials
 
 logger = logging.getLogger(__name__)
+
+AcceptVersion = Callable[[str], None]
+"""Is told the version of RabbitMQ on the nodes; raises UsageError to refuse it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,21 @@ class Prepared:
 
 
 def prepare(
-    plan: Plan, inventory: Inventory, fleet: Fleet, lock: ClusterLock, *, may_deploy: bool
+    plan: Plan,
+    inventory: Inventory,
+    fleet: Fleet,
+    lock: ClusterLock,
+    *,
+    may_deploy: bool,
+    accept_version: AcceptVersion | None = None,
 ) -> Prepared:
     """Check the hosts, deploy RabbitMQ if the cluster does not match the plan, and draw the faults.
 
     Takes the lock of the cluster before anything is changed. An existing cluster is never changed:
-    the plan takes over its settings instead. Raises UsageError if another process uses the cluster,
-    if a fault is in force, if the hosts or the cluster do not support the plan, or if a deployment
-    is needed but not allowed.
+    the plan takes over its settings instead. ``accept_version`` is told the version before a
+    deployment, as far as it is known by then, and the version that runs before the load. Raises
+    UsageError if another process uses the cluster, if a fault is in force, if the hosts or the
+    cluster do not support the plan, or if a deployment is needed but not allowed.
     """
     steps = tuple(
         replace(step, fault=preflight.suited(inventory, step.fault))
@@ -68,6 +79,10 @@ def prepare(
     preflight.require_no_fault(fleet)
     preflight.require_capabilities(fleet, inventory, faults)
     state = preflight.cluster_state(fleet)
+    if accept_version is not None:
+        known = version_before_run(state.settings, fleet, inventory)
+        if known is not None:
+            accept_version(known)
     if inventory.existing:
         existing_cluster.require_testable(state, inventory)
         plan = existing_cluster.with_settings_in_force(plan, state)
@@ -77,6 +92,8 @@ def prepare(
         state = _state_after_deployment(fleet, plan, inventory)
     version = preflight.common_version(state.settings)
     preflight.require_supported_version(plan, version)
+    if accept_version is not None:
+        accept_version(version)
     preflight.require_broker_capabilities(fleet, faults)
     preflight.require_ready_for_faults(fleet, facts)
     feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))

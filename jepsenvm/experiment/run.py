@@ -11,7 +11,7 @@ from jepsenvm.experiment.existing_cluster import create_virtual_host, remove_vir
 from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.outputs import write_report
 from jepsenvm.experiment.phases import ShowLoad, execute
-from jepsenvm.experiment.prepare import Prepared, prepare
+from jepsenvm.experiment.prepare import AcceptVersion, Prepared, prepare
 from jepsenvm.experiment.run_in_progress import RUN
 from jepsenvm.experiment.store import PLAN, Store
 from jepsenvm.machines.cluster_lock import ClusterLock
@@ -25,18 +25,32 @@ logger = logging.getLogger(__name__)
 
 
 def run_experiment(
-    plan: Plan, inventory: Inventory, store: Store, show_load: ShowLoad, *, may_deploy: bool
+    plan: Plan,
+    inventory: Inventory,
+    store: Store,
+    show_load: ShowLoad,
+    *,
+    may_deploy: bool,
+    accept_version: AcceptVersion | None = None,
 ) -> Results:
     """Prepare the cluster, run all phases, and write the results and the report to the store.
 
     The folder of the run is removed if the run is refused or interrupted before its history begins.
+    ``accept_version`` may refuse the version of RabbitMQ, before anything is changed (``prepare``).
     """
     try:
         with (
             Fleet(inventory.nodes, patience=inventory.patience) as fleet,
             ClusterLock(fleet, RUN, store.path) as lock,
         ):
-            prepared = prepare(plan, inventory, fleet, lock, may_deploy=may_deploy)
+            prepared = prepare(
+                plan,
+                inventory,
+                fleet,
+                lock,
+                may_deploy=may_deploy,
+                accept_version=accept_version,
+            )
             store.write(PLAN, prepared.plan.to_yaml())
             if inventory.existing:
                 results = _execute_in_virtual_host(prepared, store, show_load)

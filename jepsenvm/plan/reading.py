@@ -25,6 +25,9 @@ MAX_DEPTH: Final = 20
 MAX_PROBLEMS: Final = 20
 """Problems of a plan that are reported together; of more, the number is."""
 
+_NESTED: Final[Mapping[str, type[BaseModel]]] = {"rate": RatePiece, "schedule": ScheduleItem}
+"""The models within the values of plan keys."""
+
 # libyaml's parser is twenty times as fast. PyYAML may have been built without it.
 _Loader: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -145,7 +148,7 @@ def resolve(
             context={"workloads": workloads, "nemeses": nemeses},
         )
     except ValidationError as error:
-        problems += _sentences(error)
+        problems += sentences(error, _NESTED)
     problems += option_problems
     known = plan_keys.union(*(_keys(rules.options) for rules in workloads.values()))
     unknown = [key for key in document if key not in known]
@@ -200,7 +203,7 @@ def _resolve_options(
         try:
             validated = rules.options.model_validate(given, by_name=False, by_alias=True)
         except ValidationError as error:
-            problems += _sentences(error)
+            problems += sentences(error, _NESTED)
             continue
         if workload == name:
             options = validated
@@ -217,12 +220,15 @@ def _unknown_key(key: str, known: Collection[str]) -> str:
     return f"unknown key '{shorten(key)}' ({remedy})"
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    return (_sentence(details) for details in error.errors())
+def sentences(error: ValidationError, nested: Mapping[str, type[BaseModel]]) -> Iterator[str]:
+    """Yield each problem that pydantic found, with its key as the file spells it.
+
+    ``nested`` has the model within the value of a key, to list the known keys of an unknown one.
+    """
+    return (_sentence(details, nested) for details in error.errors())
 
 
-def _sentence(error: Any) -> str:
-    """Return one problem that pydantic found, with the key as the plan file spells it."""
+def _sentence(error: Any, nested: Mapping[str, type[BaseModel]]) -> str:
     parts = [
         f"item {part + 1}" if isinstance(part, int) else shorten(part)
         for part in error["loc"]
@@ -230,7 +236,7 @@ def _sentence(error: Any) -> str:
     ]
     key = " ".join(parts)
     if error["type"] == "extra_forbidden":
-        model = RatePiece if parts[0] == "rate" else ScheduleItem
+        model = next(nested[part] for part in reversed(parts[:-1]) if part in nested)
         known = ", ".join(sorted(entry.key for entry in keys_of(model)))
         return f"{' '.join(parts[:-1])}: unknown key '{parts[-1]}' (known: {known})"
     if error["type"] == "missing":

@@ -124,10 +124,18 @@ def prepared(
     *,
     may_deploy: bool = True,
     events: list[str] | None = None,
+    accept_version: Callable[[str], None] | None = None,
 ) -> Prepared:
     fleet: Any = Fleet()
     lock: Any = SimpleNamespace(take=lambda: (events if events is not None else []).append("lock"))
-    return prepare(plan or Plan(seed=1), inventory, fleet, lock, may_deploy=may_deploy)
+    return prepare(
+        plan or Plan(seed=1),
+        inventory,
+        fleet,
+        lock,
+        may_deploy=may_deploy,
+        accept_version=accept_version,
+    )
 
 
 def test_each_node_is_asked_once_if_the_cluster_matches_the_plan(world: World) -> None:
@@ -182,6 +190,23 @@ def test_a_broker_that_is_down_is_deployed_without_asking_for_settings(world: Wo
     prepared()
     assert len(world.deployed) == 1
     assert {world.asked[f"settings of {name}"] for name in NAMES} == {1}
+
+
+def test_the_version_is_accepted_before_and_after_a_deployment(world: World) -> None:
+    world.settings = dict.fromkeys(NAMES, OTHER)
+    world.after_deployment = replace(WANTED, version="4.0.5")
+    prepared(accept_version=world.events.append)
+    assert world.events == ["faults", "3.10.8", "deploy", "4.0.5"]
+
+
+def test_a_version_that_is_refused_is_not_deployed(world: World) -> None:
+    def refuse(version: str) -> None:
+        raise UsageError(f"no {version}")
+
+    world.settings = dict.fromkeys(NAMES, OTHER)
+    with pytest.raises(UsageError, match=r"no 3\.10\.8"):
+        prepared(accept_version=refuse)
+    assert world.deployed == []
 
 
 def test_without_permission_to_deploy_a_difference_is_refused(world: World) -> None:

@@ -54,9 +54,16 @@ def fake(
     login = Credentials("u", "p")
 
     def prepare(
-        _plan: Plan, on: Inventory, fleet: Any, _lock: object, *, may_deploy: bool
+        _plan: Plan,
+        on: Inventory,
+        fleet: Any,
+        _lock: object,
+        *,
+        may_deploy: bool,
+        accept_version: object,
     ) -> Prepared:
         assert may_deploy
+        assert accept_version is None
         return Prepared(Plan(seed=seed), (), Cluster(on, fleet, {}, login))
 
     def create_virtual_host(*_: object) -> bool:
