@@ -57,6 +57,7 @@ THOROUGH = {
     "test_a_power_loss_of_a_classic_queues_node_is_proven",
     "test_clients_connect_with_tls_and_not_without_it",
     "test_an_existing_cluster_with_tls_is_verified_by_the_authority_that_is_named",
+    "test_a_scenario_is_compared_and_recorded",
     "test_a_workload_is_valid_without_faults[lock]",
     "test_a_workload_is_valid_without_faults[lock:fenced]",
     "test_a_workload_is_valid_without_faults[order:shared]",
