@@ -17,7 +17,7 @@ from jepsenvm.experiment.resumed_history import LOST_TAIL
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.units import SECOND
-from jepsenvm.nemesis.registry import MIXES, NEMESES, NO_FAULTS
+from jepsenvm.nemesis.registry import MIXES, NEMESES
 from tests.lab.conftest import JEPSENVM, jepsenvm
 from tests.torture.hosts import nodes_without_users_rule, seconds_until_healed
 
@@ -98,7 +98,8 @@ def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
 
 def _draws_by_itself(nemesis: str) -> bool:
     """Return whether a nemesis injects one kind of fault and needs no groups from its caller."""
-    return nemesis != NO_FAULTS and nemesis not in MIXES and not NEMESES[nemesis].takes_grudge
+    spec = NEMESES[nemesis]
+    return spec is not None and nemesis not in MIXES and not spec.takes_grudge
 
 
 def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:
