@@ -72,13 +72,19 @@ def full_disk(store: Path) -> str:
             output, _ = controller.communicate(timeout=ENDS_WITHIN_S)
             assert controller.returncode in (2, 255), (controller.returncode, output)
         assert "Traceback" not in output, output
-        history = open_history((store / "latest").resolve() / "history.arrow")
-        list(history)
-        assert not history.complete, "a history that could not be written is complete"
+        run = (store / "latest").resolve()
+        assert not _is_complete(run), "a history that could not be written is complete"
         assert seconds_until_healed(180) is not None, left_by_faults()
     finally:
         subprocess.run(["umount", str(store)], check=True)
     return f"exit {controller.returncode}, the history is cut short, everything is healed"
+
+
+def _is_complete(run: Path) -> bool:
+    """Return whether a run's history was closed. An open history would keep its disk mounted."""
+    history = open_history(run / "history.arrow")
+    list(history)
+    return history.complete
 
 
 def _fill(file: Path) -> None:

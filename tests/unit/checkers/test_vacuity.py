@@ -191,7 +191,7 @@ def test_every_run_is_checked_for_vacuity(tmp_path: Path) -> None:
 
 def view(phase: str, *members: str, leader: str | None = "n2") -> Op:
     """Return what a broker reported about the queue around fault 1."""
-    proof = {"broker": {"nodes": {}, "leader": leader, "members": list(members)}}
+    proof: dict[str, Any] = {"broker": {"nodes": {}, "leader": leader, "members": list(members)}}
     return Op("info", VIEW, process=NEMESIS, data={"phase": phase, "window": 1, "proof": proof})
 
 
@@ -283,7 +283,7 @@ def test_a_loss_of_unsynced_writes_needs_writes_just_before_it(
     ended: int, verdict: Verdict
 ) -> None:
     """Also with load under the fault: that load was synced, or is on another node."""
-    data = {"views": [view("before", leader="n1")], "endangers-s": 5e-9}
+    data: dict[str, Any] = {"views": [view("before", leader="n1")], "endangers-s": 5e-9}
     result = under_stopped_replicas(*enqueued(1, 2, ended), *enqueued(2, 30, 31), **data)
     assert result.verdict is verdict
     if verdict is Verdict.UNKNOWN:

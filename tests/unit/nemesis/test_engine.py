@@ -39,7 +39,7 @@ from tests.unit.fakes import (
 )
 
 FAULT = FakeFault(name="fake", text="n1 n2", nodes=("n1", "n2"))
-DRAWN = {"way": "flip", "victims": "drawn", "at-percent": 50.0}
+DRAWN: dict[str, float | str] = {"way": "flip", "victims": "drawn", "at-percent": 50.0}
 
 
 class Run:

@@ -127,7 +127,7 @@ def test_deliveries_of_a_lost_session_are_recorded_as_returned(tmp_path: Path) -
     """The broker gets no acknowledgement of them, so it must deliver them again."""
     run_context, broker = context(tmp_path), Broker()
     for type_ in ("invoke", "ok"):
-        run_context.journal.append(type_, "enqueue", 1, process=0)  # type: ignore[arg-type]  # both are types
+        run_context.journal.append(type_, "enqueue", 1, process=0)
     broker.lost = "[Errno 104] Connection reset by peer"
     redelivery_workload.handle(run_context, broker, 1, [delivery(1)], lambda: False)  # type: ignore[arg-type]  # as above
     run_context.journal.append("invoke", "drain", process=9)
