@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,26 +15,27 @@ from jepsenvm.history.table import History, Ints, Mask
 from jepsenvm.history.units import SECOND
 
 
-def attribute(history: History, values: Ints) -> str | None:
+def attribute(history: History, values: Ints, *, one_queue: bool = True) -> str | None:
     """Return a clause that says where values were confirmed, and what may explain the loss.
 
     Explanations are a queue that no longer exists, and nodes that jepsenvm restarted. None if
-    nothing is known.
+    nothing is known. With several queues (``one_queue`` is False), it names no leader and no queue.
     """
-    clauses = [_attribute(history, values)]
+    clauses = [_attribute(history, values, one_queue=one_queue)]
     if len(values):
-        clauses += _explanations(history)
+        clauses += _explanations(history, one_queue=one_queue)
     return "; ".join(filter(None, clauses)) or None
 
 
-def _explanations(history: History) -> Iterator[str]:
-    if gone := vanished_queues(history):
+def _explanations(history: History, *, one_queue: bool) -> Iterator[str]:
+    gone = vanished_queues(history)
+    if gone and one_queue:
         yield f"no node knows {listed(gone)} any more"
     if restarted := restarted_by_recovery(history):
         yield f"found after jepsenvm restarted {listed(restarted)}"
 
 
-def _attribute(history: History, values: Ints) -> str | None:
+def _attribute(history: History, values: Ints, *, one_queue: bool) -> str | None:
     """Return a clause that says which nodes confirmed these values, when, and during which faults.
 
     If a fault isolated nodes and all of its values were confirmed on one side, the side is named,
@@ -45,11 +47,15 @@ def _attribute(history: History, values: Ints) -> str | None:
     times, nodes = _confirmations(history, values)
     if not len(times):
         return None
+    intervals = fault_intervals(history)
+    if not one_queue:
+        # The nemesis recorded the leader of one of the queues.
+        intervals = [replace(interval, leader=None) for interval in intervals]
     names = listed(history.nodes[code] for code in np.unique(nodes) if code >= 0)
     span = f"between {times.min() / SECOND:.1f} s and {times.max() / SECOND:.1f} s"
     return (
         f"confirmed by {names or 'unnamed nodes'} {span}, "
-        f"{'; '.join(_counts_by_fault(history, times, nodes))}"
+        f"{'; '.join(_counts_by_fault(intervals, history.nodes, times, nodes))}"
     )
 
 
@@ -62,13 +68,14 @@ def _confirmations(history: History, values: Ints) -> tuple[Ints, Ints]:
     return np.concatenate(times), np.concatenate(nodes)
 
 
-def _counts_by_fault(history: History, times: Ints, nodes: Ints) -> Iterator[str]:
+def _counts_by_fault(
+    intervals: Sequence[FaultInterval], node_names: Sequence[str], times: Ints, nodes: Ints
+) -> Iterator[str]:
     """Yield how many of these times are during a fault, after its healing, or before any fault.
 
     The time after a healing belongs to the fault too: a broker may drop messages when a partition
     ends, for example when it discards one side of a split.
     """
-    intervals = fault_intervals(history)
     if not intervals:
         yield f"{len(times):,} without any fault"
         return
@@ -78,7 +85,7 @@ def _counts_by_fault(history: History, times: Ints, nodes: Ints) -> Iterator[str
         rows = inside[interval.number]
         if count := int(rows.sum()):
             codes = [int(code) for code in np.unique(nodes[rows])]
-            details = _circumstances(interval, history.nodes, codes)
+            details = _circumstances(interval, node_names, codes)
             yield ", ".join([f"{count:,} during {interval.title}", *details])
         later_faults = [other.injected for other in intervals if other.injected > interval.injected]
         next_fault = min(later_faults, default=NEVER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from jepsenvm.checkers.vanished_queue import vanished_queue_doubt
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted
 from jepsenvm.history.op import Type
-from jepsenvm.history.table import History, Ints
+from jepsenvm.history.table import History, Ints, Mask
 
 SHOWN: Final = 1000
 """At most this many values of each kind are in a result. The counts are exact."""
@@ -46,6 +47,22 @@ DescribeLost = Callable[[History, Ints, int], Sequence[str]]
 """(history, the lost values, each once, the number of lost messages) -> reasons."""
 
 
+DescribeUnexpected = Callable[[History, int], Sequence[str]]
+"""(history, the number of unexpected messages, not 0) -> reasons."""
+
+
+@dataclass(frozen=True)
+class LossDoubt:
+    """Why some messages that did not come back may not be the broker's loss."""
+
+    reason: str
+    applies_to: Callable[[Ints], Mask]
+    """Whether it is about each of some values."""
+
+
+DoubtLoss = Callable[[History], LossDoubt | None]
+
+
 def lost_reason(count: int, attribution: str | None) -> str:
     """Return the reason for lost messages; ``attribution`` says where they were confirmed."""
     lost = counted(count, "message was", "messages were")
@@ -56,8 +73,29 @@ def _describe_lost(history: History, lost: Ints, count: int) -> Sequence[str]:
     return [lost_reason(count, attribute(history, lost))]
 
 
+def _describe_unexpected(_: History, count: int) -> Sequence[str]:
+    messages = counted(count, "delivered message is", "delivered messages are")
+    return [f"{messages} unexpected: never sent by any process"]
+
+
+def _doubt_loss(history: History) -> LossDoubt | None:
+    """Return the doubt about the run's only queue, which holds for all messages."""
+    reason = restart_doubt(history) or vanished_queue_doubt(history)
+    return None if reason is None else LossDoubt(reason, all_values)
+
+
+def all_values(values: Ints) -> Mask:
+    """Return that a doubt applies to each of some values."""
+    return np.ones(len(values), dtype=bool)
+
+
 def total_queue(
-    history: History, *, drain_required: bool = False, describe_lost: DescribeLost = _describe_lost
+    history: History,
+    *,
+    drain_required: bool = False,
+    describe_lost: DescribeLost = _describe_lost,
+    describe_unexpected: DescribeUnexpected = _describe_unexpected,
+    doubt_loss: DoubtLoss = _doubt_loss,
 ) -> Result:
     """Compare what was acknowledged with what came back: Jepsen's ``checker/total-queue``.
 
@@ -81,8 +119,10 @@ def total_queue(
     instead of lost, and the verdict is unknown. The same holds if jepsenvm restarted every replica
     of the queue before the drain, and if the queue disappeared while no fault was in force.
 
-    ``drain_required``  treat a history without any drain the same.
-    ``describe_lost``   returns the reasons for lost messages; it changes nothing else.
+    ``drain_required``       treat a history without any drain the same.
+    ``describe_lost``        returns the reasons for lost messages; it changes nothing else.
+    ``describe_unexpected``  returns the reasons for unexpected messages.
+    ``doubt_loss``           returns which messages are undecided if they did not come back.
     """
     history, corrupted = split_corrupted(history, "dequeue")
     sets = Multisets(len(COUNTED) + 1)
@@ -92,12 +132,15 @@ def total_queue(
             sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
     problem = drain_problem(history, required=drain_required)
     misread = misread_values(history)
-    loss_doubt = restart_doubt(history) or vanished_queue_doubt(history)
+    loss_doubt = doubt_loss(history)
     totals: Counter[str] = Counter()
     shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
     for values, counts in sets.blocks():
-        compared = _compare(*counts, decided=problem is None and loss_doubt is None)
+        decided = np.full(len(values), problem is None)
+        if loss_doubt is not None:
+            decided &= ~loss_doubt.applies_to(values)
+        compared = _compare(*counts, decided=decided)
         compared["unexpected"][np.isin(values, misread)] = 0
         for name, value_counts in compared.items():
             totals[name] += int(value_counts.sum())
@@ -113,11 +156,13 @@ def total_queue(
         figures[kind] = [history.label(code) for code in codes.tolist()]
     figures["lost-after-delivery-count"] = totals["lost-after-delivery"]
     figures |= corrupted.figures
-    reasons = [*_after_delivery_reasons(figures), *corrupted.reasons, *_unexpected_reasons(figures)]
+    reasons = [*_after_delivery_reasons(figures), *corrupted.reasons]
+    if totals["unexpected"]:
+        reasons += describe_unexpected(history, totals["unexpected"])
     if totals["lost"]:
         reasons = [*describe_lost(history, np.concatenate(lost), totals["lost"]), *reasons]
     # A doubt about who lost messages matters only if messages are missing.
-    doubt = problem or (loss_doubt if totals["undecided"] else None)
+    doubt = problem or (loss_doubt.reason if loss_doubt and totals["undecided"] else None)
     # The figures decide. The reasons only explain them.
     verdict = graded(
         invalid=totals["lost"] > 0 or totals["unexpected"] > 0 or corrupted.count > 0,
@@ -142,32 +187,31 @@ def end_marks(history: History) -> int:
 
 
 def _compare(
-    attempted: Ints, acknowledged: Ints, dequeued: Ints, unacknowledged: Ints, *, decided: bool
+    attempted: Ints, acknowledged: Ints, dequeued: Ints, unacknowledged: Ints, *, decided: Mask
 ) -> Mapping[str, Ints]:
     """Return each multiset of the result as the counts of the values, in the order of the values.
 
     ``unacknowledged`` are those of ``dequeued`` that consumed nothing.
 
-    ``decided`` says whether missing messages are lost (the queue was drained) or undecided.
+    ``decided`` says whether each value, if it is missing, is lost (its queue was drained) or
+    undecided.
     """
     ok = np.minimum(dequeued, attempted)
     unexpected = np.where(attempted == 0, dequeued, 0)
     consumed = np.maximum(dequeued - unacknowledged, 0)
     missing = np.maximum(acknowledged - consumed, 0)
-    none = np.zeros_like(missing)
+    lost = np.where(decided, missing, 0)
     return {
         "attempt": attempted,
         "acknowledged": acknowledged,
         "ok": ok,
         "dequeued": dequeued,
-        "lost": missing if decided else none,
+        "lost": lost,
         "duplicated": dequeued - ok - unexpected,
-        "lost-after-delivery": np.minimum(
-            missing if decided else none, np.minimum(dequeued, unacknowledged)
-        ),
+        "lost-after-delivery": np.minimum(lost, np.minimum(dequeued, unacknowledged)),
         "unexpected": unexpected,
         "recovered": np.maximum(ok - acknowledged, 0),
-        "undecided": none if decided else missing,
+        "undecided": missing - lost,
     }
 
 
@@ -183,14 +227,6 @@ def _after_delivery_reasons(figures: Mapping[str, Any]) -> list[str]:
         return []
     messages = counted(count, "lost message was", "lost messages were")
     return [f"{messages} delivered, but only to consumers that never acknowledged them"]
-
-
-def _unexpected_reasons(figures: Mapping[str, Any]) -> list[str]:
-    count = figures["unexpected-count"]
-    if not count:
-        return []
-    messages = counted(count, "delivered message is", "delivered messages are")
-    return [f"{messages} unexpected: never sent by any process"]
 
 
 def _drain_reasons(figures: Mapping[str, Any], problem: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jepsenvm.checkers.drain import ok_drains
-from jepsenvm.checkers.fault_intervals import NEVER, fault_intervals
+from jepsenvm.checkers.fault_intervals import NEVER, FaultInterval, fault_intervals
 from jepsenvm.checkers.op_columns import OpColumns, all_ops
 from jepsenvm.checkers.own_restarts import restarted_by_recovery
 from jepsenvm.checkers.wording import listed
@@ -33,10 +33,7 @@ def vanished_queue_doubt(history: History) -> str | None:
     if not names:
         return None
     begin, end = _window(history)
-    suspect = any(
-        interval.injected <= end and begin <= _aftermath_end(interval.healed)
-        for interval in fault_intervals(history)
-    )
+    suspect = any(may_explain(interval, begin, end) for interval in fault_intervals(history))
     if suspect or restarted_by_recovery(history):
         return None
     which = "the queue" if len(names) == 1 else "the queues"
@@ -46,8 +43,10 @@ def vanished_queue_doubt(history: History) -> str | None:
     )
 
 
-def _aftermath_end(healed: int | None) -> int:
-    return NEVER if healed is None else healed + AFTERMATH
+def may_explain(interval: FaultInterval, begin: int, end: int) -> bool:
+    """Return whether a fault may be why something disappeared between two times."""
+    aftermath_end = NEVER if interval.healed is None else interval.healed + AFTERMATH
+    return interval.injected <= end and begin <= aftermath_end
 
 
 def _window(history: History) -> tuple[int, int]:

@@ -26,3 +26,11 @@ def listed(names: Iterable[str]) -> str:
 def seconds(time: int) -> str:
     """Return a time in nanoseconds for people, such as ``12.345 s``."""
     return f"{time / SECOND:.3f} s"
+
+
+def listed_numbers(numbers: Iterable[int], most: int = 5) -> str:
+    """Return numbers in ascending order as a list for people, at most ``most`` of them."""
+    texts = list(map(str, sorted(numbers)))
+    if len(texts) > most:
+        texts = [*texts[:most], f"{len(texts) - most:,} more"]
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))

@@ -16,7 +16,12 @@ from jepsenvm.experiment.injection import inject_steps
 from jepsenvm.experiment.logs import LogFiles, collect, log_sizes
 from jepsenvm.experiment.outputs import write_results
 from jepsenvm.experiment.prepare import Prepared
-from jepsenvm.experiment.queue_status import node_listing, queue_status
+from jepsenvm.experiment.queue_status import (
+    binding_listing,
+    node_listing,
+    queue_listing,
+    queue_status,
+)
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
@@ -92,6 +97,8 @@ class _Run:
             journal=self._journal,
             stop=self._stop,
             list_node=node_listing(self._fleet),
+            list_queues=queue_listing(self._fleet),
+            list_bindings=binding_listing(self._fleet),
         )
         self._record = _healing_goes_on(journaled(self._journal))
         self._spool = Spool(store.path)
@@ -190,6 +197,7 @@ class _Run:
             fleet=self._fleet,
             journal=self._journal,
             queue=self._context.queue,
+            more_queues=self._context.routes.queues[1:],
             deadline=self._plan.recovery_deadline,
             may_restart=may_restart(self._cluster.inventory),
         )

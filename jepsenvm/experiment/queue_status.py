@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.workloads.context import ListNode, QueueStatus
+from jepsenvm.workloads.context import ListBindings, ListNode, ListQueues, QueueStatus
 
 
 async def queue_status(fleet: Fleet, name: str) -> QueueStatus:
@@ -15,16 +16,34 @@ async def queue_status(fleet: Fleet, name: str) -> QueueStatus:
     A node that does not answer counts as one message left, so that a drain never ends without
     proof.
     """
-    answers = await asyncio.to_thread(
-        fleet.each_or_error, lambda node: broker.queues(fleet, node).get(name)
-    )
+    return (await _statuses(fleet, [name]))[name]
+
+
+def queue_listing(fleet: Fleet) -> ListQueues:
+    """Return a function that asks every node once, and returns what is left in some queues."""
+
+    async def list_queues(names: Sequence[str]) -> Mapping[str, QueueStatus]:
+        return await _statuses(fleet, names)
+
+    return list_queues
+
+
+async def _statuses(fleet: Fleet, names: Sequence[str]) -> dict[str, QueueStatus]:
+    answers = await asyncio.to_thread(fleet.each_or_error, lambda node: broker.queues(fleet, node))
+    listings = []
     for node, answer in answers.items():
         if isinstance(answer, Exception):
-            return QueueStatus(1, f"nothing on {node}: {answer}")
-    queues = [answer for answer in answers.values() if isinstance(answer, broker.Queue)]
+            return dict.fromkeys(names, QueueStatus(1, f"nothing on {node}: {answer}"))
+        listings.append(answer)
+    return {name: _status([listing.get(name) for listing in listings]) for name in names}
+
+
+def _status(listed: Sequence[broker.Queue | None]) -> QueueStatus:
+    """Return what is left in a queue, from what each node lists about it."""
+    queues = [queue for queue in listed if queue is not None]
     if not queues:
         return QueueStatus(None, "that the queue is gone from every node")
-    empty = len(queues) == len(answers) and all(queue.empty for queue in queues)
+    empty = len(queues) == len(listed) and all(queue.empty for queue in queues)
     unacknowledged = max(queue.unacknowledged for queue in queues)
     return QueueStatus(0 if empty else 1, _text(queues), max(0, unacknowledged))
 
@@ -36,6 +55,15 @@ def node_listing(fleet: Fleet) -> ListNode:
         return await asyncio.to_thread(broker.listing, fleet, node)
 
     return list_node
+
+
+def binding_listing(fleet: Fleet) -> ListBindings:
+    """Return a function that asks a node for its bindings."""
+
+    async def list_bindings(node: str) -> frozenset[broker.Binding]:
+        return await asyncio.to_thread(broker.bindings, fleet, node)
+
+    return list_bindings
 
 
 def _text(queues: list[broker.Queue]) -> str:

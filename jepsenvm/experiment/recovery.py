@@ -12,11 +12,11 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from jepsenvm.errors import JepsenvmError, message_of
 from jepsenvm.history.journal import Journal
-from jepsenvm.history.nemesis_records import RECOVER
+from jepsenvm.history.nemesis_records import RECOVER, RESTARTED_QUEUES
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
@@ -35,6 +35,9 @@ Autoheal may restart nodes about once a minute, without end.
 
 ASK_S: Final = 15.0
 """Seconds that a node may take to say where the queue is."""
+
+SECONDS_PER_QUEUE: Final = 0.01
+"""Seconds that each of several queues adds to that."""
 
 ROUNDS: Final = 4
 """Maximum number of rounds of restarts.
@@ -58,6 +61,8 @@ class NodeProblem:
 
 
 Problems = dict[str, NodeProblem]
+Placement = Mapping[str, broker.Replicas]
+"""Where queues are, by their names."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +75,24 @@ class Recovery:
     deadline: float
     """Seconds that the cluster has to recover by itself."""
     may_restart: bool = True
+    more_queues: Sequence[str] = ()
+    """The further queues of a run with several, in the order of their numbers from 1."""
 
     async def wait(self) -> bool:
         """Wait for the cluster, restart nodes if necessary; return whether it recovered."""
         began = time.monotonic()
         problems, last_seen = await self._poll(self.deadline)
         restarted: set[str] = set()
-        replicas: broker.Replicas | None = None
+        placement: Placement | None = None
         if problems and not self.may_restart:
             logger.info(
                 "no node is restarted: this is an existing cluster, and its allowed_faults has no "
                 "restart"
             )
         for _ in range(ROUNDS if self.may_restart else 0):
-            if replicas is None:
-                replicas = await asyncio.to_thread(self._replicas)
-            holders = replicas.members if replicas else ()
+            if not placement:
+                placement = await asyncio.to_thread(self._placement)
+            holders = self._holders(placement)
             groups = to_restart(problems, self.fleet.nodes, restarted, holders)
             if not groups:
                 break
@@ -98,8 +105,31 @@ class Recovery:
                 last_seen = seen_later or last_seen
                 if not problems:
                     break  # a restart of the others could only do harm
-        self._record(began, last_seen, restarted, problems, replicas)
+        self._record(began, last_seen, restarted, problems, placement or {})
         return not problems
+
+    @property
+    def _queues(self) -> list[str]:
+        return [self.queue, *self.more_queues]
+
+    def _placement(self) -> Placement:
+        """Return where the run's queues are; without those of which nobody says it."""
+        if not self.more_queues:
+            replicas = self._replicas()
+            return {self.queue: replicas} if replicas else {}
+        seconds = ASK_S + SECONDS_PER_QUEUE * len(self._queues)
+        for node in self.fleet.nodes:
+            try:
+                return broker.replicas_of(self.fleet, node, self._queues, seconds)
+            except JepsenvmError:
+                continue
+        return {}
+
+    def _holders(self, placement: Placement) -> Collection[str]:
+        """Return the nodes with a replica of every queue; none if that is unknown."""
+        if len(placement) < len(self._queues):
+            return ()
+        return frozenset.intersection(*(frozenset(at.members) for at in placement.values()))
 
     def _replicas(self) -> broker.Replicas | None:
         """Return where the queue is, by the first node that answers; None if none does."""
@@ -118,10 +148,11 @@ class Recovery:
         last_seen: float,
         restarted: Collection[str],
         problems: Problems,
-        replicas: broker.Replicas | None,
+        placement: Placement,
     ) -> None:
         seconds = round(time.monotonic() - began, 1)
-        data = {
+        replicas = placement.get(self.queue)
+        data: dict[str, Any] = {
             "seconds": seconds,
             "trouble-seconds": round(last_seen - began, 1) if last_seen else None,
             "deadline": self.deadline,
@@ -130,6 +161,12 @@ class Recovery:
             "replicas": sorted(replicas.members) if replicas else None,
             "troubles": {node: problem.text for node, problem in problems.items()},
         }
+        if restarted and self.more_queues:
+            data[RESTARTED_QUEUES] = [
+                number
+                for number, queue in enumerate(self._queues)
+                if queue not in placement or set(placement[queue].members) <= set(restarted)
+            ]
         self.journal.append("info", RECOVER, process=NEMESIS, data=data)
         if problems:
             logger.info(f"NOT recovered: {_text(problems)}")
@@ -189,13 +226,20 @@ class Recovery:
         # problem is the whole cluster, for which to_restart chooses no node.
         everyone, first = frozenset(self.fleet.nodes), next(iter(self.fleet.nodes))
         try:
-            queue = broker.queues(self.fleet, first).get(self.queue)
+            listed = broker.queues(self.fleet, first)
         except JepsenvmError as error:
             return {first: NodeProblem(error.message, everyone)}
-        # Nothing to wait for if the queue is gone. The drain reports that.
-        if queue is None or (queue.leader is not None and queue.state in SERVING_STATES):
+        # Nothing to wait for if a queue is gone. The drain reports that.
+        queues = [listed[name] for name in self._queues if name in listed]
+        waiting = [
+            queue for queue in queues if queue.leader is None or queue.state not in SERVING_STATES
+        ]
+        if not waiting:
             return {}
-        text = f"the queue is {queue.state}, its leader is {queue.leader}"
+        queue = waiting[0]
+        which = "the queue" if not self.more_queues else f"the queue {queue.name}"
+        more = f" ({len(waiting):,} queues do not serve)" if len(waiting) > 1 else ""
+        text = f"{which} is {queue.state}, its leader is {queue.leader}{more}"
         return {queue.leader or first: NodeProblem(text, everyone)}
 
     def _listens(self, node: str) -> bool:
@@ -207,8 +251,8 @@ class Recovery:
         return True
 
     def _restart(self, nodes: Sequence[str]) -> None:
-        """Restart these nodes, and wait until they are back with their replicas of the queue."""
-        before = self._replicas()
+        """Restart these nodes, and wait until they are back with their replicas of the queues."""
+        before = self._placement()
         # Stop all before any starts. Otherwise the trusted side does not forget the partition.
         for act in (broker.stop, broker.start):
             answers = self.fleet.each_or_error(partial(act, self.fleet), nodes)
@@ -219,15 +263,24 @@ class Recovery:
         while not self._is_back(nodes, before) and time.monotonic() < until:
             time.sleep(POLL_S)
 
-    def _is_back(self, nodes: Sequence[str], before: broker.Replicas | None) -> bool:
+    def _is_back(self, nodes: Sequence[str], before: Placement) -> bool:
         """Return whether nodes listen, and their replicas and all earlier ones are online."""
         if not all(map(self._listens, nodes)):
             return False
-        if before is None:
+        if not before:
             return True
-        now = self._replicas()
-        expected = set(before.online) | (set(before.members) & set(nodes))
-        return now is not None and expected <= set(now.online)
+        now = self._placement()
+        return all(
+            queue in now and _expected_online(at, nodes) <= set(now[queue].online)
+            for queue, at in before.items()
+        )
+
+
+def _expected_online(before: broker.Replicas, restarted: Sequence[str]) -> set[str]:
+    """Return the nodes whose replicas must be online after a restart of some nodes."""
+    if len(before.members) == 1 and not before.online:
+        return set()  # a classic queue, of which some versions never list who is online
+    return set(before.online) | (set(before.members) & set(restarted))
 
 
 def may_restart(inventory: Inventory) -> bool:

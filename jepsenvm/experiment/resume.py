@@ -22,7 +22,12 @@ from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.logs import collect
 from jepsenvm.experiment.outputs import write_report, write_results
 from jepsenvm.experiment.phases import FLUSH_EVERY_S
-from jepsenvm.experiment.queue_status import node_listing, queue_status
+from jepsenvm.experiment.queue_status import (
+    binding_listing,
+    node_listing,
+    queue_listing,
+    queue_status,
+)
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumed_history import (
     Recorded,
@@ -50,6 +55,7 @@ from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.workloads.context import Context, QueueStatus
 from jepsenvm.workloads.publishers import publisher_addresses
 from jepsenvm.workloads.registry import WORKLOADS
+from jepsenvm.workloads.routes import Routes
 
 logger = logging.getLogger(__name__)
 
@@ -124,14 +130,15 @@ def resume(run: UnfinishedRun, inventory: Inventory) -> Results:
 
 
 def _require_queue(fleet: Fleet, run: UnfinishedRun) -> None:
-    """Wait until a node lists the queue of a run; raise UsageError if none does in time."""
+    """Wait until a node lists a queue of a run; raise UsageError if none does in time."""
     queue = run.resumption.queue
+    queues = Routes(run.plan.routing, queue).queues
     began = time.monotonic()
     answered = False
     while True:
         answers = fleet.each_or_error(lambda node: broker.queues(fleet, node))
         lists = [answer for answer in answers.values() if not isinstance(answer, Exception)]
-        if any(queue in names for names in lists):
+        if any(name in names for names in lists for name in queues):
             return
         answered = answered or bool(lists)
         # Brokers that do not answer at all have the time in which a cluster may recover.
@@ -142,7 +149,8 @@ def _require_queue(fleet: Fleet, run: UnfinishedRun) -> None:
     if not answered:
         raise RunError("no broker answers, so the queue cannot be read", remedy="start RabbitMQ")
     raise UsageError(
-        f"the queue {queue} is gone, so nothing can be read back",
+        f"the queue {queue} is gone{' with all others' if len(queues) > 1 else ''}, so nothing can "
+        "be read back",
         remedy=f"`jepsenvm check {run.store.path}` judges what was recorded",
     )
 
@@ -166,6 +174,8 @@ class _Resumed:
             journal=self._journal,
             stop=asyncio.Event(),
             list_node=node_listing(self._fleet),
+            list_queues=queue_listing(self._fleet),
+            list_bindings=binding_listing(self._fleet),
         )
 
     async def execute(self) -> None:
@@ -195,6 +205,7 @@ class _Resumed:
             fleet=self._fleet,
             journal=self._journal,
             queue=self._context.queue,
+            more_queues=self._context.routes.queues[1:],
             deadline=self._plan.recovery_deadline,
             may_restart=may_restart(self._inventory),
         )

@@ -87,7 +87,8 @@ async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], contex
     await delete_exchanges(context, stale_exchanges)
     await workload.setup(context, stale)
     deleted = f", {len(stale)} old one(s) deleted" if stale else ""
-    logger.info(f"queue {context.queue} declared{deleted}")
+    more = context.plan.queues - 1
+    logger.info(f"queue {context.queue}{f' and {more:,} more' if more else ''} declared{deleted}")
     if kept := [name for name, run in runs.items() if run and name not in stale]:
         logger.info(
             f"{len(kept)} queue(s) of runs without a verdict stay: {shorten(' '.join(kept), 200)}; "

@@ -53,6 +53,24 @@ AFTER: Final = "after"
 RECOVER: Final = "recover"
 """The ``f`` of the record of the cluster's recovery after the last fault."""
 
+RESTARTED_QUEUES: Final = "restarted-queues"
+"""The key, in the data of a recovery, of the queues that its restarts may have emptied.
+
+A run with several queues has it. Its value lists the numbers of the queues of which jepsenvm
+restarted every node with a replica, and of those whose replicas are unknown.
+"""
+
+BINDINGS: Final = "bindings"
+"""The ``f`` of the record of which of the run's bindings the nodes list after the drain.
+
+Its ``data`` has the keys:
+
+- ``declared``: the number of bindings that the run declared;
+- ``missing-count``, ``missing``: how many a node does not list, and the first ones, each with its
+  ``queue``, ``exchange``, ``key`` and the ``nodes`` without it;
+- ``silent``: why a node did not list its bindings, by node.
+"""
+
 INTERRUPT: Final = "interrupt"
 """The ``f`` of the record that a signal ended the run early."""
 

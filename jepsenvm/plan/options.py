@@ -42,5 +42,9 @@ class WorkloadRules(Protocol):
     def plan_consumers(self) -> bool:
         """Whether the load's consumers follow the plan's keys for consumers."""
 
+    @property
+    def many_queues(self) -> bool:
+        """Whether the workload follows the plan's keys for queues and exchanges."""
+
     def problems(self, plan: Plan) -> Sequence[str]:
         """Return why the workload cannot follow a plan; empty if it can."""

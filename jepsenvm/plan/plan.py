@@ -36,6 +36,13 @@ from jepsenvm.plan.queue_types import (
     queue_types_with_transactions,
 )
 from jepsenvm.plan.rate import Rate
+from jepsenvm.plan.routing import (
+    MOST_COPIES,
+    MOST_QUEUES,
+    ExchangeType,
+    Routing,
+    routing_problems,
+)
 from jepsenvm.plan.schedule_item import ScheduleItem
 
 Promotion = Literal["when-synced", "always"]
@@ -74,6 +81,26 @@ class Plan(BaseModel):
         default=WorkloadOptions(), description="The workload's own keys."
     )
     queue_type: QueueType = Field(default="quorum", description="The type of the run's queue.")
+    queues: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_QUEUES,
+        description="Number of queues, over which publishers and consumers are spread. Workload "
+        "`queue` only, and no stream.",
+    )
+    exchange: ExchangeType = Field(
+        default="default",
+        description="The exchange to which messages are published: RabbitMQ's default exchange, "
+        "or a durable exchange of this type that the run declares and binds to its queues. "
+        "Workload `queue` only.",
+    )
+    fan_out: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_COPIES,
+        description="To how many queues each message is routed. Each copy is judged. Needs "
+        "another `exchange` than `default`.",
+    )
     partition_handling: PartitionHandling = Field(
         default="autoheal",
         description="RabbitMQ's `cluster_partition_handling`. Without effect from RabbitMQ 4.3 on.",
@@ -265,6 +292,11 @@ class Plan(BaseModel):
             return ()
         return (self.nemesis,) if isinstance(self.nemesis, str) else self.nemesis
 
+    @property
+    def routing(self) -> Routing:
+        """To which queues each message goes."""
+        return Routing(self.queues, self.fan_out, self.exchange)
+
     @model_validator(mode="after")
     def _check_keys_together(self, info: ValidationInfo) -> Self:
         workload = (info.context or {}).get("workloads", {}).get(self.workload)
@@ -272,6 +304,7 @@ class Plan(BaseModel):
             *_workload_problems(self, workload),
             *_queue_type_problems(self),
             *consumer_problems(self, workload),
+            *routing_problems(self, workload),
             *_drawing_problems(self),
             *_schedule_problems(self),
             *_analysis_problems(self),

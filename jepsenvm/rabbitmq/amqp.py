@@ -107,7 +107,14 @@ class Session:
         self._empty: Callable[..., None] | None = None
         """Called when ``basic.get`` finds the queue empty."""
 
-    async def publish(self, queue: str, body: bytes, *, exchange: str = "") -> Outcome:
+    async def publish(
+        self,
+        queue: str,
+        body: bytes,
+        *,
+        exchange: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Publish a persistent, mandatory message; return the broker's answer.
 
         For an ``exchange`` other than the default one, ``queue`` is the routing key. Raise
@@ -116,7 +123,11 @@ class Session:
         self._check()
         self._published += 1
         tag = self._published
-        properties = pika.BasicProperties(delivery_mode=2, message_id=str(tag))
+        properties = pika.BasicProperties(
+            delivery_mode=2,
+            message_id=str(tag),
+            headers=None if headers is None else dict(headers),
+        )
         try:
             self._channel.basic_publish(exchange, queue, body, properties, mandatory=True)
         except pika.exceptions.AMQPError as problem:
@@ -171,9 +182,15 @@ class Session:
         """Delete an exchange and its bindings."""
         await self._call(lambda done: self._channel.exchange_delete(exchange, callback=done))
 
-    async def bind(self, queue: str, exchange: str, key: str) -> None:
+    async def bind(
+        self, queue: str, exchange: str, key: str, arguments: Mapping[str, Any] | None = None
+    ) -> None:
         """Bind a queue to an exchange with a routing key."""
-        await self._call(lambda done: self._channel.queue_bind(queue, exchange, key, callback=done))
+        await self._call(
+            lambda done: self._channel.queue_bind(
+                queue, exchange, key, arguments=dict(arguments or {}), callback=done
+            )
+        )
 
     async def unbind(self, queue: str, exchange: str, key: str) -> None:
         """Remove a binding of a queue to an exchange."""

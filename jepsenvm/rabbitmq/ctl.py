@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -182,15 +182,23 @@ def exchange_names(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[st
 def listing(fleet: Fleet, node: str, timeout: float = 60) -> Listing:
     """Return the queues, exchanges and bindings of the run's virtual host, by one node."""
     queue_rows = _listed(fleet, node, "queues", ["name"], timeout)
-    binding_rows = _listed(fleet, node, "bindings", _BINDING_COLUMNS, timeout)
     return Listing(
         queues=frozenset(row["name"] for row in queue_rows),
+        bindings=bindings(fleet, node, timeout),
         exchanges=exchange_names(fleet, node, timeout),
-        bindings=frozenset(
-            Binding(row["source_name"], row["destination_name"], row["routing_key"])
-            for row in binding_rows
-            if row["source_name"] and row["destination_kind"] == "queue"
-        ),
+    )
+
+
+def bindings(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[Binding]:
+    """Return the bindings of queues in the run's virtual host, as this node lists them.
+
+    The implicit bindings to the default exchange are left out.
+    """
+    rows = _listed(fleet, node, "bindings", _BINDING_COLUMNS, timeout)
+    return frozenset(
+        Binding(row["source_name"], row["destination_name"], row["routing_key"])
+        for row in rows
+        if row["source_name"] and row["destination_kind"] == "queue"
     )
 
 
@@ -207,6 +215,26 @@ def replicas(fleet: Fleet, node: str, queue: str, timeout: float = 60) -> Replic
     if row.get("type") == "quorum" and "members" not in row:
         return _quorum_replicas(fleet, node, row, timeout)
     return _replicas(row, inventory_name)
+
+
+def replicas_of(
+    fleet: Fleet, node: str, names: Collection[str], timeout: float = 60
+) -> dict[str, Replicas]:
+    """Return where queues of the run's virtual host are, by name, from one listing.
+
+    A queue is left out if this node does not list it once, or if the version does not list the
+    replicas of quorum queues.
+    """
+    inventory_name, wanted = _inventory_names(fleet), frozenset(names)
+    rows = [
+        row for row in _list_queues(fleet, node, _REPLICA_COLUMNS, timeout) if row["name"] in wanted
+    ]
+    times_listed = Counter(row["name"] for row in rows)
+    return {
+        row["name"]: _with_its_leader(_replicas(row, inventory_name))
+        for row in rows
+        if times_listed[row["name"]] == 1 and not ("members" not in row and row["type"] == "quorum")
+    }
 
 
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
@@ -462,6 +490,13 @@ def _replicas(row: Mapping[str, str], inventory_name: InventoryName) -> Replicas
         members=_node_list(row.get("members", ""), inventory_name),
         online=_node_list(row.get("online", ""), inventory_name),
     )
+
+
+def _with_its_leader(replicas: Replicas) -> Replicas:
+    """Return the replicas, with the leader for a classic queue of a version without members."""
+    if replicas.members or replicas.leader is None:
+        return replicas
+    return replace(replicas, members=(replicas.leader,))
 
 
 def _quorum_replicas(fleet: Fleet, node: str, row: Mapping[str, str], timeout: float) -> Replicas:

@@ -13,8 +13,9 @@ from jepsenvm.workloads.connections import ProcessNumbers, wait
 from jepsenvm.workloads.consumer_schedule import ConsumerSchedule, consumer_schedule
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.pushed_consumer import Consumption, PushedConsumer
-from jepsenvm.workloads.reader import Reader
+from jepsenvm.workloads.reader import Reader, Source
 from jepsenvm.workloads.reconnecting import reconnecting
+from jepsenvm.workloads.usable_queues import QueuesOfConsumer, queues_of_consumer
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ def consumers(
     }[context.plan.consume]
     clients = []
     for index, numbers in enumerate(processes):
-        use: Use = partial(_poll, context, numbers)
+        queues = queues_of_consumer(context.plan.queues, len(processes), index)
+        use: Use = partial(_poll, context, numbers, queues)
         if modes[index % len(modes)] == "pushed":
             schedule = consumer_schedule(context.plan, index, single_active=single_active)
-            use = partial(_be_pushed, context, numbers, schedule, consumption)
+            use = partial(_be_pushed, context, numbers, schedule, consumption, queues)
         address = context.addresses[index % len(context.addresses)]
         clients.append(_consume(context, address, numbers, use))
     return clients
@@ -62,22 +64,41 @@ async def _be_pushed(
     processes: ProcessNumbers,
     schedule: ConsumerSchedule,
     consumption: Consumption,
+    queues: Sequence[int],
     session: Session,
 ) -> None:
-    await PushedConsumer(context, session, processes, schedule, consumption).run()
+    await PushedConsumer(context, session, processes, schedule, consumption, queues).run()
 
 
-async def _poll(context: Context, processes: ProcessNumbers, session: Session) -> None:
+async def _poll(
+    context: Context, processes: ProcessNumbers, numbers: Sequence[int], session: Session
+) -> None:
+    """Ask one queue after the other; each of them is a process."""
     reader = Reader(context, session, processes.current, context.plan.prefetch)
+    queues = QueuesOfConsumer(context, session.address, numbers)
+    sources: list[tuple[str, Source]] = []
     try:
         while not context.stop.is_set() and session.lost is None:
-            async with asyncio.timeout(session.address.connect_timeout):
-                delivery = await session.get(context.queue)
-            if delivery is None:
+            for number in await queues.more():
+                process = next(processes) if sources else processes.current
+                source = Source(process, number if context.plan.queues > 1 else None)
+                sources.append((context.routes.queue_name(number), source))
+            received = [await _get(context, reader, name, source) for name, source in sources]
+            if not any(received):
                 await wait(context.stop, POLL_INTERVAL_S)
-                continue
-            reader.deliver(delivery)
-            reader.acknowledge()  # a polling consumer holds one message at a time
     finally:
         # The session may be lost between the delivery and its acknowledgement.
         reader.give_up(session.lost or "the consumer ended")
+
+
+async def _get(context: Context, reader: Reader, queue: str, source: Source) -> bool:
+    """Get and acknowledge a message, unless the load has ended; return whether there was one."""
+    if context.stop.is_set() or reader.session.lost is not None:
+        return False
+    async with asyncio.timeout(reader.session.address.connect_timeout):
+        delivery = await reader.session.get(queue)
+    if delivery is None:
+        return False
+    reader.deliver(delivery, source)
+    reader.acknowledge()  # a polling consumer holds one message at a time
+    return True

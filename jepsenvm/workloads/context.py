@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,8 +12,9 @@ from jepsenvm.errors import RunError
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
-from jepsenvm.rabbitmq.ctl import Listing
+from jepsenvm.rabbitmq.ctl import Binding, Listing
 from jepsenvm.workloads.bodies import Bodies, bodies_of
+from jepsenvm.workloads.routes import Routes
 
 logger = logging.getLogger(__name__)
 
@@ -44,35 +45,6 @@ async def _refuse(node: str) -> Listing:
     raise RunError("nothing can be listed", node=node)
 
 
-@dataclass
-class Context:
-    """The plan, connections and history of one run."""
-
-    plan: Plan
-    addresses: Sequence[Address]
-    """One per node."""
-    queue: str
-    """The queue's name. It is new for every run, so no run reads another run's messages."""
-    journal: Journal
-    stop: asyncio.Event
-    """Set when the load must end."""
-    op_counts: dict[str, OpCounts] = field(default_factory=dict)
-    """By publisher."""
-    list_node: ListNode = _refuse
-    _logged: set[str] = field(default_factory=set)
-
-    @cached_property
-    def bodies(self) -> Bodies:
-        """The bodies of this run's messages."""
-        return bodies_of(self.plan, len(self.addresses))
-
-    def log_once(self, line: str) -> None:
-        """Log a line unless this run has logged it before."""
-        if line not in self._logged:
-            self._logged.add(line)
-            logger.info(line)
-
-
 @dataclass(frozen=True)
 class QueueStatus:
     """What the broker reports about a queue after the load."""
@@ -87,3 +59,59 @@ class QueueStatus:
 
 GetQueueStatus = Callable[[str], Awaitable[QueueStatus]]
 """Asks the broker about the queue with this name."""
+
+ListQueues = Callable[[Sequence[str]], Awaitable[Mapping[str, QueueStatus]]]
+"""Asks every node once for its queues; returns the status of each queue with one of these names."""
+
+ListBindings = Callable[[str], Awaitable[frozenset[Binding]]]
+"""Asks the node with this name for its bindings.
+
+Raises JepsenvmError if the node does not answer.
+"""
+
+
+async def _refuse_queues(_names: Sequence[str]) -> Mapping[str, QueueStatus]:
+    raise RunError("no queues can be listed")
+
+
+async def _refuse_bindings(node: str) -> frozenset[Binding]:
+    raise RunError("no bindings can be listed", node=node)
+
+
+@dataclass
+class Context:
+    """The plan, connections and history of one run."""
+
+    plan: Plan
+    addresses: Sequence[Address]
+    """One per node."""
+    queue: str
+    """The name of the run's first queue, which most runs have alone; see ``routes``.
+
+    It is new for every run, so no run reads another run's messages.
+    """
+    journal: Journal
+    stop: asyncio.Event
+    """Set when the load must end."""
+    op_counts: dict[str, OpCounts] = field(default_factory=dict)
+    """By publisher."""
+    list_node: ListNode = _refuse
+    list_queues: ListQueues = _refuse_queues
+    list_bindings: ListBindings = _refuse_bindings
+    _logged: set[str] = field(default_factory=set)
+
+    @cached_property
+    def bodies(self) -> Bodies:
+        """The bodies of this run's messages."""
+        return bodies_of(self.plan, len(self.addresses))
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The names of the run's queues and exchanges, and the routes of its messages."""
+        return Routes(self.plan.routing, self.queue)
+
+    def log_once(self, line: str) -> None:
+        """Log a line unless this run has logged it before."""
+        if line not in self._logged:
+            self._logged.add(line)
+            logger.info(line)

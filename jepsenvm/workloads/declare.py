@@ -15,6 +15,8 @@ from jepsenvm.rabbitmq.connections import session
 from jepsenvm.workloads.context import Context
 
 DECLARE_TIMEOUT_S: Final = 60
+SECONDS_EACH: Final = 0.2
+"""Seconds that each further queue, exchange or binding adds. In the lab most take 0.02 s."""
 
 NO_DELIVERY_LIMIT: Final = 2**31 - 1
 """``x-delivery-limit`` of a quorum queue that must not drop what it takes back. Since RabbitMQ 4.0
@@ -46,7 +48,7 @@ async def declare(
     first = context.addresses[0]
     async with (
         session(first, context.plan.op_timeout) as opened,
-        asyncio.timeout(DECLARE_TIMEOUT_S * first.patience),
+        asyncio.timeout((DECLARE_TIMEOUT_S + SECONDS_EACH * len(old_queues)) * first.patience),
     ):
         for name in old_queues:
             await opened.delete(name)
@@ -64,7 +66,7 @@ async def delete_exchanges(context: Context, names: Sequence[str]) -> None:
     first = context.addresses[0]
     async with (
         session(first, context.plan.op_timeout) as opened,
-        asyncio.timeout(DECLARE_TIMEOUT_S * first.patience),
+        asyncio.timeout((DECLARE_TIMEOUT_S + SECONDS_EACH * len(names)) * first.patience),
     ):
         for name in names:
             await opened.delete_exchange(name)

@@ -122,7 +122,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
                 consuming.append((reader, tag))
             except (SessionLost, TimeoutError) as problem:
                 context.log_once(f"drain: not through {address.node}: {failure_text(problem)}")
-        await _until_idle(readers, IDLE_S * context.addresses[0].patience)
+        await until_idle(readers, IDLE_S * context.addresses[0].patience)
         for reader, tag in consuming:
             address = reader.session.address
             try:
@@ -136,7 +136,7 @@ async def _read_until_idle(context: Context, queue: str) -> int:
     return sum(reader.received for reader in readers)
 
 
-async def _until_idle(readers: Sequence[Reader], idle: float) -> None:
+async def until_idle(readers: Sequence[Reader], idle: float) -> None:
     """Acknowledge deliveries until none has come for ``idle`` seconds."""
     loop = asyncio.get_running_loop()
     received, changed_at = -1, loop.time()

@@ -1,10 +1,11 @@
-"""Publishers: unique values in persistent, mandatory messages to the run's queue.
+"""Publishers: unique values in persistent, mandatory messages to the run's queues.
 
 Every publish is one op ``enqueue``, and its completion decides whether a loss can be proven:
 
 - ``ok``: the broker confirmed the message, or committed the transaction with it.
 - ``fail``: the broker refused the message (``basic.nack``), or returned it because it could not
-  route it. The message is definitely in no queue.
+  route it. The message is definitely in no queue. If it is routed to several queues, a nack says
+  only that one of them refused it, which is ``info``.
 - ``info``: everything else, such as a timeout or a connection that closed after the publish was
   sent. The broker may have the message. The process number retires, as in Jepsen: the op stays
   open for the rest of the history, and a process has one open op at most.
@@ -16,19 +17,22 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from jepsenvm.history.op import Type
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.rate import rate_curve
 from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
-from jepsenvm.workloads.connections import connect_with_retries, process_numbers
+from jepsenvm.workloads.connections import ProcessNumbers, connect_with_retries, process_numbers
 from jepsenvm.workloads.consumers import consumers
 from jepsenvm.workloads.context import Context, OpCounts
 from jepsenvm.workloads.pace import Pace
+from jepsenvm.workloads.routes import Route
 
 logger = logging.getLogger(__name__)
+
+NACKED_BY_ONE: Final = "nacked: at least one of its queues does not have it"
 
 
 def publisher_addresses(context: Context) -> list[Address]:
@@ -62,11 +66,11 @@ def publishers_and_consumers(
 
 
 def publishers(
-    context: Context, processes: Sequence[Iterator[int]]
+    context: Context, processes: Sequence[ProcessNumbers]
 ) -> list[Coroutine[Any, Any, None]]:
     """Return the plan's publishers.
 
-    ``processes`` has the process numbers for each publish in flight: ``window`` iterators per
+    ``processes`` has the process numbers for each publish in flight: ``window`` of them per
     publisher.
     """
     plan, addresses = context.plan, publisher_addresses(context)
@@ -115,10 +119,10 @@ class _Publisher:
         self._counts = counts
         self._pace = pace
 
-    async def run(self, numbers: Sequence[Iterator[int]]) -> None:
+    async def run(self, processes: Sequence[ProcessNumbers]) -> None:
         """Publish until the load ends or the values do; reconnect after a lost connection."""
         context, node = self._context, self._address.node
-        processes = [next(iterator) for iterator in numbers]
+        _retire(processes)
         while not context.stop.is_set() and not self._exhausted:
             session = await connect_with_retries(
                 context, self._address, transactions=context.plan.confirm == "transactions"
@@ -126,17 +130,18 @@ class _Publisher:
             if session is None:
                 return
             async with asyncio.TaskGroup() as window:
-                for process in processes:
-                    window.create_task(self._publish_in_turn(session, process))
+                for numbers in processes:
+                    window.create_task(self._publish_in_turn(session, numbers))
             if session.lost is not None:
                 logger.info(f"{node}: connection lost: {session.lost}")
                 # Each process may have had a publish in flight, so all of them retire.
-                processes = [next(iterator) for iterator in numbers]
+                _retire(processes)
             else:
                 await close(session)
 
-    async def _publish_in_turn(self, session: Session, process: int) -> None:
-        """Publish one value after another as one process, until one is in doubt."""
+    async def _publish_in_turn(self, session: Session, processes: ProcessNumbers) -> None:
+        """Publish one value after another until the session is lost; an op in doubt retires its
+        process."""
         while True:
             await self._pace.turn()
             if self._context.stop.is_set() or session.lost is not None:
@@ -144,10 +149,10 @@ class _Publisher:
             value = self._next_value()
             if value is None:
                 return
-            completion = await publish_one(self._context, session, process, value)
+            completion = await publish_one(self._context, session, processes.current, value)
             self._count(completion)
-            if completion == "info":
-                return
+            if completion == "info" and session.lost is None:
+                next(processes)
 
     def _next_value(self) -> int | None:
         value = next(self._values, None)
@@ -164,33 +169,47 @@ class _Publisher:
                 self._counts.unknown += 1
 
 
+def _retire(processes: Sequence[ProcessNumbers]) -> None:
+    for numbers in processes:
+        next(numbers)
+
+
 async def publish_one(context: Context, session: Session, process: int, value: int) -> Type:
-    """Publish one value to the run's queue as one op; return how it completed."""
+    """Publish one value to the queues of its route as one op; return how it completed."""
     node, journal = session.address.node, context.journal
     body = context.bodies.of(value)
     journal.append("invoke", "enqueue", value, process=process, node=node)
-    completion, error = await _complete(session, context.queue, body, context.plan.op_timeout)
+    completion, error = await _complete(context, session, context.routes.of(value), body)
     journal.append(completion, "enqueue", value, process=process, node=node, error=error)
-    if completion == "info":
-        # A late confirm on this connection could be taken for the confirm of another message.
-        session.abandon(error or "unknown")
     return completion
 
 
 async def _complete(
-    session: Session, queue: str, body: bytes, timeout: float
+    context: Context, session: Session, route: Route, body: bytes
 ) -> tuple[Type, str | None]:
-    """Publish a message; return the op's completion and its error."""
+    """Publish a message; return the op's completion and its error.
+
+    The session is abandoned if there is no answer. A late confirm on this connection could be taken
+    for the confirm of another message.
+    """
+    timeout = context.plan.op_timeout
     try:
         async with asyncio.timeout(timeout):
-            outcome = await session.publish(queue, body)
+            outcome = await session.publish(
+                route.key, body, exchange=route.exchange, headers=route.headers
+            )
     except TimeoutError:
         # info, not fail: the message was sent, and the confirm may still be on its way.
-        return "info", f"no confirm within {timeout:g} s"
+        error = f"no confirm within {timeout:g} s"
+        session.abandon(error)
+        return "info", error
     except SessionLost as lost:
         # info, not fail: the broker may have stored the message before the connection was lost.
+        session.abandon(str(lost))
         return "info", str(lost)
     if outcome is Outcome.CONFIRMED:
         return "ok", None
+    if outcome is Outcome.NACKED and context.plan.fan_out > 1:
+        return "info", NACKED_BY_ONE
     # fail: a nack or a return is the broker's own statement that it does not have the message.
     return "fail", outcome.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from jepsenvm.rabbitmq.amqp import Session
@@ -11,7 +11,7 @@ from jepsenvm.workloads.connections import wait
 from jepsenvm.workloads.context import Context
 
 SILENT_S: Final = 15.0
-"""Seconds without a delivery after which a consumer asks whether its queue has ready messages."""
+"""Seconds without a delivery after which a consumer asks whether its queues have ready messages."""
 RECHECK_S: Final = 2.0
 """Seconds that the broker then has to deliver one of them."""
 SILENT: Final = "the broker delivered nothing, although the queue had ready messages"
@@ -31,8 +31,11 @@ class SilenceWatch:
         session: Session,
         received: Callable[[], int],
         full: Callable[[], bool] = _never_full,
+        queues: Callable[[], Iterable[str]] | None = None,
     ) -> None:
-        """``received`` returns the number of deliveries that count as progress.
+        """Watch for deliveries of some queues, by default the run's first.
+
+        ``received`` returns the number of deliveries that count as progress.
 
         ``full`` returns whether the broker may deliver nothing, because a whole prefetch is
         unacknowledged.
@@ -41,6 +44,7 @@ class SilenceWatch:
         self._session = session
         self._received = received
         self._full = full
+        self._queues = queues or (lambda: [context.queue])
         self._last = received()
         self._since = asyncio.get_running_loop().time()
 
@@ -55,11 +59,17 @@ class SilenceWatch:
         self._since = now
         if self._full():
             return
-        async with asyncio.timeout(self._session.address.connect_timeout):
-            ready = await self._session.ready(self._context.queue)
-        if not ready:
+        if not await self._any_ready():
             return
         await wait(self._context.stop, RECHECK_S * patience)
         silent = self._received() == received and not self._full()
         if silent and not self._context.stop.is_set():
             self._session.abandon(SILENT)
+
+    async def _any_ready(self) -> bool:
+        """Return whether a queue has ready messages."""
+        for queue in self._queues():
+            async with asyncio.timeout(self._session.address.connect_timeout):
+                if await self._session.ready(queue):
+                    return True
+        return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from jepsenvm.rabbitmq.amqp import Delivery, Session
 from jepsenvm.workloads.context import Context
-from jepsenvm.workloads.reader import Reader
+from jepsenvm.workloads.reader import Reader, Source
 
 
 class SlowReader(Reader):
@@ -26,9 +26,9 @@ class SlowReader(Reader):
         self._delays = delays
         self._timer: asyncio.TimerHandle | None = None
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery, source: Source | None = None) -> None:
         """Record one delivery. It is acknowledged after those before it, and its own delay."""
-        self._record(delivery)
+        self._record(delivery, source)
         if self._timer is None:
             self._begin()
 
@@ -49,7 +49,7 @@ class SlowReader(Reader):
         if self._withheld or self.session.lost is not None:
             return
         self._context.journal.flush()
-        tag, _ = self._held.pop(0)
+        tag, _, _ = self._held.pop(0)
         self.session.settle(tag, returned=False)
         if self._held:
             self._begin()

@@ -44,6 +44,9 @@ class Workload(ABC, Generic[Options]):
     """Whether the load's consumers follow the plan's keys for consumers, such as
     ``consumer-churn``."""
 
+    many_queues: bool = False
+    """Whether the workload follows the plan's keys ``queues``, ``exchange`` and ``fan-out``."""
+
     main_checker: str
     """The checker of what the workload tests. The terminal and the report show its figures."""
     exercise: Exercise

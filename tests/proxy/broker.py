@@ -95,6 +95,12 @@ class Broker:
         answer = self.ctl("list_queues", "--formatter", "json", *columns)
         return [dict(entry) for entry in json.loads(answer)]
 
+    def bindings(self) -> list[dict[str, Any]]:
+        """Return every binding."""
+        columns = ("source_name", "destination_name", "routing_key")
+        answer = self.ctl("list_bindings", "--formatter", "json", *columns)
+        return [dict(entry) for entry in json.loads(answer)]
+
     @property
     def _erlang(self) -> Path:
         return self._root / "usr/lib/erlang"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,8 +19,15 @@ from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.reading import resolve
 from jepsenvm.rabbitmq.connections import session
+from jepsenvm.rabbitmq.ctl import Binding
 from jepsenvm.workloads.bodies import bodies_of
-from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
+from jepsenvm.workloads.context import (
+    Context,
+    GetQueueStatus,
+    ListBindings,
+    ListQueues,
+    QueueStatus,
+)
 from jepsenvm.workloads.registry import WORKLOADS
 from tests.proxy.broker import Broker
 from tests.proxy.misdeeds import INVENTED, Kind, Misdeed
@@ -69,6 +76,8 @@ async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind
             queue=f"proxied.{plan.queue_type}.{folder.name}",
             journal=Journal(folder / "history.arrow", lambda: time.monotonic_ns() - began),
             stop=asyncio.Event(),
+            list_queues=_list_queues(broker),
+            list_bindings=_list_bindings(broker),
         )
         direct = broker.address("direct")
         async with session(direct, direct.connect_timeout) as behind_proxy:
@@ -78,8 +87,10 @@ async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind
                 await _load_and_drain(broker, context)
             finally:
                 flushing.cancel()
-            for queue in {context.queue, f"{context.queue}.dead"}:
+            for queue in {*context.routes.queues, f"{context.queue}.dead"}:
                 await behind_proxy.delete(queue)
+            for exchange in context.routes.exchanges:
+                await behind_proxy.delete_exchange(exchange)
     context.journal.close()
     analysis = judge(folder)
     main = analysis.results.checkers[analysis.presentation.main_checker]
@@ -129,13 +140,35 @@ def _queue_status(broker: Broker, *, listed: bool) -> GetQueueStatus:
         return QueueStatus(ready, f"ready {ready}")
 
     async def by_list(queue: str) -> QueueStatus:
-        for entry in await asyncio.to_thread(broker.queues):
-            if entry["name"] == queue:
-                counts = (entry["messages"], entry["messages_unacknowledged"])
-                return QueueStatus(counts[0], f"messages {counts[0]}", counts[1])
-        return QueueStatus(None, "no such queue")
+        return (await _list_queues(broker)([queue]))[queue]
 
     return by_list if listed else over_amqp
+
+
+def _list_queues(broker: Broker) -> ListQueues:
+    async def list_queues(names: Sequence[str]) -> Mapping[str, QueueStatus]:
+        listed = {entry["name"]: entry for entry in await asyncio.to_thread(broker.queues)}
+        return {name: _status(listed.get(name)) for name in names}
+
+    return list_queues
+
+
+def _status(entry: Mapping[str, Any] | None) -> QueueStatus:
+    if entry is None:
+        return QueueStatus(None, "no such queue")
+    return QueueStatus(
+        entry["messages"], f"messages {entry['messages']}", entry["messages_unacknowledged"]
+    )
+
+
+def _list_bindings(broker: Broker) -> ListBindings:
+    async def list_bindings(_: str) -> frozenset[Binding]:
+        rows = await asyncio.to_thread(broker.bindings)
+        return frozenset(
+            Binding(row["source_name"], row["destination_name"], row["routing_key"]) for row in rows
+        )
+
+    return list_bindings
 
 
 async def _flush(context: Context) -> None:

@@ -218,4 +218,4 @@ def test_a_restarted_node_is_back_with_its_replica(
     monkeypatch.setattr(Recovery, "_replicas", lambda _: now)
     monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
     under_test = Recovery(Fleet(), Journal(), "q", 1.0)  # type: ignore[arg-type]  # fakes
-    assert under_test._is_back(["n2"], Replicas("n1", ("n1", "n2"), ("n1",))) is back
+    assert under_test._is_back(["n2"], {"q": Replicas("n1", ("n1", "n2"), ("n1",))}) is back

@@ -85,7 +85,7 @@ class FakeSession:
             self.broker.bodies = []
         return "tag"
 
-    async def publish(self, _: str, body: bytes) -> Outcome:
+    async def publish(self, _: str, body: bytes, **_route: object) -> Outcome:
         self.broker.bodies.append(body)
         return Outcome.CONFIRMED
 

@@ -35,7 +35,7 @@ class FakeSession:
         self.lost: str | None = None
         self._answer = answer
 
-    async def publish(self, _: str, body: bytes) -> Outcome:
+    async def publish(self, _: str, body: bytes, **_route: object) -> Outcome:
         BODIES.append(body)
         answer = self._answer(int(body if len(body) < LEAST_BYTES else body[7:23]))
         if answer is None:
