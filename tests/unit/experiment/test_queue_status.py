@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from jepsenvm.errors import UnreachableError
-from jepsenvm.experiment.queue_status import queue_status
+from jepsenvm.experiment.queue_status import queue_listing, queue_status
 from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.ctl import Queue
 from jepsenvm.workloads.context import QueueStatus
@@ -39,7 +40,15 @@ def left(monkeypatch: pytest.MonkeyPatch, *answers: Queue | Exception | None) ->
 
     monkeypatch.setattr(ctl, "queues", queues)
     fleet: Any = Fleet()
-    return asyncio.run(queue_status(fleet, "q"))
+    status = asyncio.run(queue_status(fleet, "q"))
+
+    async def of_several() -> Mapping[str, QueueStatus]:
+        return await queue_listing(fleet)(["q", "other"])
+
+    several = asyncio.run(of_several())
+    assert several["q"] == status
+    assert bool(several["other"].messages) == any(isinstance(a, Exception) for a in answers)
+    return status
 
 
 def test_a_queue_is_empty_if_every_node_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

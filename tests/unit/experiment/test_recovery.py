@@ -10,7 +10,7 @@ import pytest
 
 from jepsenvm.experiment.recovery import NodeProblem, Recovery, may_restart, to_restart
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.rabbitmq.ctl import Replicas, View
+from jepsenvm.rabbitmq.ctl import Queue, Replicas, View
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 EVERYONE = frozenset(NODES)
@@ -219,3 +219,67 @@ def test_a_restarted_node_is_back_with_its_replica(
     monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
     under_test = Recovery(Fleet(), Journal(), "q", 1.0)  # type: ignore[arg-type]  # fakes
     assert under_test._is_back(["n2"], {"q": Replicas("n1", ("n1", "n2"), ("n1",))}) is back
+
+
+def of_several(
+    monkeypatch: pytest.MonkeyPatch,
+    placement: dict[str, Replicas],
+    problems: dict[str, NodeProblem],
+) -> tuple[list[list[str]], dict[str, Any]]:
+    """Recover a cluster with three queues; return the restarted groups, and what is recorded."""
+    groups: list[list[str]] = []
+    monkeypatch.setattr(Recovery, "_problems", lambda _: problems)
+    monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: groups.append(list(nodes)))
+    monkeypatch.setattr(
+        "jepsenvm.rabbitmq.ctl.replicas_of", lambda *_args, **_kwargs: dict(placement)
+    )
+    monkeypatch.setattr(Fleet, "nodes", dict.fromkeys(NODES))
+    journal = Journal()
+    under_test = Recovery(Fleet(), journal, "q", -1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
+    asyncio.run(under_test.wait())
+    return groups, journal.data
+
+
+SPLIT = {
+    node: NodeProblem("sees a partition", frozenset(NODES[:3] if node < "n4" else NODES[3:]))
+    for node in NODES
+}
+
+
+def test_nodes_are_restarted_together_only_if_every_queue_has_a_replica_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = Replicas("n1", ("n1", "n4", "n5"), ())
+    groups, data = of_several(monkeypatch, {"q": wide, "q.1": wide, "q.2": wide}, SPLIT)
+    assert groups[0] == ["n4", "n5"]
+    assert data["restarted-queues"] == []
+    only_there = Replicas("n5", ("n5",), ())
+    groups, data = of_several(monkeypatch, {"q": wide, "q.1": only_there, "q.2": wide}, SPLIT)
+    assert groups[:2] == [["n4"], ["n5"]]
+    assert data["restarted-queues"] == [1]
+
+
+def test_a_queue_of_which_nobody_knows_the_replicas_may_be_emptied_by_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = Replicas("n1", ("n1", "n2"), ("n1",))
+    groups, data = of_several(
+        monkeypatch, {"q": elsewhere, "q.2": Replicas("n3", ("n3",), ())}, {"n3": CLOSED}
+    )
+    assert groups[0] == ["n3"]
+    assert data["restarted-queues"] == [1, 2]
+
+
+def test_recovery_waits_for_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    def queue(name: str, leader: str | None) -> Queue:
+        return Queue(name, "running" if leader else "down", leader, 0, 0, 0)
+
+    listed = {"q": queue("q", "n1"), "q.1": queue("q.1", None), "q.2": queue("q.2", None)}
+    monkeypatch.setattr("jepsenvm.rabbitmq.ctl.queues", lambda *_: listed)
+    under_test = Recovery(Fleet(), Journal(), "q", 1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
+    (problem,) = under_test._queue_problem().values()
+    assert problem.text == ("the queue q.1 is down, its leader is None (2 queues do not serve)")
+    listed["q.1"] = listed["q.2"] = queue("q", "n2")
+    assert under_test._queue_problem() == {}
+    del listed["q.1"]  # the drain says that it is gone
+    assert under_test._queue_problem() == {}

@@ -141,6 +141,34 @@ def test_what_a_node_lists() -> None:
             listing(fleet, "n1")
 
 
+def test_bindings_are_listed_by_one_command() -> None:
+    fleet = Rabbitmqctl({"list_bindings": json.dumps(BINDINGS)})
+    assert ctl.bindings(fleet, "n2") == {Binding("e", "q", "1")}
+    assert [node for node, _ in fleet.scripts] == ["n2"]
+
+
+def test_the_replicas_of_several_queues_come_from_one_listing() -> None:
+    rows = (
+        "a\tquorum\trabbit@n3\t<rabbit@n3.1.7.0>\t[rabbit@n2,rabbit@n3]\t[rabbit@n3]\n"
+        "b\tclassic\t\t<rabbit@n1.1.7.0>\t\t\n"
+        "twice\tclassic\t\t<rabbit@n1.1.7.0>\t\t\n"
+        "twice\tclassic\t\t<rabbit@n1.1.7.0>\t\t\n"
+        "other\tclassic\t\t<rabbit@n1.1.7.0>\t\t\n"
+    )
+    fleet = Rabbitmqctl({" version": "3.10.8", "list_queues": rows})
+    assert ctl.replicas_of(fleet, "n1", ["a", "b", "twice", "gone"]) == {
+        "a": Replicas("n3", ("n2", "n3"), ("n3",)),
+        "b": Replicas("n1", ("n1",), ()),
+    }
+    assert sum("list_queues" in script for _, script in fleet.scripts) == 1
+
+
+def test_an_old_version_does_not_tell_the_replicas_of_several_quorum_queues() -> None:
+    rows = "a\tquorum\t<rabbit@n3.1.7.0>\nb\tclassic\t<rabbit@n1.1.7.0>\n"
+    fleet = Rabbitmqctl({**OLD, "list_queues": rows})
+    assert ctl.replicas_of(fleet, "n1", ["a", "b"]) == {"b": Replicas("n1", ("n1",), ())}
+
+
 def test_the_name_of_a_queue_cannot_forge_the_line_of_another() -> None:
     """A queue with the name ``x<newline>q<tab>running...``, as rabbitmqctl prints it."""
     forged = "q\trunning\t\t<rabbit@n1.1.2.3>\t0\t0\t0"

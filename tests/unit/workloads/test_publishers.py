@@ -106,6 +106,29 @@ def test_each_answer_has_its_completion(tmp_path: Path, monkeypatch: pytest.Monk
     assert context.op_counts["n2"].line("n2") == "n2 sent 6, failed 0, unknown 0, total 6"
 
 
+def test_a_nack_of_one_of_several_queues_is_in_doubt_and_keeps_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {0: Outcome.NACKED, 2: Outcome.RETURNED}
+    _, ops = run(
+        tmp_path,
+        monkeypatch,
+        lambda value: answers.get(value, Outcome.CONFIRMED),
+        messages=8,
+        queues=4,
+        fan_out=2,
+        exchange="topic",
+    )
+    completed = completions(ops)
+    assert completed[0] == ("info", "nacked: at least one of its queues does not have it")
+    assert completed[2] == ("fail", "returned: 312 NO_ROUTE")
+    assert {completed[value] for value in (1, 3, 4, 5, 6, 7)} == {("ok", None)}
+    # The process of the op in doubt never acts again.
+    doubtful = next(op.process for op in ops if op.type == "info")
+    assert [op.value for op in ops if op.process == doubtful] == [0, 0]
+    assert len({op.process for op in ops}) == 3
+
+
 def test_bodies_have_the_sizes_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def confirm(_: int) -> Outcome:
         return Outcome.CONFIRMED

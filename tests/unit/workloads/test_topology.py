@@ -136,7 +136,10 @@ class Connection(Session):
         self._broker.bindings = {b for b in self._broker.bindings if b[0] != exchange}
         self._end("delete_exchange", exchange)
 
-    async def bind(self, queue: str, exchange: str, key: str) -> None:
+    async def bind(
+        self, queue: str, exchange: str, key: str, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        assert not arguments
         self._method("bind", queue)
         if queue not in self._broker.queues or exchange not in self._broker.exchanges:
             self.refuse("404 NOT_FOUND - no queue or exchange")
@@ -169,7 +172,15 @@ class Connection(Session):
         if exchange not in self._broker.exchanges:
             self.refuse(f"404 NOT_FOUND - no exchange '{exchange}' in vhost '/'")
 
-    async def publish(self, queue: str, body: bytes, *, exchange: str = "") -> Outcome:
+    async def publish(
+        self,
+        queue: str,
+        body: bytes,
+        *,
+        exchange: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        assert not headers
         self._method("publish", queue)
         if exchange not in self._broker.exchanges:
             self.refuse(f"404 NOT_FOUND - no exchange '{exchange}' in vhost '/'")
