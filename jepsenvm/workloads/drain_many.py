@@ -128,17 +128,18 @@ class _Drain:
     async def _ask_leaders(
         self, address: Address, numbers: Sequence[int], statuses: Statuses
     ) -> dict[int, str]:
-        problems = {}
+        problems = dict[int, str]()
         async with NodeSessions(self._context) as sessions:
-            for number in numbers:
+            for place, number in enumerate(numbers):
                 try:
                     opened = await sessions.to(address)
                     async with asyncio.timeout(address.connect_timeout):
                         ready = await opened.ready(self._named(number))
                 except (SessionLost, TimeoutError) as problem:
                     sessions.drop(address)
-                    problems[number] = f"nothing through {address.node}: {failure_text(problem)}"
-                    continue
+                    # Each further queue could take as long to fail.
+                    text = f"nothing through {address.node}: {failure_text(problem)}"
+                    return {**problems, **dict.fromkeys(numbers[place:], text)}
                 if ready != statuses[number].messages:
                     problems[number] = f"ready {ready} over AMQP"
         return problems

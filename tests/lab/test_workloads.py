@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -112,6 +113,80 @@ def test_a_topology_gets_a_verdict_under_a_partition(cluster: Inventory, tmp_pat
     assert min(found["confirmed-count"], found["deleted-count"], found["arrived-count"]) > 10
     kinds = ("missing", "undeleted", "divergent", "unexpected", "broken", "stray")
     assert any(found[f"{kind}-count"] for kind in kinds) is (done.returncode == 1)
+
+
+MANY_QUEUES = {
+    "fan-out": [
+        *("--queue-type", "quorum", "--set", "queues=6", "--set", "exchange=topic"),
+        *("--set", "fan-out=3", "--consumers", "3", "--time-limit", "6", "--rate", "200"),
+    ],
+    "500-classic": [
+        *("--queue-type", "classic", "--set", "queues=500", "--consumers", "5"),
+        *("--time-limit", "30", "--window", "20"),
+    ],
+    "headers-mirrored": [
+        *("--queue-type", "mirrored", "--set", "queues=20", "--set", "exchange=headers"),
+        *("--set", "fan-out=4", "--time-limit", "10", "--rate", "200"),
+    ],
+    "fanout-classic": [
+        *("--queue-type", "classic", "--set", "queues=20", "--set", "exchange=fanout"),
+        *("--set", "fan-out=5", "--time-limit", "10", "--rate", "200"),
+    ],
+}
+"""The options of runs with several queues."""
+
+
+@pytest.mark.parametrize("name", MANY_QUEUES)
+def test_many_queues_are_valid_without_faults(
+    name: str, cluster: Inventory, tmp_path: Path
+) -> None:
+    found = run(tmp_path, *MANY_QUEUES[name], expect=0)["total-queue"]
+    assert found["verdict"] == "valid"
+    assert found["acknowledged-count"] >= found["queue-count"]
+    assert found["gone-queues"] == []
+    assert found.get("missing-binding-count", 0) == 0
+    if name == "fan-out":
+        return
+    # The next run deletes what this one has left.
+    run(tmp_path, "--time-limit", "3", expect=0)
+    for command in ("list_queues", "list_exchanges"):
+        names = on("n2", f"rabbitmqctl --quiet {command} name").split()
+        assert not [each for each in names if OF_A_TOPOLOGY.fullmatch(each)]
+
+
+def test_many_classic_queues_get_a_verdict_under_a_partition(
+    cluster: Inventory, tmp_path: Path
+) -> None:
+    words = [
+        *("--queue-type", "classic", "--set", "queues=200", "--consumers", "5", "--rate", "500"),
+        *("--nemesis", "partition-random-halves", "--time-limit", "45"),
+        *("--quiet-before", "6", "--fault-duration", "32"),
+    ]
+    done = jepsenvm("run", "--store", str(tmp_path), *QUIET, *words)
+    assert done.returncode in (0, 1), done.stdout
+    found = dict(results((tmp_path / "latest").resolve())["checkers"])["total-queue"]
+    assert found["ok-count"] > 200
+    assert sum(entry["count"] for entry in found["lost-by-queue"]) == found["lost-count"]
+    assert bool(found["lost-count"]) is (done.returncode == 1)
+
+
+def test_a_deleted_queue_of_many_is_named(cluster: Inventory, tmp_path: Path) -> None:
+    """Somebody deletes one of the queues during a run without faults."""
+    words = ["--queue-type", "classic", "--set", "queues=10", "--time-limit", "20", "--rate", "100"]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(jepsenvm, "run", "--store", str(tmp_path), *QUIET, *words)
+        deadline = time.monotonic() + 120
+        listing = "rabbitmqctl --quiet list_queues name messages"
+        while not (found := re.findall(r"(\S+Z\.3)\t[1-9]", on("n1", listing, check=False))):
+            assert time.monotonic() < deadline, "the run has no queue with messages"
+            time.sleep(0.5)
+        on("n1", f"rabbitmqctl delete_queue {found[0]}")
+        done = running.result()
+    assert done.returncode == 2, done.stdout
+    judged = dict(results((tmp_path / "latest").resolve())["checkers"])["total-queue"]
+    assert judged["gone-queues"] == [found[0]]
+    assert judged["undecided-count"] > judged["lost-count"] == 0
+    assert "queue 3 disappeared while no fault was in force" in done.stdout
 
 
 MISBEHAVING = [

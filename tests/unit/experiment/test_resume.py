@@ -63,6 +63,8 @@ class Cluster:
         self.queues: dict[str, None] = {QUEUE: None}
         self.left: list[int] = []
         """The values that the drain delivers."""
+        self.copies: list[tuple[int, int]] = []
+        """The values that the drain of several queues delivers, each with the number of its queue."""
         self.published: list[int] = []
         """The values that the drain publishes first, as that of a stream does."""
         self.inventory = Inventory(
@@ -95,6 +97,10 @@ class Cluster:
         for value in self.left:
             journal.append("invoke", "dequeue", process=DRAIN_PROCESS + 1, node="n1")
             journal.append("ok", "dequeue", value, process=DRAIN_PROCESS + 1, node="n1")
+        for value, queue in self.copies:
+            process, data = DRAIN_PROCESS + 2 + queue, {"queue": queue}
+            journal.append("invoke", "dequeue", process=process, node="n1", data=data)
+            journal.append("ok", "dequeue", value, process=process, node="n1")
         journal.flush()  # before the acknowledgement, as consumers do
         journal.append("ok", "drain", process=DRAIN_PROCESS, data={"received": len(self.left)})
 
@@ -382,6 +388,32 @@ def test_a_run_whose_queue_is_gone_is_refused(cluster: Cluster) -> None:
     cluster.recorded(*confirmed(0))
     cluster.queues = {"theirs": None}
     assert f"the queue {QUEUE} is gone, so nothing can be read back" in refused(cluster)
+
+
+def test_a_run_with_several_queues_is_resumed_if_one_of_them_is_left(cluster: Cluster) -> None:
+    plan = Plan(queue_type="classic", queues=4, seed=1, nemesis="none")
+    cluster.store.write(PLAN, plan.to_yaml())
+    cluster.recorded(*confirmed(0, 1, 2, 3))
+    cluster.queues = {f"{QUEUE}.4": None}
+    assert f"the queue {QUEUE} is gone with all others" in refused(cluster)
+    cluster.queues = {f"{QUEUE}.2": None}
+    # Value 4 goes to queue 1. It was published after the last record.
+    cluster.copies = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 1)]
+    assert cluster.resume().checkers["total-queue"].verdict is Verdict.VALID
+
+
+def test_the_copies_of_a_resumed_run_are_judged(cluster: Cluster) -> None:
+    plan = Plan(
+        queue_type="classic", queues=3, exchange="fanout", fan_out=2, seed=1, nemesis="none"
+    )
+    cluster.store.write(PLAN, plan.to_yaml())
+    cluster.recorded(*confirmed(0, 1))
+    # Group 0 has the queues 0 and 1, group 1 the queues 2 and 0. The drain found no message 1 in 2.
+    cluster.copies = [(0, 0), (0, 1), (1, 0), (2, 2)]
+    result = cluster.resume().checkers["total-queue"]
+    assert result.verdict is Verdict.INVALID
+    assert result.figures["lost"] == [[1, 2]]
+    assert (result.figures["unexpected-count"], result.figures["recovered-count"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
