@@ -133,7 +133,7 @@ def test_a_polling_consumer_that_loses_its_session_acknowledged_nothing(tmp_path
         (processes,) = process_numbers(1)
         next(processes)
         session: Any = Polled(FakeBroker(run_context, cancels=False))
-        await consumers._poll(run_context, processes, session)
+        await consumers._poll(run_context, processes, [0], session)
         run_context.journal.close()
 
     asyncio.run(poll())
