@@ -16,6 +16,8 @@ from tests.lab.conftest import on
 NODES: Final = ("n1", "n2", "n3", "n4", "n5")
 USERS_RULE: Final = "INPUT -p tcp --dport 7 -j DROP"
 """A rule of the user's own. It must outlive everything."""
+_USERS_UNIT: Final = "users-rule.service"
+"""Adds the rule at each boot, as an administrator's tools do."""
 
 _CONTINUED_WITHIN_S: Final = 20.0
 
@@ -56,13 +58,19 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
 
 @contextmanager
 def users_rule() -> Iterator[None]:
-    """Keep the user's rule on every node while the context is open."""
+    """Keep the user's rule on every node while the context is open, also when a node restarts."""
+    file = f"/etc/systemd/system/{_USERS_UNIT}"
+    text = (
+        rf"[Service]\nType=oneshot\nExecStart=/usr/sbin/iptables -w -A {USERS_RULE}\n"
+        r"[Install]\nWantedBy=multi-user.target\n"
+    )
     for node in NODES:
-        on(node, f"iptables -w -C {USERS_RULE} 2>/dev/null || iptables -w -A {USERS_RULE}")
+        on(node, f'printf "{text}" > {file}; systemctl enable --quiet --now {_USERS_UNIT}')
     try:
         yield
     finally:
         for node in NODES:
+            on(node, f"systemctl disable --quiet {_USERS_UNIT}; rm -f {file}", check=False)
             on(node, f"iptables -w -D {USERS_RULE}", check=False)
 
 

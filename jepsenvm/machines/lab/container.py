@@ -30,6 +30,19 @@ logger = logging.getLogger(__name__)
 
 BOOT_PATIENCE = 90.0
 
+_FRESH_NETWORK = """[Unit]
+Description=Forget packet filter rules and traffic control, as a machine does that restarts
+DefaultDependencies=no
+Before=sysinit.target network-pre.target
+
+[Service]
+Type=oneshot
+ExecStart=-/bin/sh -c 'for filter in iptables ip6tables; do $filter -w -F; $filter -w -X; done'
+ExecStart=-/bin/sh -c 'for place in root ingress; do tc qdisc del dev eth0 $place; done'
+"""
+"""A unit of each host. Its network namespace outlives a power cut, and with it the rules of faults.
+A host with rules, but without its healing timer, would keep them for ever."""
+
 
 def prepare(host: LabHost) -> None:
     """Create a host's folders, its disk, and the files with its name and addresses."""
@@ -42,7 +55,18 @@ def prepare(host: LabHost) -> None:
     )
     (host.upper / "etc/hostname").write_text(f"{host.name}\n")
     (host.upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+    _add_unit(host, "jepsenvm-fresh-network.service", _FRESH_NETWORK)
     data_disk.create(host)
+
+
+def _add_unit(host: LabHost, name: str, text: str) -> None:
+    """Let a host run a unit at the beginning of each boot."""
+    units = host.upper / "etc/systemd/system"
+    wanted = units / "sysinit.target.wants"
+    wanted.mkdir(parents=True, exist_ok=True, mode=0o755)
+    (units / name).write_text(text)
+    (wanted / name).unlink(missing_ok=True)
+    (wanted / name).symlink_to(f"../{name}")
 
 
 def start(host: LabHost, base: Path) -> None:
