@@ -79,15 +79,18 @@ def _values_not_understood(history: History) -> Iterator[str]:
         yield f"the elements of a drain are not messages as they were sent: {element}"
 
 
-def ok_drains(history: History) -> Iterator[Op]:
-    """Yield the ok drains. There are few, but finding them costs a pass over the history."""
-    rows = all_ops(history, "drain").of_type("ok").row
+def ok_drains(history: History, f: str = "drain") -> Iterator[Op]:
+    """Yield the ok drains, or the ok ops of another ``f`` that has few.
+
+    Finding them costs a pass over the history.
+    """
+    rows = all_ops(history, f).of_type("ok").row
     rows_before = 0
     for chunk in history:
         in_chunk = rows[(rows >= rows_before) & (rows < rows_before + len(chunk.type))]
         for row in (in_chunk - rows_before).tolist():
             value = history.label(chunk.value[row]) if chunk.has_value[row] else None
-            yield Op("ok", "drain", value, data=chunk.data(row))
+            yield Op("ok", f, value, data=chunk.data(row))
         rows_before += len(chunk.type)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jepsenvm.checkers.client_calls import Call, client_calls, orphans_reason
@@ -10,6 +10,7 @@ from jepsenvm.checkers.fencing import fencing
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds
 from jepsenvm.checkers.lock_holds import Hold, Overlaps, lock_holds, overlaps
 from jepsenvm.checkers.mutual_exclusion import mutual_exclusion
+from jepsenvm.checkers.vanished_queue import vanished_queue_doubt
 from jepsenvm.checkers.verdict import Result, Verdict, worst
 from jepsenvm.errors import shown
 from jepsenvm.history.table import History
@@ -69,8 +70,7 @@ def _remaining_tokens(history: History, *, fenced: bool) -> Result:
         return Result(Verdict.UNKNOWN, (reason,), not_counted)
     figures = {"tokens": count, "token-lost": count < 1, "token-doubled": count > 1}
     if count < 1:
-        reason = "the token is lost: no process can ever acquire the lock again"
-        return Result(Verdict.INVALID, (reason,), figures)
+        return _without_token(history, figures)
     if count > 1:
         reason = (
             f"the token is doubled: {count:,} were left, so {count:,} processes can hold the lock "
@@ -78,6 +78,15 @@ def _remaining_tokens(history: History, *, fenced: bool) -> Result:
         )
         return Result(Verdict.VALID if fenced else Verdict.INVALID, (reason,), figures)
     return Result(Verdict.VALID, (), figures)
+
+
+def _without_token(history: History, figures: Mapping[str, Any]) -> Result:
+    doubt = vanished_queue_doubt(history)
+    if doubt is not None:
+        reason = f"{doubt}: whether the token is lost is undecided"
+        return Result(Verdict.UNKNOWN, (reason,), {**figures, "token-lost": False})
+    reason = "the token is lost: no process can ever acquire the lock again"
+    return Result(Verdict.INVALID, (reason,), figures)
 
 
 def _figures(

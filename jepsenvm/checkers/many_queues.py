@@ -156,7 +156,7 @@ def _gone(view: Copies, losses: _Losses) -> Iterator[str]:
     names = vanished_queues(view)
     if not names:
         return
-    lost = sum(losses.counts.get(number, 0) for number in gone_queues(view, view.routing.queues))
+    lost = sum(losses.counts.get(number, 0) for number in gone_queues(view))
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     what = counted(len(names), "queue", "queues")
     yield (

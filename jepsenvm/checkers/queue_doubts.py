@@ -16,13 +16,17 @@ from jepsenvm.checkers.total_queue import LossDoubt
 from jepsenvm.checkers.vanished_queue import may_explain
 from jepsenvm.checkers.wording import listed, listed_numbers
 from jepsenvm.history.nemesis_records import RESTARTED_QUEUES
-from jepsenvm.history.table import History, Ints, Mask
+from jepsenvm.history.table import Ints, Mask
 
 
 def doubt_of_queues(view: Copies) -> LossDoubt | None:
     """Return which queues the broker may not be to blame for; None if there are none."""
-    restarted, deleted = set(_restarted(view)), set(_perhaps_deleted(view))
+    restarted, logged = set(_restarted(view)), set(_drained(view, "deleted-queues"))
+    deleted = set(_perhaps_deleted(view)) - logged
     reasons = []
+    if logged:
+        them = "it" if len(logged) == 1 else "them"
+        reasons.append(f"{_queues(logged)} disappeared: a log shows that a client deleted {them}")
     if restarted:
         nodes = listed(restarted_by_recovery(view))
         reasons.append(
@@ -39,7 +43,7 @@ def doubt_of_queues(view: Copies) -> LossDoubt | None:
         )
     if not reasons:
         return None
-    doubtful = np.array(sorted(restarted | deleted), dtype=np.int64)
+    doubtful = np.array(sorted(restarted | logged | deleted), dtype=np.int64)
 
     def applies_to(values: Ints) -> Mask:
         return np.isin(view.queues_of(values), doubtful)
@@ -47,11 +51,16 @@ def doubt_of_queues(view: Copies) -> LossDoubt | None:
     return LossDoubt("; ".join(reasons), applies_to)
 
 
-def gone_queues(history: History, queues: int) -> list[int]:
+def gone_queues(view: Copies) -> list[int]:
     """Return the numbers of the queues that no node knew any more when the drain ended."""
-    gone = [op.data.get("gone-queues") for op in ok_drains(history) if isinstance(op.data, dict)]
-    numbers = {number for listed_ in gone if isinstance(listed_, list) for number in listed_}
-    return sorted(number for number in numbers if _is_queue(number, queues))
+    return _drained(view, "gone-queues")
+
+
+def _drained(view: Copies, key: str) -> list[int]:
+    """Return the numbers of queues that the ends of the drain list under a key of their data."""
+    found = [op.data.get(key) for op in ok_drains(view) if isinstance(op.data, dict)]
+    numbers = {number for listed_ in found if isinstance(listed_, list) for number in listed_}
+    return sorted(number for number in numbers if _is_queue(number, view.routing.queues))
 
 
 def _queues(numbers: set[int]) -> str:
@@ -71,7 +80,7 @@ def _restarted(view: Copies) -> Iterator[int]:
 
 def _perhaps_deleted(view: Copies) -> Iterator[int]:
     """Yield the queues that disappeared although the broker had no reason to lose them."""
-    gone = gone_queues(view, view.routing.queues)
+    gone = gone_queues(view)
     if not gone or restarted_by_recovery(view):
         return
     intervals = fault_intervals(view)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.deletion_log import deleted_by_clients
 from jepsenvm.workloads.context import ListBindings, ListNode, ListQueues, QueueStatus
 
 
@@ -35,7 +37,14 @@ async def _statuses(fleet: Fleet, names: Sequence[str]) -> dict[str, QueueStatus
         if isinstance(answer, Exception):
             return dict.fromkeys(names, QueueStatus(1, f"nothing on {node}: {answer}"))
         listings.append(answer)
-    return {name: _status([listing.get(name) for listing in listings]) for name in names}
+    gone = [name for name in names if not any(name in listing for listing in listings)]
+    deleted = await asyncio.to_thread(deleted_by_clients, fleet, gone) if gone else set()
+    statuses = {name: _status([listing.get(name) for listing in listings]) for name in names}
+    return statuses | {name: _deleted(statuses[name]) for name in deleted}
+
+
+def _deleted(status: QueueStatus) -> QueueStatus:
+    return replace(status, text=f"{status.text}, and a log has its deletion", deleted=True)
 
 
 def _status(listed: Sequence[broker.Queue | None]) -> QueueStatus:

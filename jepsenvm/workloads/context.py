@@ -55,6 +55,20 @@ class QueueStatus:
     """The report for the log and the history."""
     unacknowledged: int = 0
     """Messages delivered to a client that has not acknowledged them."""
+    deleted: bool = False
+    """Whether a broker logged that a client deleted the queue."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no node knows the queue."""
+        return self.messages is None
+
+
+def gone_queues(statuses: Mapping[str, QueueStatus]) -> dict[str, list[str]]:
+    """Return what a history records about the queues that are gone; nothing if none is."""
+    gone = [queue for queue, status in statuses.items() if status.is_gone]
+    deleted = [queue for queue in gone if statuses[queue].deleted]
+    return {key: queues for key, queues in (("gone", gone), ("deleted", deleted)) if queues}
 
 
 GetQueueStatus = Callable[[str], Awaitable[QueueStatus]]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus
+from jepsenvm.workloads.context import Context, GetQueueStatus, QueueStatus, gone_queues
 from jepsenvm.workloads.reader import ACKNOWLEDGE_INTERVAL_S, Reader
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ async def drain_queues(
     """Read ``source`` through every node until the queues in ``must_be_empty`` are empty.
 
     Records one op ``drain``, which is ok only if the broker reports these queues empty or gone;
-    ``info`` after ``drain-deadline``. Its data lists the queues that are ``gone``. Each delivery is
-    a dequeue.
+    ``info`` after ``drain-deadline``. Its data lists the queues that are ``gone``, and those
+    of them that a client ``deleted``, as a log shows. Each delivery is a dequeue.
     """
     journal, deadline = context.journal, context.plan.drain_deadline
     journal.append("invoke", "drain", process=DRAIN_PROCESS)
@@ -56,9 +56,7 @@ async def drain_queues(
         journal.append("info", "drain", process=DRAIN_PROCESS, error=error)
         logger.info(f"drain: {error}")
         return
-    data: dict[str, Any] = {"received": received, "broker": text}
-    if gone := [queue for queue, status in statuses.items() if status.messages is None]:
-        data["gone"] = gone
+    data: dict[str, Any] = {"received": received, "broker": text, **gone_queues(statuses)}
     journal.append("ok", "drain", process=DRAIN_PROCESS, data=data)
     logger.info(f"drain: {received:,} received, the broker reports {text}")
 

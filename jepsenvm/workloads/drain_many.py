@@ -96,9 +96,11 @@ class _Drain:
             "received": self._received,
             "broker": f"{empty} and {len(gone):,} that are gone from every node" if gone else empty,
         }
-        if gone:
-            data["gone"] = [self._named(number) for number in gone]
-            data["gone-queues"] = gone
+        deleted = [number for number in gone if statuses[number].deleted]
+        for key, numbers in (("gone", gone), ("deleted", deleted)):
+            if numbers:
+                data[key] = [self._named(number) for number in numbers]
+                data[f"{key}-queues"] = numbers
         return data
 
     def _shares(self, numbers: Sequence[int]) -> list[tuple[Address, list[int]]]:

@@ -39,7 +39,7 @@ from jepsenvm.rabbitmq.amqp import (
 )
 from jepsenvm.rabbitmq.connections import close, session
 from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
-from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus
+from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus, gone_queues
 from jepsenvm.workloads.declare import NO_DELIVERY_LIMIT, declare, queue_arguments
 from jepsenvm.workloads.drain import DRAIN_PROCESS
 from jepsenvm.workloads.publishers import publisher_addresses
@@ -148,7 +148,7 @@ class LockWorkload(Workload[LockOptions]):
             journal.append("info", "tokens", process=DRAIN_PROCESS, error=error)
             logger.info(f"drain: {error}")
             return
-        data = {"broker": status.text}
+        data = {"broker": status.text, **gone_queues({context.queue: status})}
         journal.append("ok", "tokens", messages, process=DRAIN_PROCESS, data=data)
         logger.info(
             f"drain: {messages} message(s) in the lock's queue, the broker reports {status.text}"

@@ -165,12 +165,12 @@ def test_a_restarted_host_has_no_rules_of_faults() -> None:
     """They are the kernel's. A host that lost its healing timer would keep them for ever."""
     on("n3", "sudo tc qdisc add dev eth0 root tbf rate 1gbit burst 1mb latency 50ms")
     on("n3", "sudo iptables -w -N JEPSENVM; sudo iptables -w -A INPUT -j JEPSENVM")
-    assert "tbf" in on("n3", "tc qdisc show dev eth0")
+    assert "tbf" in on("n3", "sudo tc qdisc show dev eth0")
     assert "JEPSENVM" in on("n3", "sudo iptables -w -S")
     lab.power_cut("n3")
     lab.power_on("n3")
     assert on("n3", "hostname") == "n3"
-    assert "tbf" not in on("n3", "tc qdisc show dev eth0")
+    assert "tbf" not in on("n3", "sudo tc qdisc show dev eth0")
     assert "JEPSENVM" not in on("n3", "sudo iptables -w -S")
 
 

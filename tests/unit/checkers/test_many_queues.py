@@ -75,10 +75,12 @@ def deliveries(came: Iterable[tuple[Any, int]], **data: Any) -> list[Op]:
     return ops
 
 
-def drain(*gone: int) -> list[Op]:
+def drain(*gone: int, deleted: Sequence[int] = ()) -> list[Op]:
     data: dict[str, Any] = {"received": 0, "broker": "..."}
     if gone:
         data |= {"gone": [name(number) for number in gone], "gone-queues": list(gone)}
+    if deleted:
+        data |= {"deleted": [name(number) for number in deleted], "deleted-queues": list(deleted)}
     return [
         Op("invoke", "drain", process=DRAINER),
         Op("ok", "drain", process=DRAINER, data=data),
@@ -269,6 +271,7 @@ def vanished(
     *gone: int,
     faults: Sequence[Op] = (),
     more: Sequence[Op] = (),
+    deleted: Sequence[int] = (),
 ) -> Result:
     """Judge a load at 1 s that was drained at 200 s, when some queues were gone."""
     ops = [
@@ -276,7 +279,7 @@ def vanished(
         *faults,
         *more,
         *at(199, deliveries(came)),
-        *at(200, drain(*gone), bindings() if of.exchange != "default" else []),
+        *at(200, drain(*gone, deleted=deleted), bindings() if of.exchange != "default" else []),
     ]
     return many_queues(history_by_time(ops), routing=of)
 
@@ -312,6 +315,16 @@ def test_a_queue_that_somebody_may_have_deleted_leaves_a_doubt_about_its_message
     result = vanished(of, came[1:], 2)
     assert result.verdict is Verdict.INVALID
     assert (result.figures["lost"], result.figures["undecided-count"]) == ([0], 3)
+
+
+def test_a_queue_whose_deletion_was_logged_leaves_a_doubt_also_under_a_fault() -> None:
+    of = Routing(queues=4)
+    came = [copy for copy in copies(of) if copy[1] not in (1, 2)]
+    result = vanished(of, came, 1, 2, faults=FAULT, deleted=[2])
+    assert result.verdict is Verdict.INVALID
+    assert {entry["queue"] for entry in result.figures["lost-by-queue"]} == {1}
+    assert result.figures["undecided-count"] == 3
+    assert any("queue 2 disappeared: a log shows that a client" in r for r in result.reasons)
 
 
 def test_each_queue_has_its_own_time_of_disappearance() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from jepsenvm.checkers.lock import lock
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.vanished_queue import vanished_queues
 from jepsenvm.checkers.verdict import Result, Verdict
@@ -76,6 +79,52 @@ def test_a_queue_that_disappeared_with_a_fault_is_lost(faults: list[Op]) -> None
     assert result.verdict is Verdict.INVALID
     assert result.figures["lost-count"] == 5
     assert any(f"no node knows {QUEUE} any more" in reason for reason in result.reasons)
+
+
+@pytest.mark.parametrize(
+    ("deleted", "says"),
+    [
+        ([QUEUE], f"the queue {QUEUE} disappeared: a log shows that a client deleted it"),
+        (["a", "b"], "the queues a and b disappeared: a log shows that a client deleted them"),
+    ],
+)
+def test_a_queue_that_somebody_deleted_under_a_fault_leaves_a_doubt(
+    deleted: list[str], says: str
+) -> None:
+    ended = drain(QUEUE)
+    ended[1].data["deleted"] = deleted
+    for fault in (partition(2, 200), [recovery_record(280, restarted=["n2"])]):
+        result = judged(LOAD, FAILED, fault, ended)
+        assert result.verdict is Verdict.UNKNOWN
+        assert result.figures["undecided-count"] == 5
+        assert any(reason.startswith(says) for reason in result.reasons)
+
+
+@pytest.mark.parametrize(
+    ("data", "faults", "verdict"),
+    [
+        ({}, [], Verdict.INVALID),
+        ({"gone": [QUEUE]}, [], Verdict.UNKNOWN),
+        ({"gone": [QUEUE]}, partition(-200, -100), Verdict.UNKNOWN),
+        ({"gone": [QUEUE]}, partition(200, 250), Verdict.INVALID),
+        ({"gone": [QUEUE]}, [recovery_record(280, restarted=["n2"])], Verdict.INVALID),
+        ({"gone": [QUEUE], "deleted": [QUEUE]}, partition(200, 250), Verdict.UNKNOWN),
+    ],
+)
+def test_the_queue_of_a_lock_that_disappeared(
+    data: dict[str, Any], faults: list[Op], verdict: Verdict
+) -> None:
+    locked = [op_at(1, 0, "invoke", "acquire"), op_at(1, 0, "ok", "acquire", 0)]
+    # Another client did not get the lock: this does not show that its queue was gone.
+    others = [op_at(2, 1, "invoke", "acquire"), op_at(2, 1, "fail", "acquire")]
+    tokens = [
+        op_at(290, DRAINER, "invoke", "tokens"),
+        Op("ok", "tokens", 0, DRAINER, 300 * SECOND, data={"broker": "...", **data}),
+    ]
+    result = lock(history_by_time(locked, others, faults, tokens), fenced=True)
+    assert result.verdict is verdict
+    assert result.figures["token-lost"] is (verdict is Verdict.INVALID)
+    assert result.figures["tokens"] == 0
 
 
 def test_without_a_failed_operation_every_later_fault_may_be_the_cause() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jepsenvm.errors import UnreachableError
+from jepsenvm.experiment import queue_status as queue_status_module
 from jepsenvm.experiment.queue_status import queue_listing, queue_status
 from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.ctl import Queue
@@ -20,7 +21,9 @@ def queue(ready: int = 0, unacknowledged: int = 0, messages: int | None = None) 
     return Queue("q", "running", "n1", ready, unacknowledged, total)
 
 
-def left(monkeypatch: pytest.MonkeyPatch, *answers: Queue | Exception | None) -> QueueStatus:
+def left(
+    monkeypatch: pytest.MonkeyPatch, *answers: Queue | Exception | None, deleted: bool = False
+) -> QueueStatus:
     def queues(_fleet: object, node: int) -> dict[str, Queue]:
         answer = answers[node]
         if isinstance(answer, Exception):
@@ -39,6 +42,9 @@ def left(monkeypatch: pytest.MonkeyPatch, *answers: Queue | Exception | None) ->
             return found
 
     monkeypatch.setattr(ctl, "queues", queues)
+    monkeypatch.setattr(
+        queue_status_module, "deleted_by_clients", lambda _fleet, _gone: {"q"} if deleted else set()
+    )
     fleet: Any = Fleet()
     status = asyncio.run(queue_status(fleet, "q"))
 
@@ -60,7 +66,11 @@ def test_a_queue_that_one_node_does_not_know_is_not_empty(monkeypatch: pytest.Mo
 
 
 def test_a_queue_that_no_node_knows_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert left(monkeypatch, None, None).messages is None
+    gone = left(monkeypatch, None, None)
+    assert (gone.messages, gone.is_gone, gone.deleted) == (None, True, False)
+    deleted = left(monkeypatch, None, None, deleted=True)
+    assert (deleted.is_gone, deleted.deleted) == (True, True)
+    assert deleted.text == "that the queue is gone from every node, and a log has its deletion"
 
 
 def test_a_node_without_an_answer_counts_as_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
