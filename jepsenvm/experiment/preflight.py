@@ -230,6 +230,19 @@ def require_supported_queue_type(plan: Plan, faults: Iterable[Fault]) -> None:
             )
 
 
+def require_queue_of_run(plan: Plan, faults: Iterable[Fault]) -> None:
+    """Raise UsageError for the first fault of a queue's nodes if the workload has no such queue."""
+    if WORKLOADS[plan.workload].uses_queue:
+        return
+    for fault in faults:
+        if fault.role is not None:
+            raise UsageError(
+                f"{fault.name} acts on the nodes of the run's queue, and workload "
+                f"{plan.workload} has no such queue",
+                remedy="use another nemesis, or another workload",
+            )
+
+
 def config_mismatches(state: ClusterState, plan: Plan) -> list[str]:
     """Return each problem of the cluster, else each difference between the cluster and the plan."""
     if state.problems:

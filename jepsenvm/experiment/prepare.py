@@ -71,6 +71,7 @@ def prepare(
     )
     faults = [step.fault for step in steps]
     preflight.require_supported_queue_type(plan, faults)
+    preflight.require_queue_of_run(plan, faults)
     preflight.require_allowed(inventory, faults)
     # An inventory of an existing cluster must name a broker user; report a missing one early.
     login = credentials(inventory) if inventory.existing else None

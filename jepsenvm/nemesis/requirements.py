@@ -22,6 +22,8 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "data-file-system": "mount an ext4 or xfs file system for RabbitMQ's data alone at"
     " /var/lib/rabbitmq (rabbitmq_data_device does); a lab gets one with `jepsenvm lab down` and"
     " `jepsenvm lab up`",
+    "queue-files": "let RabbitMQ keep its database in /var/lib/rabbitmq/mnesia, where the fault"
+    " looks for the files of the queue",
     "data-mount": "list the file system of RabbitMQ's data in /etc/fstab, so that healing can mount"
     " it again; hosts that jepsenvm can switch do not need that",
 }

@@ -48,6 +48,7 @@ class TopologyWorkload(Workload[TopologyOptions]):
     options = TopologyOptions
     defaults: Mapping[str, object] = {"rate": 50}
     queue_types = ("quorum", "mirrored", "classic")
+    uses_queue = False
     main_checker = "topology"
     exercise = Exercise(
         OPERATIONS,

@@ -40,6 +40,8 @@ class Workload(ABC, Generic[Options]):
     queue_types: Sequence[QueueType] = ("quorum", "mirrored", "classic")
     """The queue types that the workload can use; the first is its default."""
 
+    uses_queue: bool = True
+    """Whether the load uses the run's queue. Some faults act on its leader or its replicas."""
     plan_consumers: bool = False
     """Whether the load's consumers follow the plan's keys for consumers, such as
     ``consumer-churn``."""

@@ -15,9 +15,11 @@ from typing import Any
 
 from jepsenvm.machines.remote.data_file_system import own_file_system
 from jepsenvm.machines.remote.data_mount import mount_again
+from jepsenvm.machines.remote.runtime import runtime
 
 LINK, FAR_END = "jepsenvmprobe0", "jepsenvmprobe1"
 CHAIN = "JEPSENVMPROBE"
+DATABASES = Path("/var/lib/rabbitmq/mnesia")
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
                 "socket-kill": socket_kill(),
                 "data-file-system": own_file_system(),
                 "data-mount": bool(mount_again()),
+                "queue-files": queue_files(),
                 "stress-ng": works("stress-ng", "--version"),
                 "io-limits": "io" in read("/sys/fs/cgroup/cgroup.controllers").split(),
                 "boot-id": read("/proc/sys/kernel/random/boot_id").strip(),
@@ -40,6 +43,11 @@ def main() -> None:
             }
         )
     )
+
+
+def queue_files() -> bool:
+    """Return whether RabbitMQ's database is where faults look for it, or no RabbitMQ runs yet."""
+    return runtime() is None or any(one.is_dir() for one in DATABASES.glob("*"))
 
 
 def works(*command: str) -> bool:

@@ -149,6 +149,10 @@ class FileCorrupt(ProcessFault):
         """Start the service, with the original file if it does not start with the corrupted one."""
         return [shell(f"{_HEAL}fi")]
 
+    def requirements(self) -> tuple[str, ...]:
+        """Return a database in the place where the program of the fault looks for it."""
+        return ("queue-files",)
+
     def probes(self) -> tuple[str, ...]:
         """Return the probes of the process table and of the records of corrupted files."""
         return (*super().probes(), "corruption")

@@ -126,6 +126,7 @@ def test_strays_of_several_multisets_and_additions_are_summed() -> None:
         sets._may_grow = False
         add(sets, multiset, *values)
     assert blocks(sets)[2:] == [([50, 70, 90], [[3, 0, 0], [0, 0, 0], [1, 1, 3]])]
+    assert all(counts.dtype == np.int64 for _, counts in sets.blocks())
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,17 @@ def test_a_power_loss_that_would_lose_nothing_is_refused(
     with pytest.raises(UsageError, match=expected) as refused:
         require(monkeypatch, power, own=own)
     assert "\n" not in str(refused.value)
+
+
+def test_a_corruption_needs_a_database_where_its_program_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    able = {"n1": {"queue-files": True}}
+    monkeypatch.setattr(preflight, "power_of", lambda _inventory: None)
+    monkeypatch.setattr(preflight, "host_capabilities", lambda _fleet: able)
+    preflight.require_capabilities(FakeFleet("n1"), HERE, [fault_of("file-corrupt")])
+    able["n1"]["queue-files"] = False
+    with pytest.raises(
+        UsageError, match=r"^n1: file-corrupt is not possible here: no queue-files; "
+    ):
+        preflight.require_capabilities(FakeFleet("n1"), HERE, [fault_of("file-corrupt")])

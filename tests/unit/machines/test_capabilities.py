@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jepsenvm.errors import RunError
 from jepsenvm.machines.capabilities import capabilities
+from jepsenvm.machines.remote import capabilities as remote
 from tests.unit.fakes import FakeFleet
 
 
@@ -35,3 +37,19 @@ def test_an_answer_has_the_capabilities() -> None:
 def test_an_answer_that_is_not_understood_is_refused(answer: Any) -> None:
     with pytest.raises(RunError, match=r"^n1: its answer is not understood: "):
         capabilities(Answering(answer))
+
+
+@pytest.mark.parametrize(
+    ("running", "database", "able"),
+    [(True, True, True), (True, False, False), (False, False, True), (False, True, True)],
+)
+def test_whether_a_corruption_finds_the_database(
+    running: bool, database: bool, able: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host on which RabbitMQ is yet to be deployed will have it there."""
+    monkeypatch.setattr(remote, "DATABASES", tmp_path)
+    monkeypatch.setattr(remote, "runtime", lambda: {"pid": 7} if running else None)
+    (tmp_path / "rabbit@n1.pid").touch()
+    if database:
+        (tmp_path / "rabbit@n1").mkdir()
+    assert remote.queue_files() is able
