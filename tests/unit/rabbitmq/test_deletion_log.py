@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jepsenvm.machines.ssh import Output
-from jepsenvm.rabbitmq import deletion_log
 from jepsenvm.rabbitmq.deletion_log import deleted_by_clients
+from jepsenvm.rabbitmq.names import LOG_DIR
 from tests.unit.fakes import FakeFleet
 
 QUEUE = "jepsenvm.quorum.20261129T120000.5Z"
@@ -26,7 +26,7 @@ class Hosts(FakeFleet):
         self, node: str, script: str, *, timeout: float = 30, stdin: str = "", check: bool = True
     ) -> Output:
         self._require_answer(node)
-        script = script.replace(deletion_log.LOG_DIR, f"{self.folder}/{node}")
+        script = script.replace(LOG_DIR, f"{self.folder}/{node}")
         done = subprocess.run(
             ["/bin/sh", "-c", script],
             input=stdin,
