@@ -22,12 +22,19 @@ NOT_CHURNED: Final = "no consumer cancelled and subscribed again, so consumer-ch
 NOT_CRASHED: Final = (
     "no consumer crashed with unacknowledged messages, so consumer-crash was not tested"
 )
+NOT_TIMED_OUT: Final = (
+    "the broker took nothing back from a consumer that held it for longer than consumer-timeout, "
+    "so that was not tested"
+)
 
 
-def new_subscriptions(history: History, *, churn: bool = False, crash: bool = False) -> Result:
+def new_subscriptions(
+    history: History, *, churn: bool = False, crash: bool = False, timeout: bool = False
+) -> Result:
     """Count the new subscriptions by cause.
 
-    It is unknown if consumers had to churn or to crash and none did. Otherwise it is valid.
+    It is unknown if consumers had to churn, to crash or to exceed the consumer timeout, and none
+    did. Otherwise it is valid. Since RabbitMQ 4.3 the broker cancels a consumer that exceeds it.
     """
     counts = Counter[str]()
     for chunk in history:
@@ -43,5 +50,7 @@ def new_subscriptions(history: History, *, churn: bool = False, crash: bool = Fa
         )
         if expected and not counts[cause]
     ]
+    if timeout and not (counts["consumer-timeout"] or counts["cancelled"]):
+        missing.append(NOT_TIMED_OUT)
     figures: dict[str, Any] = {f"{cause}-count": counts[cause] for cause in get_args(Cause)}
     return Result(Verdict.UNKNOWN if missing else Verdict.VALID, tuple(missing), figures)

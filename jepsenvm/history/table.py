@@ -93,6 +93,17 @@ class Chunk:
         return Chunk(read=read, data=self.data, error=self.error)
 
 
+@dataclass(frozen=True)
+class _Survey:
+    """What one pass over a history collects."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The number of ops by type and f."""
+    counts_with_data: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The number of ops with data by type and f."""
+    nemesis_ops: list[Op] = field(default_factory=list)
+
+
 @dataclass
 class History:
     """Ops in the order in which they were recorded.
@@ -138,21 +149,26 @@ class History:
 
     def count(self, type: Type, f: str) -> int:
         """Return how many ops have this type and f."""
-        return self._survey[0][type, f]
+        return self._survey.counts[type, f]
+
+    def count_with_data(self, type: Type, f: str) -> int:
+        """Return how many ops of this type and f have data."""
+        return self._survey.counts_with_data[type, f]
 
     @cached_property
-    def _survey(self) -> tuple[Counter[tuple[str, str]], list[Op]]:
-        """The number of ops by type and f, and the nemesis' ops.
-
-        Nearly every checker needs one of them, so one pass collects both and the result is kept.
-        """
-        counts: Counter[tuple[str, str]] = Counter()
-        nemesis_ops: list[Op] = []
+    def _survey(self) -> _Survey:
+        """What nearly every checker needs; one pass collects it, and it is kept."""
+        survey = _Survey()
         for chunk in self:
-            for code, count in enumerate(np.bincount(chunk.f * len(TYPES) + chunk.type)):
-                counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(count)
-            nemesis_ops += self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS))
-        return counts, nemesis_ops
+            packed = chunk.f * len(TYPES) + chunk.type
+            self._count(survey.counts, packed)
+            self._count(survey.counts_with_data, packed[chunk.has_data])
+            survey.nemesis_ops.extend(self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS)))
+        return survey
+
+    def _count(self, counts: Counter[tuple[str, str]], packed: Ints) -> None:
+        for code, count in enumerate(np.bincount(packed)):
+            counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(count)
 
     def ops(self) -> Iterator[Op]:
         """Yield the ops one by one. This is slow for millions of ops; use the chunks for those."""
@@ -200,12 +216,12 @@ class History:
         """Whether a run of jepsenvm recorded the history, in whatever format it is now."""
         return self.plan is not None or any(
             isinstance(op.data, list) if op.f == SCHEDULE else _is_of_fault(op.data)
-            for op in self._survey[1]
+            for op in self._survey.nemesis_ops
         )
 
     def nemesis_ops(self) -> list[Op]:
         """Return the nemesis' ops."""
-        return list(self._survey[1])
+        return list(self._survey.nemesis_ops)
 
 
 def _is_of_fault(data: Any) -> bool:

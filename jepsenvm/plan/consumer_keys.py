@@ -33,6 +33,12 @@ def returns_messages(plan: Plan) -> bool:
     return bool(_given(plan, RETURNING_KEYS))
 
 
+def exceeds_timeout(plan: Plan) -> bool:
+    """Return whether each message takes a consumer longer than the consumer timeout."""
+    timeout, delay = plan.consumer_timeout, plan.consumer_delay
+    return timeout is not None and delay is not None and bounds(delay)[0] > timeout
+
+
 def consumer_problems(plan: Plan, workload: WorkloadRules | None) -> list[str]:
     """Return why the plan's consumers cannot behave as its keys say.
 

@@ -11,6 +11,7 @@ from jepsenvm.checkers.availability import DEFAULT_IGNORED
 from jepsenvm.checkers.exercise import Exercise, exercised
 from jepsenvm.checkers.new_subscriptions import new_subscriptions
 from jepsenvm.checkers.verdict import Checker
+from jepsenvm.plan.consumer_keys import exceeds_timeout
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import MinimumVersion, QueueType
@@ -84,6 +85,7 @@ class Workload(ABC, Generic[Options]):
                 new_subscriptions,
                 churn=plan.consumer_churn is not None,
                 crash=plan.consumer_crash is not None,
+                timeout=exceeds_timeout(plan),
             )
         return checkers
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jepsenvm.checkers.corrupted import split_corrupted
 from jepsenvm.checkers.dead_letter import dead_letter
 from jepsenvm.checkers.order import order
 from jepsenvm.checkers.redelivery import redelivery
@@ -18,9 +20,9 @@ from jepsenvm.checkers.verdict import Result, Verdict, check
 from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.journal import Journal
-from jepsenvm.history.op import Op
+from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.readers import open_history
-from jepsenvm.history.table import History
+from jepsenvm.history.table import Chunk, History
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.workloads.registry import WORKLOADS
 from tests.unit.builders import DRAIN, UNPROVEN_DRAINS, delivered, history, published
@@ -176,3 +178,23 @@ def test_the_terminal_shows_corrupted_messages(tmp_path: Path) -> None:
         "recovered 0"
     )
     assert "  first corrupted: value 2: byte 50 of 100 differs (n3)" in lines
+
+
+def test_a_history_without_marks_costs_no_pass() -> None:
+    passes = []
+    marked = [
+        *published(1),
+        *delivered(1),
+        Op("info", "start", process=NEMESIS, data={"phase": "x"}),
+    ]
+    for extra, expected in (([], 1), (delivered(2, data={"redelivered": True}), 2)):
+        original = history(marked, extra)
+        passes.clear()
+
+        def chunks(_: History, original: History = original) -> Iterator[Chunk]:
+            passes.append(1)
+            return iter(original)
+
+        counted = replace(original, _chunks=chunks)
+        assert split_corrupted(counted, "dequeue")[1].count == 0
+        assert len(passes) == expected, "the survey of the history, and the search for marks"

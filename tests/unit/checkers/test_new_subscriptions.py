@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jepsenvm.checkers.new_subscriptions import (
     CAUSE,
     NOT_CHURNED,
     NOT_CRASHED,
+    NOT_TIMED_OUT,
     Cause,
     new_subscriptions,
 )
@@ -81,3 +84,37 @@ def test_the_plan_says_what_must_happen() -> None:
     assert verdict(consumer_crash=5) is Verdict.UNKNOWN
     assert verdict(consumer_timeout=5, consumer_delay=1) is Verdict.VALID
     assert "new-subscriptions" not in workload.exercised_checkers(Plan())
+
+
+@pytest.mark.parametrize(
+    ("causes", "reasons"),
+    [
+        (["consumer-timeout"], ()),
+        (["cancelled"], ()),  # as RabbitMQ 4.3 does
+        (["silent", "churn"], (NOT_TIMED_OUT,)),
+        ([], (NOT_TIMED_OUT,)),
+    ],
+)
+def test_a_consumer_timeout_that_nobody_exceeded_was_not_tested(
+    causes: list[Cause], reasons: tuple[str, ...]
+) -> None:
+    result = new_subscriptions(history(published(1), again(*causes)), timeout=True)
+    assert result.reasons == reasons
+    assert result.verdict is (Verdict.UNKNOWN if reasons else Verdict.VALID)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"consumer_timeout": 60, "consumer_delay": 61.0}, True),
+        ({"consumer_timeout": 60, "consumer_delay": (61.0, 90.0)}, True),
+        ({"consumer_timeout": 60, "consumer_delay": (59.0, 90.0)}, False),
+        ({"consumer_timeout": 60}, False),
+        ({"consumer_delay": 61.0}, False),
+    ],
+)
+def test_messages_that_take_longer_than_the_timeout_must_exceed_it(
+    keys: dict[str, Any], expected: bool
+) -> None:
+    checker: Any = WORKLOADS["queue"].exercised_checkers(Plan(consumers=1, time_limit=200, **keys))
+    assert checker["new-subscriptions"].keywords["timeout"] is expected
