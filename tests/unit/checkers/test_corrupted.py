@@ -181,7 +181,7 @@ def test_the_terminal_shows_corrupted_messages(tmp_path: Path) -> None:
 
 
 def test_a_history_without_marks_costs_no_pass() -> None:
-    passes = []
+    passes: list[int] = []
     marked = [
         *published(1),
         *delivered(1),
