@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Final
 
 from jepsenvm.errors import RunError, UsageError, shorten
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.feature_flags import DISABLED, ENABLED
 
 logger = logging.getLogger(__name__)
-
-ENABLED: Final = "enabled"
-DISABLED: Final = "disabled"
 
 
 def enable(plan: Plan, fleet: Fleet, remedy: str | None) -> None:

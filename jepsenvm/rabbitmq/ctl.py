@@ -19,6 +19,7 @@ from typing import Any, Final
 from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq.erlang import Atom, Erlang
+from jepsenvm.rabbitmq.feature_flags import FeatureFlag
 from jepsenvm.rabbitmq.names import SERVICE
 from jepsenvm.rabbitmq.versions import RAFT_STATES, has_leader_columns
 
@@ -272,6 +273,19 @@ def feature_flags(fleet: Fleet, node: str) -> dict[str, str]:
     listed = _ctl_json(fleet, node, "list_feature_flags", "name", "state", timeout=60)
     with _understood(node, "list_feature_flags"):
         return {str(entry["name"]): str(entry["state"]).lower() for entry in listed}
+
+
+def graded_feature_flags(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, FeatureFlag]:
+    """Return the feature flags that a node knows, with their stability."""
+    words = ["list_feature_flags", "name", "state", "stability"]
+    listed = _ctl_json(fleet, node, *words, timeout=timeout)
+    with _understood(node, "list_feature_flags"):
+        return {
+            str(entry["name"]): FeatureFlag(
+                str(entry["state"]).lower(), str(entry["stability"]).lower()
+            )
+            for entry in listed
+        }
 
 
 def enable_feature_flag(fleet: Fleet, node: str, flag: str) -> None:
