@@ -19,6 +19,8 @@ from jepsenvm.plan.keys import PlanKey, keys_of
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.schedule_item import ScheduleItem
+from jepsenvm.rabbitmq.upgrades import STEPS
+from jepsenvm.rabbitmq.versions import release_text
 from jepsenvm.scenarios import library
 from jepsenvm.scenarios.scenario import About, Expectation, Outcomes
 from jepsenvm.workloads.registry import WORKLOADS
@@ -87,6 +89,7 @@ def nemeses() -> str:
                 f"`{key}` {value:g}{_bounds_text(spec, key)}"
                 for key, value in spec.settings.items()
             )
+            settings += ", ".join(f"`{key}` {value}" for key, value in spec.texts.items() if value)
             takes = "" if spec.takes == "nothing" else spec.takes
             rows.append(
                 [f"`{name}`", f"`{kind}`", spec.about, takes, settings, str(spec.fewest_nodes)]
@@ -128,6 +131,19 @@ def keys_table(model: type[BaseModel]) -> str:
     return table(["key", "default", "meaning"], map(_key_row, keys_of(model)))
 
 
+def upgrade_steps() -> str:
+    """Return the rolling upgrades that RabbitMQ supports."""
+    rows = []
+    for step in STEPS:
+        source, target = release_text(step.source), release_text(step.target)
+        needs = ["every stable one"] if step.stable_flags else []
+        needs += [f"`{flag}`" for flag in sorted(step.flags)]
+        needs += [f"not `{flag}`" for flag in sorted(step.without)]
+        late = f" from {source}.{step.from_patch} on" if step.from_patch else ""
+        rows.append([f"{source}.x{late}", f"{target}.x", ", ".join(needs)])
+    return table(["from", "to", "feature flags that must be enabled before"], rows)
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "plan-keys": plan_keys,
     "rate-keys": rate_keys,
@@ -140,6 +156,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "scenario-keys": partial(keys_table, About),
     "expectation-keys": partial(keys_table, Expectation),
     "outcome-keys": partial(keys_table, Outcomes),
+    "upgrade-steps": upgrade_steps,
 }
 
 

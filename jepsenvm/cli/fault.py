@@ -14,6 +14,7 @@ from rich.text import Text
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
 from jepsenvm.errors import printable_line
+from jepsenvm.experiment.fault_texts import parse_texts
 from jepsenvm.experiment.manual_fault import (
     FaultStatus,
     draw_fault,
@@ -39,7 +40,9 @@ def list_() -> None:
     for name, spec in NEMESES.items():
         if spec is not None:
             targets = "" if spec.takes == "nothing" else spec.takes
-            settings = " ".join(f"{key}={value:g}" for key, value in spec.settings.items())
+            numbers = [f"{key}={value:g}" for key, value in spec.settings.items()]
+            texts = [f"{key}={value or '...'}" for key, value in spec.texts.items()]
+            settings = " ".join([*numbers, *texts])
             table.add_row(name, targets, settings, spec.about)
     _console().print(table)
 
@@ -68,7 +71,7 @@ def list_() -> None:
     "--set",
     "more",
     multiple=True,
-    metavar="KEY=NUMBER",
+    metavar="KEY=VALUE",
     help="Any other setting that `jepsenvm fault list` shows. May be repeated.",
 )
 def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
@@ -92,7 +95,8 @@ def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     seconds = None if duration is None else duration_option(duration)
     inventory = inventory_for(inventory_path, existing=existing, patience=patience)
     settings = parse_settings(name, {"ms": ms, "jitter": jitter, "percent": percent}, more)
-    fault = draw_fault(name, targets, settings, [node.name for node in inventory.nodes])
+    nodes = [node.name for node in inventory.nodes]
+    fault = draw_fault(name, targets, settings, nodes, parse_texts(name, more))
     start_fault(inventory, fault, seconds)
 
 

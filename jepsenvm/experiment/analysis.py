@@ -22,6 +22,7 @@ from jepsenvm.checkers.register import REGISTER_EXERCISE, register
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Result, Results, Verdict, check
+from jepsenvm.checkers.versions import versions
 from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.experiment.logs import INCOMPLETE
 from jepsenvm.experiment.plan_file import parse_plan, plan_of_new_run, read_plan
@@ -291,6 +292,7 @@ def run_checkers(
             availability, within=plan.recover_within, ignored=workload.not_availability
         ),
         "latency": latency,
+        "versions": versions,
         "exceptions": exceptions,
         "broker-logs": partial(
             broker_logs,

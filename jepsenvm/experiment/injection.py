@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 from jepsenvm.experiment.tasks import is_set_before, run_all
@@ -17,11 +18,19 @@ async def inject_steps(
     """Inject and heal every step at its time.
 
     ``began`` is the beginning of the load on the loop's clock. When ``stop`` is set, faults in
-    force are healed at once and later steps are skipped.
+    force are healed at once and later steps are skipped. A step of a kind that is injected one at a
+    time waits until the step before it was seen healed.
     """
-    await run_all(
-        [_inject_step(nemesis, number, step, stop, began) for number, step in enumerate(steps, 1)]
-    )
+    turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def inject(number: int, step: ScheduledFault) -> None:
+        if not step.fault.one_at_a_time:
+            await _inject_step(nemesis, number, step, stop, began)
+            return
+        async with turns[step.fault.kind]:  # which serves the steps in their order
+            await _inject_step(nemesis, number, step, stop, began)
+
+    await run_all([inject(number, step) for number, step in enumerate(steps, 1)])
 
 
 async def _inject_step(

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from jepsenvm.errors import RunError, UsageError, shorten
-from jepsenvm.experiment import preflight
+from jepsenvm.experiment import flag_faults, preflight, rolling_upgrade
 from jepsenvm.experiment.run_in_progress import folder_of_run
 from jepsenvm.experiment.set_up import QUEUE_PREFIX
 from jepsenvm.machines.cluster_lock import ClusterLock, held_locks
@@ -58,10 +58,10 @@ class FaultStatus:
 def parse_settings(
     name: str, shortcuts: Mapping[str, float | None], words: Sequence[str]
 ) -> dict[str, float]:
-    """Return the settings of a fault under their full names.
+    """Return the settings of a fault that are numbers, under their full names.
 
     ``shortcuts`` are the values of ``--ms``, ``--jitter`` and ``--percent``. The last stands for
-    the percentage of the fault, such as ``loss-percent``. ``words`` are the ``KEY=NUMBER`` of
+    the percentage of the fault, such as ``loss-percent``. ``words`` are the ``KEY=VALUE`` of
     ``--set``.
     """
     spec = NEMESES.get(name)
@@ -71,6 +71,8 @@ def parse_settings(
     settings = {full_names[key]: value for key, value in shortcuts.items() if value is not None}
     for word in words:
         key, _, value = word.partition("=")
+        if spec and key in spec.texts:
+            continue
         try:
             settings[key] = float(value)
         except ValueError:
@@ -90,14 +92,22 @@ def duration_option(text: str) -> float:
 
 
 def draw_fault(
-    name: str, targets: Sequence[str], settings: Mapping[str, float], nodes: Sequence[str]
+    name: str,
+    targets: Sequence[str],
+    settings: Mapping[str, float],
+    nodes: Sequence[str],
+    texts: Mapping[str, str] | None = None,
 ) -> Fault:
     """Return a fault of a nemesis; raise UsageError for targets or settings that it does not take.
 
     Each target is a group of nodes separated by commas. The nemesis draws what is not given.
     """
     request = FaultRequest(
-        nodes, Random(time.time_ns()), **_targets(name, targets), settings=settings
+        nodes,
+        Random(time.time_ns()),
+        **_targets(name, targets),
+        settings=settings,
+        texts=texts or {},
     )
     drawn = stages(name, request)
     if len(drawn) > 1:
@@ -120,7 +130,9 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
         facts = preflight.connect(fleet)
         preflight.require_capabilities(fleet, inventory, [fault])
         preflight.require_broker_capabilities(fleet, [fault])
+        flag_faults.require_enableable(fleet, [fault])
         with _injecting(fleet) as run:
+            fault = _with_package(fleet, fault)
             if run is not None:
                 logger.info(f"a run is in progress, and its history records this fault: {run}")
             nemesis = Nemesis(
@@ -139,6 +151,15 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
             # A run has its own timers. Without one, the timers end with the last fault.
             if run is None and not any(in_force(fleet).values()):
                 _end(nemesis, fleet)
+
+
+def _with_package(fleet: Fleet, fault: Fault) -> Fault:
+    """Return the fault; with the package that was staged on its node if it is an upgrade."""
+    if not rolling_upgrade.upgrades_of([fault]):
+        return fault
+    running = {node: actual.version for node, actual in preflight.settings(fleet).items()}
+    (ready,) = rolling_upgrade.staged(None, fleet, [fault], running)
+    return ready
 
 
 def fault_status(inventory: Inventory) -> FaultStatus:

@@ -271,7 +271,7 @@ def common_version(settings_of: Mapping[str, broker.Settings]) -> str:
         text = ", ".join(f"{node} {version}" for node, version in versions.items())
         raise UsageError(
             f"the nodes run different RabbitMQ versions: {text}",
-            remedy="deploy the same version to all",
+            remedy="deploy the same version to all: `jepsenvm deploy --reset` with one --source",
         )
     return next(iter(versions.values()))
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment import client_access, existing_cluster, feature_flags, preflight
+from jepsenvm.experiment import (
+    client_access,
+    existing_cluster,
+    feature_flags,
+    flag_faults,
+    preflight,
+    rolling_upgrade,
+)
 from jepsenvm.experiment.deploy import install
 from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.experiment.version_before_run import version_before_run
@@ -73,6 +80,7 @@ def prepare(
     preflight.require_supported_queue_type(plan, faults)
     preflight.require_queue_of_run(plan, faults)
     preflight.require_allowed(inventory, faults)
+    rolling_upgrade.require_possible(plan, faults)
     # An inventory of an existing cluster must name a broker user; report a missing one early.
     login = credentials(inventory) if inventory.existing else None
     facts = preflight.connect(fleet)
@@ -84,6 +92,7 @@ def prepare(
         known = version_before_run(state.settings, fleet, inventory)
         if known is not None:
             accept_version(known)
+    rolling_upgrade.require_step(_versions(state).values(), faults)
     if inventory.existing:
         existing_cluster.require_testable(state, inventory)
         plan = existing_cluster.with_settings_in_force(plan, state)
@@ -97,11 +106,19 @@ def prepare(
         accept_version(version)
     preflight.require_broker_capabilities(fleet, faults)
     preflight.require_ready_for_faults(fleet, facts)
-    feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))
+    flag_faults.require_enableable(fleet, faults, plan.feature_flags)
+    staged = rolling_upgrade.staged(plan, fleet, faults, _versions(state))
+    steps = tuple(replace(step, fault=fault) for step, fault in zip(steps, staged, strict=True))
+    with rolling_upgrade.discarded_if_refused(fleet, faults):
+        feature_flags.enable(plan, fleet, _remedy_if_disabled(inventory, may_deploy=may_deploy))
     logger.info(_summary(plan, version, inventory))
     # A deployment generates the password of the broker user, so it is read last.
     cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
     return Prepared(plan, steps, cluster)
+
+
+def _versions(state: ClusterState) -> dict[str, str]:
+    return {node: actual.version for node, actual in state.settings.items()}
 
 
 def _remedy_if_disabled(inventory: Inventory, *, may_deploy: bool) -> str | None:

@@ -59,6 +59,8 @@ class Fault:
     """Seconds within which it must be seen healed."""
     lasting: ClassVar[bool] = True
     """Whether it stays in force until it is healed. Otherwise it is over at once."""
+    one_at_a_time: ClassVar[bool] = False
+    """Whether a fault of this kind waits until the one before it was seen healed."""
     isolates_nodes: ClassVar[bool] = False
     """Whether its grudge separates nodes. Otherwise the grudge names lossy or slow links."""
     disturbs_broker: ClassVar[bool] = False

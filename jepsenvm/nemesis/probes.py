@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -256,6 +256,31 @@ def _maintenance(cluster: Cluster) -> Any:
     )
 
 
+def _versions(cluster: Cluster) -> Any:
+    """The installed package and the running version of each node, and how far an upgrade is."""
+    fleet = cluster.fleet
+
+    def versions(node: str) -> Any:
+        answer = fleet.python(node, "broker_version", timeout=ASK_S)
+        # What the node can be asked depends on its version.
+        if answer["running"]:
+            fleet.learn(replace(fleet.nodes[node], broker_version=answer["running"]))
+        return answer
+
+    return fleet.each_or_none(versions)
+
+
+def _feature_flags(cluster: Cluster) -> Any:
+    """The state and the stability of each feature flag, as each node lists it."""
+    fleet = cluster.fleet
+
+    def flags(node: str) -> dict[str, list[str]]:
+        listed = ctl.graded_feature_flags(fleet, node, ASK_S)
+        return {name: [flag.state, flag.stability] for name, flag in listed.items()}
+
+    return fleet.each_or_none(flags)
+
+
 def _queue(cluster: Cluster) -> Any:
     """The leader and the replicas of the queue."""
     replicas = _replicas(cluster, list(cluster.fleet.nodes), ASK_S)
@@ -284,6 +309,8 @@ PROBES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "alarms": _alarms,
     "members": _members,
     "maintenance": _maintenance,
+    "versions": _versions,
+    "feature-flags": _feature_flags,
     "queue": _queue,
     "corruption": _corruption,
 }

@@ -18,6 +18,7 @@ from jepsenvm.nemesis.faults.clock import Clock
 from jepsenvm.nemesis.faults.disk_full import DiskFull
 from jepsenvm.nemesis.faults.disk_slow import DiskSlow
 from jepsenvm.nemesis.faults.drain import Drain
+from jepsenvm.nemesis.faults.feature_flag import EnableFeatureFlag
 from jepsenvm.nemesis.faults.file_corrupt import FileCorrupt
 from jepsenvm.nemesis.faults.flapping import Flapping
 from jepsenvm.nemesis.faults.kill import Kill
@@ -36,6 +37,7 @@ from jepsenvm.nemesis.faults.restart import Restart
 from jepsenvm.nemesis.faults.service_loss import ServiceLoss
 from jepsenvm.nemesis.faults.stop_app import StopApp
 from jepsenvm.nemesis.faults.stress import Stress
+from jepsenvm.nemesis.faults.upgrade import TARGET, Upgrade
 from jepsenvm.nemesis.grudge import with_rest
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec, Stage
 
@@ -50,6 +52,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         Loss,
         Packets,
         LinkReset,
+        Upgrade,  # before Kill: nothing may start RabbitMQ while it is being installed
         Kill,
         Pause,
         StopApp,
@@ -69,6 +72,7 @@ FAULTS: Final[Mapping[str, type[Fault]]] = {
         LeaderTransfer,
         ClientsCut,
         ClientsKill,
+        EnableFeatureFlag,
     )
 }
 """Every fault by its kind.
@@ -92,7 +96,13 @@ def stages(name: str, request: FaultRequest) -> tuple[Stage, ...]:
     problems = list(_problems(name, spec, request))
     if problems:
         raise UsageError(f"nemesis: {'; '.join(problems)}")
-    drawn = spec.draw(replace(request, settings={**spec.settings, **request.settings}))
+    drawn = spec.draw(
+        replace(
+            request,
+            settings={**spec.settings, **request.settings},
+            texts={**spec.texts, **request.texts},
+        )
+    )
     return tuple(
         replace(stage, fault=replace(stage.fault, name=stage.fault.name or name)) for stage in drawn
     )
@@ -145,6 +155,7 @@ def _problems(name: str, spec: NemesisSpec, request: FaultRequest) -> Iterator[s
         for problem in (
             *_setting_problems(spec.settings, request.settings),
             *_bound_problems(spec.bounds, request.settings),
+            *_text_problems(spec.texts, request.texts),
         )
     )
 
@@ -203,6 +214,20 @@ def _bound_problems(
         least, greatest = bounds.get(key, (-math.inf, math.inf))
         if math.isfinite(value) and not least <= value <= greatest:
             yield f"{key} must be from {least:g} to {greatest:g}, not {value:g}"
+
+
+_MISSING_TEXTS: Final[Mapping[str, str]] = {
+    TARGET: "its target is missing: a plan has it as upgrade-to, and `fault start` as --set to=...",
+}
+"""What is said of a text that must be given and is not."""
+
+
+def _text_problems(defaults: Mapping[str, str], texts: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted(texts.keys() - defaults.keys()):
+        yield f"it takes no {shorten(key)}"
+    for key, default in defaults.items():
+        if not texts.get(key, default):
+            yield _MISSING_TEXTS.get(key, f"{key} is missing")
 
 
 # Nemeses.

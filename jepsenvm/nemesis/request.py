@@ -23,6 +23,8 @@ class FaultRequest:
     groups: tuple[tuple[str, ...], ...] = ()
     grudge: Grudge = field(default_factory=dict)
     settings: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Settings that are texts, such as the name of a feature flag."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ class NemesisSpec:
     """Settings with their defaults; 0 stands for a value that is drawn."""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """The least and the greatest value of settings with narrower bounds than all others."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Settings that are texts, with their defaults; an empty one must be given."""
     fewest_nodes: int = 2
     """With fewer nodes nothing can be broken, or no nodes stay connected."""
+    permanent: bool = False
+    """Whether healing leaves the cluster changed. Such a nemesis is in no mix."""
     takes_grudge: bool = False
     """Whether the caller may write the grudge itself."""
     mixes: tuple[str, ...] = ()

@@ -13,7 +13,9 @@ from random import Random
 
 from jepsenvm.errors import UsageError
 from jepsenvm.nemesis.fault import Fault
-from jepsenvm.nemesis.registry import stages
+from jepsenvm.nemesis.faults.feature_flag import FLAG
+from jepsenvm.nemesis.faults.upgrade import TARGET
+from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest, Stage
 from jepsenvm.plan.durations import bounds
 from jepsenvm.plan.plan import Plan
@@ -36,7 +38,7 @@ def schedule(plan: Plan, nodes: Sequence[str]) -> tuple[ScheduledFault, ...]:
     """
     # Each nemesis is checked once, even if this seed never draws it.
     for name in plan.nemeses:
-        stages(name, FaultRequest(nodes, Random(0)))
+        stages(name, FaultRequest(nodes, Random(0), texts=_texts(plan, name)))
     lanes = range(plan.overlapping if plan.nemeses else 0)
     scheduled = chain(_listed(plan, nodes), *(_drawn_lane(plan, nodes, lane) for lane in lanes))
     return tuple(sorted(scheduled, key=lambda item: item.at))
@@ -55,7 +57,8 @@ def _drawn_lane(plan: Plan, nodes: Sequence[str], lane: int) -> Iterator[Schedul
         at = healed_at + _draw(quiet, plan.time_limit - healed_at - duration[0], random)
         lasts = _draw(duration, plan.time_limit - at, random)
         name = plan.nemeses[0] if len(plan.nemeses) == 1 else random.choice(plan.nemeses)
-        yield from _scheduled(plan, at, lasts, stages(name, FaultRequest(nodes, random)))
+        request = FaultRequest(nodes, random, texts=_texts(plan, name))
+        yield from _scheduled(plan, at, lasts, stages(name, request))
         healed_at = at + lasts
 
 
@@ -73,7 +76,7 @@ def _listed(plan: Plan, nodes: Sequence[str]) -> Iterator[ScheduledFault]:
     begin, turn = 0.0, 0
     while begin + end <= plan.time_limit:
         for number, item in enumerate(plan.schedule, start=1):
-            drawn = _stages_of(number, item, nodes, random)
+            drawn = _stages_of(plan, number, item, nodes, random)
             yield from _scheduled(plan, begin + item.at, item.lasts, drawn)
         if plan.repeat_every is None:
             return
@@ -81,8 +84,16 @@ def _listed(plan: Plan, nodes: Sequence[str]) -> Iterator[ScheduledFault]:
         begin = turn * plan.repeat_every
 
 
+def _texts(plan: Plan, name: str) -> dict[str, str]:
+    """Return the settings that are texts and that the plan itself has for a nemesis."""
+    spec = NEMESES.get(name)
+    if plan.upgrade_to is None or spec is None or TARGET not in spec.texts:
+        return {}
+    return {TARGET: plan.upgrade_to}
+
+
 def _stages_of(
-    number: int, item: ScheduleItem, nodes: Sequence[str], random: Random
+    plan: Plan, number: int, item: ScheduleItem, nodes: Sequence[str], random: Random
 ) -> tuple[Stage, ...]:
     """Return the stages of an item of the plan's schedule; its number stands in any error."""
     request = FaultRequest(
@@ -92,6 +103,7 @@ def _stages_of(
         groups=item.groups,
         grudge={node: frozenset(sources) for node, sources in item.grudge.items()},
         settings=item.settings,
+        texts={**_texts(plan, item.fault), **({} if item.flag is None else {FLAG: item.flag})},
     )
     try:
         return stages(item.fault, request)

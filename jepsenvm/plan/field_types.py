@@ -77,6 +77,22 @@ def _regular_expression(text: str) -> str:
 RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
 FeatureFlag = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,99}$")]
 """The name of a feature flag of RabbitMQ, such as ``khepri_db`` or ``rabbitmq_4.0.0``."""
+
+PACKAGE_SUFFIX: Final = ".deb"
+
+
+def _upgrade_target(text: str) -> str:
+    if text.endswith(PACKAGE_SUFFIX) and text.isprintable():
+        return text
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,4}){2}([-+~.][0-9A-Za-z.+~-]{1,60})?", text):
+        raise ValueError(
+            "must be a version with three numbers, such as 3.10.9, or the path of a .deb file"
+        )
+    return text
+
+
+UpgradeTarget = Annotated[str, AfterValidator(_upgrade_target)]
+"""A version of RabbitMQ, or the path of a package on the controller."""
 WorkloadName = Annotated[str, AfterValidator(named_in("workloads"))]
 NemesisName = Annotated[str, AfterValidator(named_in("nemeses"))]
 FaultName = Annotated[NemesisName, AfterValidator(_fault)]

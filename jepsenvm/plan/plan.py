@@ -23,6 +23,7 @@ from jepsenvm.plan.field_types import (
     FeatureFlag,
     NemesisNames,
     RegularExpression,
+    UpgradeTarget,
     WorkloadName,
     not_empty,
     snake,
@@ -253,6 +254,11 @@ class Plan(BaseModel):
         default=(),
         description="RabbitMQ's feature flags that are enabled before the load, such as "
         "`khepri_db`. They stay enabled: RabbitMQ cannot disable them.",
+    )
+    upgrade_to: UpgradeTarget | None = Field(
+        default=None,
+        description="The target of nemesis `upgrade`: a version that the nodes' apt sources have, "
+        "such as 3.10.9, or the path of a package (.deb) on this machine, from the present folder.",
     )
     op_timeout: Seconds = Field(
         default=5, description="Time after which an operation without an answer is `info`."

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from jepsenvm.plan.durations import Seconds, SecondsOrZero
-from jepsenvm.plan.field_types import MODEL_CONFIG, FaultName
+from jepsenvm.plan.field_types import MODEL_CONFIG, FaultName, FeatureFlag
 
 
 class ScheduleItem(BaseModel):
@@ -38,6 +38,12 @@ class ScheduleItem(BaseModel):
     )
     settings: Mapping[str, float] = Field(
         default_factory=dict, description="Settings of the nemesis that differ from its defaults."
+    )
+
+    flag: FeatureFlag | None = Field(
+        default=None,
+        description="For `feature-flag` only: the feature flag of RabbitMQ that it enables. None: "
+        "all stable ones.",
     )
 
     @property

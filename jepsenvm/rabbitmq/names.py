@@ -15,4 +15,7 @@ DATABASE_DIR: Final = f"{DATA_DIR}/mnesia"
 CORRUPTED_DIR: Final = f"{DATA_DIR}/jepsenvm-corrupted"
 """Where a node keeps the original of a file that a fault corrupted."""
 
+UPGRADE_DIR: Final = "/opt/jepsenvm/upgrade"
+"""Where a node keeps the package of a rolling upgrade, and what it needs to finish the upgrade."""
+
 LOG_DIR: Final = "/var/log/rabbitmq"

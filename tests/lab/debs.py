@@ -38,14 +38,32 @@ def archive(deb: Path, folder: Path) -> Path:
 
 def newer(deb: Path, folder: Path) -> Path:
     """Build a copy of a package that differs only in its version, NEWER."""
-    unpacked = folder / "newer"
+    return _rebuilt(deb, folder, NEWER)
+
+
+def upgraded(deb: Path, folder: Path, version: str) -> Path:
+    """Build a copy of a package that has, and whose broker reports, another version.
+
+    It is the same program, so it can run in one cluster with the original.
+    """
+    return _rebuilt(deb, folder, version, reported=version.partition("-")[0])
+
+
+def _rebuilt(deb: Path, folder: Path, version: str, reported: str | None = None) -> Path:
+    unpacked = folder / f"rebuilt-{version}"
     _run("dpkg-deb", "-R", deb, unpacked)
+    if reported is not None:
+        pattern = "usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rabbit-*/ebin/rabbit.app"
+        (application,) = unpacked.glob(pattern)
+        text, count = re.subn(r'(\{vsn, *")[^"]+', rf"\g<1>{reported}", application.read_text())
+        assert count == 1
+        application.write_text(text)
     control = unpacked / "DEBIAN/control"
     lines = control.read_text().splitlines(keepends=True)
     control.write_text(
-        "".join(f"Version: {NEWER}\n" if line.startswith("Version:") else line for line in lines)
+        "".join(f"Version: {version}\n" if line.startswith("Version:") else line for line in lines)
     )
-    file = folder / f"rabbitmq-server_{NEWER}_all.deb"
+    file = folder / f"rabbitmq-server_{version}_all.deb"
     _run("dpkg-deb", "-Zgzip", "-b", unpacked, file)
     return file
 

@@ -97,9 +97,14 @@ def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
 
 
 def _draws_by_itself(nemesis: str) -> bool:
-    """Return whether a nemesis injects one kind of fault and needs no groups from its caller."""
+    """Return whether a nemesis injects one kind of fault that is undone, and takes no grudge.
+
+    The next run needs the same cluster, and a nemesis that takes a grudge needs it from its caller.
+    """
     spec = NEMESES[nemesis]
-    return spec is not None and nemesis not in MIXES and not spec.takes_grudge
+    if spec is None or nemesis in MIXES:
+        return False
+    return not (spec.takes_grudge or spec.permanent)
 
 
 def _kill(nemesis: str, random: Random, store: Path) -> Kill | None:

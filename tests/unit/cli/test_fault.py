@@ -13,7 +13,13 @@ import pytest
 from jepsenvm.cli import fault
 from jepsenvm.errors import UnreachableError, UsageError
 from jepsenvm.experiment import manual_fault, preflight
-from jepsenvm.experiment.manual_fault import duration_option, newest_queue, parse_settings
+from jepsenvm.experiment.fault_texts import parse_texts
+from jepsenvm.experiment.manual_fault import (
+    draw_fault,
+    duration_option,
+    newest_queue,
+    parse_settings,
+)
 from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import NEMESES
@@ -247,3 +253,30 @@ def test_help_names_the_arguments(jepsenvm: Jepsenvm, command: str, words: list[
     assert result.exit_code == 0
     for word in words:
         assert word in result.stdout
+
+
+def test_a_setting_may_be_a_text() -> None:
+    words = ["to=3.10.9"]
+    assert parse_settings("upgrade", {}, words) == {}
+    assert parse_texts("upgrade", words) == {"to": "3.10.9"}
+    fault = draw_fault("upgrade", ["n2"], {}, ["n1", "n2"], parse_texts("upgrade", words))
+    assert fault.describe() == "upgrade {n2 to 3.10.9}"
+    assert parse_texts("feature-flag", ["flag=khepri_db"]) == {"flag": "khepri_db"}
+    assert parse_texts("loss", ["percent=30"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "says"),
+    [
+        ("upgrade", "to=latest", "--set to=latest: must be a version with three numbers"),
+        ("feature-flag", "flag=A b", "--set flag=A b: String should match pattern"),
+    ],
+)
+def test_a_text_that_a_plan_would_refuse_is_refused(name: str, word: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        parse_texts(name, [word])
+
+
+def test_several_nodes_are_upgraded_by_a_schedule_only() -> None:
+    with pytest.raises(UsageError, match="several stages"):
+        draw_fault("upgrade", [], {}, ["n1", "n2"], {"to": "3.10.9"})

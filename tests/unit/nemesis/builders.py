@@ -34,10 +34,16 @@ SETTINGS: Final[dict[str, dict[str, float | str]]] = {
         "at-percent": 50,
     },
     "leader-transfer": {"queue": "jepsenvm.quorum.x", "heir": "n2"},
+    "feature-flag": {"flag": "khepri_db"},
     "flapping": {"cut-ms": 300, "open-ms": 700},
     "link-reset": {"blip-ms": 5},
     "loss": {"percent": 20},
     "packets": {"rate-kbit": 1000},
+    "upgrade": {
+        "to": "3.10.9",
+        "package": "rabbitmq-server=3.10.9-1",
+        "version": "3.10.9-1",
+    },
     "stress": {"way": "cpu", "workers": 1},
 }
 """Settings with which each kind of fault can be injected."""

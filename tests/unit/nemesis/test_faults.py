@@ -169,8 +169,9 @@ def test_a_new_timer_is_armed_before_the_old_ones_are_stopped() -> None:
 
 def test_systemd_can_read_the_timers_description_again() -> None:
     script = heal_timer.arm(75, heal_all.heal())
-    (command,) = [line for line in script.splitlines() if "systemd-run" in line]
-    assert "--description=" in command
+    commands = [line for line in script.splitlines() if "systemd-run" in line]
+    assert len(commands) == 2  # the timer, and an upgrade that is repeated
+    assert all("--description=" in command for command in commands)
 
 
 def test_a_drained_node_that_is_down_needs_no_revival(tmp_path: Path) -> None:
@@ -250,6 +251,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "loss",
         "packets",
         "link-reset",
+        "upgrade",
         "kill",
         "pause",
         "stop-app",
@@ -269,6 +271,7 @@ def test_a_node_sweeps_the_kinds_in_this_order() -> None:
         "leader-transfer",
         "clients",
         "clients-kill",
+        "feature-flag",
     ]
 
 
@@ -301,6 +304,7 @@ def test_declared_properties() -> None:
         "service-loss",
         "file-corrupt",
         "leave",
+        "upgrade",
     }
     assert {kind for kind, fault in FAULTS.items() if fault.powers_off} == {
         "power-cut",
@@ -317,7 +321,10 @@ def test_declared_properties() -> None:
         "file-corrupt",
         "leader-transfer",
         "clients-kill",
+        "upgrade",
+        "feature-flag",
     }
+    assert {kind for kind, fault in FAULTS.items() if fault.one_at_a_time} == {"upgrade"}
     assert {kind: fault.queue_types for kind, fault in FAULTS.items() if fault.queue_types} == {
         "replica-shrink": ("quorum",),
         "leader-transfer": ("quorum",),

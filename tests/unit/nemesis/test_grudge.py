@@ -208,6 +208,8 @@ def draw(
 ) -> tuple[Stage, ...]:
     if name == "partition":
         given = {"groups": (("n1", "n2"),), **given}
+    if name == "upgrade":
+        given = {"texts": {"to": "3.10.9"}, **given}
     return stages(name, FaultRequest(nodes, Random(seed), **given))
 
 
@@ -242,8 +244,7 @@ def test_every_nemesis_repeats_its_draw_and_names_only_nodes_of_the_cluster(
 def test_a_nemesis_works_with_its_fewest_nodes_and_refuses_fewer(name: str, seed: int) -> None:
     fewest = SPECS[name].fewest_nodes
     nodes = tuple(f"n{number}" for number in range(1, fewest + 1))
-    given: dict[str, Any] = {"groups": (("n1",),)} if name == "partition" else {}
-    assert stages(name, FaultRequest(nodes, Random(seed), **given))
+    assert draw(name, seed, nodes, **({"groups": (("n1",),)} if name == "partition" else {}))
     with pytest.raises(
         UsageError,
         match=f"nemesis: {name} needs at least {fewest} nodes, and the cluster has {fewest - 1}",

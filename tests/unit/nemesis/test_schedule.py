@@ -21,7 +21,7 @@ from jepsenvm.plan.schedule_item import ScheduleItem
 from jepsenvm.workloads.registry import WORKLOADS
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
-DRAWN = sorted(set(NEMESES) - {"none", "partition"})
+DRAWN = sorted(set(NEMESES) - {"none", "partition", "upgrade"})
 
 
 def plan_from(text: str) -> Plan:
@@ -313,6 +313,7 @@ DIGESTS = {
     "disk-slow": "a42c409bd29cc82e",
     "drain": "3c38b24a3a5c60c1",
     "duplicate": "890b0309dbc9b80c",
+    "feature-flag": "71521cefa96e8be5",
     "file-corrupt": "9f16ae94f92f9551",
     "file-truncate": "52507a4aedfa50cc",
     "kill": "2ca97b5295fe9686",
@@ -351,13 +352,16 @@ DIGESTS = {
     "stop-app": "f2f69962d9ba95cb",
     "stress-cpu": "2763d602727c7717",
     "stress-memory": "d4eea973eb30a4d2",
+    "upgrade": "2874f4c1ab6fdf9a",
 }
 """A digest of the schedules of five seeds, by nemesis. It does not cover the faults' texts."""
 
 
 def plan_of(nemesis: str, seed: int) -> Plan:
     if nemesis != "partition":
-        return Plan(nemesis=nemesis, seed=seed, time_limit=300, **QUIET_AND_DURATION)
+        target = "3.10.9" if nemesis == "upgrade" else None
+        keys = {"upgrade_to": target, **QUIET_AND_DURATION}
+        return Plan(nemesis=nemesis, seed=seed, time_limit=300, **keys)
     groups = ScheduleItem(at=1, lasts=5, fault=nemesis, groups=(("n1", "n2"), ("n3",)))
     grudge = ScheduleItem(at=10, lasts=5, fault=nemesis, grudge={"n1": ("n2",)})
     return Plan(schedule=(groups, grudge), seed=seed, time_limit=60)
