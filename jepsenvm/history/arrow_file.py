@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -33,6 +34,10 @@ def open_arrow(path: Path) -> History:
     return _opened(path, mapped, vet(path), version=b"history 1")
 
 
+_OF_FORMAT: Final = (b"jepsenvm", b"type")
+"""The keys of the metadata that describe the file's format, and not the run."""
+
+
 def _opened(path: Path, mapped: pa.Buffer, extent: Extent, version: bytes) -> History:
     """Return the history in the part of a file that is known to be undamaged."""
     damage = extent.damage
@@ -48,10 +53,13 @@ def _opened(path: Path, mapped: pa.Buffer, extent: Extent, version: bytes) -> Hi
         raise UsageError(f"{path}: an Arrow stream, but not a history of jepsenvm")
     if metadata[b"jepsenvm"] != version:
         damage = damage or f"it says {metadata[b'jepsenvm']!r} but was written otherwise"
-    plan = metadata.get(b"plan")
+    about = {
+        key.decode(): value.decode() for key, value in metadata.items() if key not in _OF_FORMAT
+    }
     return replace(
         history_of_stream(stream),
         complete=extent.complete and damage is None,
         damage=damage,
-        plan=None if plan is None else plan.decode(),
+        plan=about.pop("plan", None),
+        about=about,
     )

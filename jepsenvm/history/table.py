@@ -123,6 +123,8 @@ class History:
     """What is wrong with the file, beyond that it may be cut short; None if nothing is."""
     plan: str | None = None
     """The plan of the run as YAML, if the history has it."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What a journal says about itself, such as the names of its other segments."""
     doubts: Sequence[str] = ()
     """Why the file's ops were not all understood, such as ops without a value."""
 
@@ -163,7 +165,7 @@ class History:
             packed = chunk.f * len(TYPES) + chunk.type
             self._count(survey.counts, packed)
             self._count(survey.counts_with_data, packed[chunk.has_data])
-            survey.nemesis_ops.extend(self._ops(chunk, np.flatnonzero(chunk.process == NEMESIS)))
+            survey.nemesis_ops.extend(self.ops_at(chunk, np.flatnonzero(chunk.process == NEMESIS)))
         return survey
 
     def _count(self, counts: Counter[tuple[str, str]], packed: Ints) -> None:
@@ -173,9 +175,10 @@ class History:
     def ops(self) -> Iterator[Op]:
         """Yield the ops one by one. This is slow for millions of ops; use the chunks for those."""
         for chunk in self:
-            yield from self._ops(chunk, np.arange(len(chunk.process)))
+            yield from self.ops_at(chunk, np.arange(len(chunk.process)))
 
-    def _ops(self, chunk: Chunk, rows: Ints) -> Iterator[Op]:
+    def ops_at(self, chunk: Chunk, rows: Ints) -> Iterator[Op]:
+        """Yield the ops in these rows of a chunk."""
         if not len(rows):
             return  # without reading any column
         columns = (

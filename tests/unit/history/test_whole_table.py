@@ -312,7 +312,7 @@ def test_no_column_is_read_for_no_rows() -> None:
     no_rows: list[Callable[[Any], Any]] = [fails]
     history = from_ops([])
     chunk = Chunk(read=no_rows[0], data=fails, error=fails)
-    assert list(history._ops(chunk, np.array([], dtype=np.int64))) == []
+    assert list(history.ops_at(chunk, np.array([], dtype=np.int64))) == []
 
 
 def test_a_batch_without_its_names_ends_only_a_history_that_is_cut_short(tmp_path: Path) -> None:
