@@ -41,7 +41,7 @@ import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from jepsenvm.errors import JepsenvmError
-from jepsenvm.experiment.phases import FLUSH_EVERY_S
+from jepsenvm.experiment.load import FLUSH_EVERY_S
 from jepsenvm.experiment.tasks import every
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import TYPES

@@ -17,6 +17,7 @@ from jepsenvm.checkers.exercise import exercised
 from jepsenvm.checkers.faults import faults
 from jepsenvm.checkers.grow_set import SET_EXERCISE, grow_set
 from jepsenvm.checkers.latency import latency
+from jepsenvm.checkers.load_processes import load_processes
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.register import REGISTER_EXERCISE, register
 from jepsenvm.checkers.stats import stats
@@ -278,8 +279,10 @@ def run_checkers(
     ``logs`` has the lines of each node's logs. ``incomplete`` says why lines are missing, by node.
     """
     workload = WORKLOADS[plan.workload]
+    several = {"load-processes": partial(load_processes, processes=plan.workers)}
     return {
         **workload.exercised_checkers(plan),
+        **(several if plan.workers > 1 else {}),
         "stats": stats,
         "faults": partial(faults, acknowledgements=workload.acknowledgements),
         "vacuity": partial(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -13,6 +13,8 @@ from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import RunError
 from jepsenvm.experiment.analysis import judge_run
 from jepsenvm.experiment.injection import inject_steps
+from jepsenvm.experiment.load import FLUSH_EVERY_S, Load, OwnLoad
+from jepsenvm.experiment.load_processes import LoadProcesses, assignments_of
 from jepsenvm.experiment.logs import LogFiles, collect, log_sizes
 from jepsenvm.experiment.outputs import write_results
 from jepsenvm.experiment.prepare import Prepared
@@ -27,20 +29,21 @@ from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import Store
-from jepsenvm.experiment.tasks import every, first_error, is_set_before, run_all, to_the_end
+from jepsenvm.experiment.tasks import every, first_error, is_set_before, to_the_end
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.load_segments import LoadSegment, about_load_segments, new_load_segments
 from jepsenvm.history.nemesis_records import INTERRUPT, SCHEDULE
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.power import power_of
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
 from jepsenvm.nemesis.records import FaultRecord, Recorder, journaled
+from jepsenvm.plan.plan import Plan
 from jepsenvm.workloads.context import Context, OpCounts, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
 
 logger = logging.getLogger(__name__)
 
-FLUSH_EVERY_S: Final = 0.1
 SHOW_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 
@@ -81,11 +84,12 @@ class _Run:
         self._plan = prepared.plan.patient(self._fleet.patience)
         self._workload = WORKLOADS[self._plan.workload]
         began, self._began_at = time.monotonic_ns(), time.time()
+        segments = new_load_segments(self._plan.workers) if self._plan.workers > 1 else []
         self._journal = Journal(
             store.history,
             lambda: time.monotonic_ns() - began,
             # A history that is moved or exported takes its plan along.
-            about={"plan": prepared.plan.to_yaml()},
+            about={"plan": prepared.plan.to_yaml(), **about_load_segments(segments)},
         )
         self._stop = asyncio.Event()
         self._interrupts = Interrupts(self._stop)
@@ -100,6 +104,7 @@ class _Run:
             list_queues=queue_listing(self._fleet),
             list_bindings=binding_listing(self._fleet),
         )
+        self._load = self._load_of(prepared.plan, segments, began)
         self._record = _healing_goes_on(journaled(self._journal))
         self._spool = Spool(store.path)
         self._nemesis = Nemesis(
@@ -123,9 +128,10 @@ class _Run:
                 await self._load_and_inject()
             finally:
                 # Also if the run is cancelled, or if only some of the timers could be armed.
-                await to_the_end(self._heal())
+                await to_the_end(self._end_load_and_heal())
                 hurrying.cancel()
             await self._recover_and_drain()
+            await self._load.settle()
         self._journal.close()
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
         results = await asyncio.to_thread(judge_run, self._store.path)
@@ -138,6 +144,14 @@ class _Run:
             self._cluster.inventory, self._context.queue, self._began_at, log_sizes_before
         )
         resumption.write(self._store)
+
+    def _load_of(self, plan: Plan, segments: Sequence[LoadSegment], began: int) -> Load:
+        """Return the load in this process, or in a process for each of the segments."""
+        if not segments:
+            return OwnLoad(self._workload, self._context)
+        first, patience = self._store.history, self._fleet.patience
+        assignments = assignments_of(plan, patience, self._context, first, segments, began)
+        return LoadProcesses(self._context, first, assignments, patience=patience)
 
     # Phases.
 
@@ -155,17 +169,25 @@ class _Run:
         self._journal.append("info", SCHEDULE, process=NEMESIS, data=planned)
         if self._steps:
             await asyncio.to_thread(self._nemesis.prepare)
+        await self._load.prepare()
 
     async def _load_and_inject(self) -> None:
         began = asyncio.get_running_loop().time()
         showing = every(SHOW_EVERY_S, lambda: self._show(began))
         async with showing, self._renewing_timers(), asyncio.TaskGroup() as tasks:
-            load = tasks.create_task(run_all(self._workload.load(self._context)))
+            load = tasks.create_task(self._load.run())
             tasks.create_task(inject_steps(self._nemesis, self._steps, self._stop, began))
             tasks.create_task(self._stop_at_time_limit(began))
             await asyncio.wait({load})
             self._stop.set()
         await self._show(began)
+
+    async def _end_load_and_heal(self) -> None:
+        ending = asyncio.create_task(self._load.end())
+        try:
+            await self._heal()
+        finally:
+            await ending
 
     async def _heal(self) -> None:
         try:

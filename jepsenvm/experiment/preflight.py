@@ -218,6 +218,17 @@ def require_allowed(inventory: Inventory, faults: Iterable[Fault]) -> None:
             )
 
 
+def require_client_for_each_process(plan: Plan, nodes: int) -> None:
+    """Raise UsageError if a load process would have no publisher on this number of nodes."""
+    publishers = nodes * plan.publishers
+    if plan.workers > publishers:
+        raise UsageError(
+            f"workers ({plan.workers}) must not be more than the publishers ({publishers}: "
+            f"{plan.publishers} on each of {nodes} nodes)",
+            remedy="use fewer workers or more publishers",
+        )
+
+
 def require_supported_queue_type(plan: Plan, faults: Iterable[Fault]) -> None:
     """Raise UsageError for the first fault that does not apply to the queue type of the plan."""
     for fault in faults:

@@ -77,6 +77,7 @@ def prepare(
         for step in schedule(plan, list(fleet.nodes))
     )
     faults = [step.fault for step in steps]
+    preflight.require_client_for_each_process(plan, len(fleet.nodes))
     preflight.require_supported_queue_type(plan, faults)
     preflight.require_queue_of_run(plan, faults)
     preflight.require_allowed(inventory, faults)

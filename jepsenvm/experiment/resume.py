@@ -19,9 +19,10 @@ from jepsenvm.experiment import preflight
 from jepsenvm.experiment.analysis import judge_run, plan_of_run
 from jepsenvm.experiment.heal import heal_nodes, switch_on
 from jepsenvm.experiment.interrupt import raise_on_signals
+from jepsenvm.experiment.load import FLUSH_EVERY_S
 from jepsenvm.experiment.logs import collect
+from jepsenvm.experiment.lost_tail import record_lost_tail
 from jepsenvm.experiment.outputs import write_report, write_results
-from jepsenvm.experiment.phases import FLUSH_EVERY_S
 from jepsenvm.experiment.queue_status import (
     binding_listing,
     node_listing,
@@ -33,7 +34,6 @@ from jepsenvm.experiment.resumed_history import (
     Recorded,
     ResumedJournal,
     close_open_drains,
-    record_lost_tail,
     recorded_so_far,
 )
 from jepsenvm.experiment.resumption import Resumption

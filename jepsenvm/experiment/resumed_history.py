@@ -1,7 +1,7 @@
 """The history of a run that is resumed: what was recorded, and what the new segment adds to it.
 
 A killed controller leaves ops open, and it had published messages that it did not record yet: at
-most those of the last ``FLUSH_EVERY_S`` (see ``experiment.phases``). The new segment closes the ops
+most those of the last ``FLUSH_EVERY_S`` (see ``experiment.load``). The new segment closes the ops
 that a checker counts, and adds the unrecorded messages that came back as ops in doubt.
 """
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from jepsenvm.checkers.total_queue import END
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Type
 from jepsenvm.history.readers import open_history
-from jepsenvm.history.table import TYPE_CODES, History, Ints
-
-LOST_TAIL: Final = "published just before the controller ended, and not recorded"
+from jepsenvm.history.table import TYPE_CODES
 
 
 @dataclass(frozen=True)
@@ -119,45 +117,6 @@ def close_open_drains(
         journal.append("invoke", "drain", process=0)
         error = "the controller's machine restarted, so recorded deliveries may be missing"
         journal.append("info", "drain", process=0, error=error)
-
-
-def record_lost_tail(
-    journal: ResumedJournal, first_segment: Path, publishers: int, messages: int | None
-) -> int:
-    """Record messages that came back as enqueues in doubt if only their records can be missing.
-
-    Publisher number ``i`` of ``n`` publishes the values i, i + n, i + 2n and so on, in this order,
-    up to ``messages``. So a value above the highest recorded one of its publisher was published
-    after the last record. Any other value was invented by the broker and stays unexpected. Return
-    how many were recorded.
-    """
-    journal.flush()
-    values = lost_tail(open_history(first_segment), publishers, messages)
-    for number, value in enumerate(values.tolist(), 1):
-        for type_ in _IN_DOUBT:
-            error = LOST_TAIL if type_ == "info" else None
-            journal.append(type_, "enqueue", value, process=number, error=error)
-    return len(values)
-
-
-_IN_DOUBT: Final[tuple[Type, ...]] = ("invoke", "info")
-
-
-def lost_tail(history: History, publishers: int, messages: int | None) -> Ints:
-    """Return the values that came back and were published after the last record."""
-    attempted = _of_load(history.values("invoke", "enqueue"), messages)
-    returned = np.concatenate([history.values("ok", "dequeue"), history.values("ok", "read")])
-    missing = np.setdiff1d(_of_load(returned, messages), attempted)
-    highest = np.full(publishers, -1, dtype=np.int64)
-    np.maximum.at(highest, attempted % publishers, attempted)
-    tail: Ints = missing[missing > highest[missing % publishers]]
-    return tail
-
-
-def _of_load(values: Ints, messages: int | None) -> Ints:
-    """Return the values that publishers of the load may have published."""
-    of_load: Ints = values[(values >= 0) & (values < (messages or END))]
-    return of_load
 
 
 def _clock(began: float, last_time: int) -> Callable[[], int]:

@@ -74,6 +74,13 @@ Its ``data`` has the keys:
 INTERRUPT: Final = "interrupt"
 """The ``f`` of the record that a signal ended the run early."""
 
+LOAD_PROCESS: Final = "load-process"
+"""The ``f`` of the record that a load process ended or died.
+
+Its ``data`` has its number (``load-process``, from 1) and the number of all (``of``). If it died,
+``died`` says how, and ``in-flight`` is the number of its ops that are in doubt.
+"""
+
 ABOUT: Final = "jepsenvm"
 """The key that ``jepsenvm export`` adds to the first op of a text.
 

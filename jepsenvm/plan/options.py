@@ -46,5 +46,9 @@ class WorkloadRules(Protocol):
     def many_queues(self) -> bool:
         """Whether the workload follows the plan's keys for queues and exchanges."""
 
+    @property
+    def load_processes(self) -> bool:
+        """Whether its load can run in several processes."""
+
     def problems(self, plan: Plan) -> Sequence[str]:
         """Return why the workload cannot follow a plan; empty if it can."""

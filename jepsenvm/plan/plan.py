@@ -152,6 +152,14 @@ class Plan(BaseModel):
         description="Publishers (or clients of `lock` and `topology`) per node, each with its own "
         "connection.",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Load processes that share the publishers and consumers, each with its own "
+        "segment of the history. A process uses one core at most. Needs at least as many "
+        "publishers on all nodes together.",
+    )
     window: Annotated[int, Unit("messages")] = Field(
         default=1,
         ge=1,
@@ -349,6 +357,10 @@ def _workload_problems(plan: Plan, workload: WorkloadRules | None) -> list[str]:
     if workload is None:
         return []
     problems = list(workload.problems(plan))
+    if plan.workers > 1 and not workload.load_processes:
+        problems.append(
+            f"workers must be 1 with workload {plan.workload}, whose load runs in one process"
+        )
     if plan.queue_type not in workload.queue_types:
         choices = " or ".join(workload.queue_types)
         problems.insert(

@@ -27,11 +27,17 @@ Use = Callable[[Session], Awaitable[None]]
 
 
 def consumers(
-    context: Context, processes: Sequence[ProcessNumbers], *, single_active: bool = False
+    context: Context,
+    processes: Sequence[ProcessNumbers],
+    *,
+    first_client: int = 0,
+    single_active: bool = False,
 ) -> list[Coroutine[Any, Any, None]]:
     """Return one consumer for each client's process numbers, distributed over the nodes.
 
-    ``single_active`` says that the queue delivers to one consumer at a time.
+    Only those in the share of this process are returned. ``first_client`` is the number of the
+    first consumer among the load's clients. ``single_active`` says that the queue delivers to one
+    consumer at a time.
     """
     consumption = Consumption(single_active)
     modes = {
@@ -41,6 +47,10 @@ def consumers(
     }[context.plan.consume]
     clients = []
     for index, numbers in enumerate(processes):
+        # The consumers of which one is active are in one process: together they notice whether
+        # the broker is silent. Others would not be faster with more processes.
+        if not context.share.has(first_client if single_active else first_client + index):
+            continue
         queues = queues_of_consumer(context.plan.queues, len(processes), index)
         use: Use = partial(_poll, context, numbers, queues)
         if modes[index % len(modes)] == "pushed":

@@ -15,6 +15,7 @@ from jepsenvm.rabbitmq.amqp import Address
 from jepsenvm.rabbitmq.ctl import Binding, Listing
 from jepsenvm.workloads.bodies import Bodies, bodies_of
 from jepsenvm.workloads.routes import Routes
+from jepsenvm.workloads.share import EVERY_CLIENT, Share
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,8 @@ class Context:
     list_node: ListNode = _refuse
     list_queues: ListQueues = _refuse_queues
     list_bindings: ListBindings = _refuse_bindings
+    share: Share = EVERY_CLIENT
+    """The clients of the load that this process runs; all of them by default."""
     _logged: set[str] = field(default_factory=set)
 
     @cached_property

@@ -57,6 +57,7 @@ class DeadLetterWorkload(Workload[DeadLetterOptions]):
     invalid_when = "a confirmed message never arrives in the dead-letter queue"
     options = DeadLetterOptions
     queue_types = ("quorum",)
+    load_processes = True
     main_checker = "dead-letter"
     exercise = Exercise(
         ("enqueue", "dequeue", "drain"),

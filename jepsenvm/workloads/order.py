@@ -44,6 +44,7 @@ class OrderWorkload(Workload[OrderOptions]):
     # prefetch. With 1 it is strictest.
     defaults: Mapping[str, object] = {"consumers": 5, "prefetch": 1}
     plan_consumers = True
+    load_processes = True
     main_checker = "order"
     exercise = Exercise(
         ("enqueue", "dequeue", "drain"),

@@ -61,14 +61,19 @@ def publishers_and_consumers(
     processes = process_numbers(publishing + context.plan.consumers)
     return [
         *publishers(context, processes[:publishing]),
-        *consumers(context, processes[publishing:], single_active=single_active),
+        *consumers(
+            context,
+            processes[publishing:],
+            first_client=len(publisher_addresses(context)),
+            single_active=single_active,
+        ),
     ]
 
 
 def publishers(
     context: Context, processes: Sequence[ProcessNumbers]
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return the plan's publishers.
+    """Return the plan's publishers, as far as they are in the share of this process.
 
     ``processes`` has the process numbers for each publish in flight: ``window`` of them per
     publisher.
@@ -77,6 +82,8 @@ def publishers(
     curve, began = rate_curve(plan.rate), asyncio.get_running_loop().time()
     clients = []
     for index, address in enumerate(addresses):
+        if not context.share.has(index):
+            continue
         name = (
             address.node
             if plan.publishers == 1

@@ -32,6 +32,7 @@ class QueueWorkload(Workload[WorkloadOptions]):
     queue_types = ("quorum", "mirrored", "classic", "stream")
     plan_consumers = True
     many_queues = True
+    load_processes = True
     main_checker = "total-queue"
     exercise = Exercise(
         ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}

@@ -44,6 +44,7 @@ class StreamWorkload(Workload[WorkloadOptions]):
     options = WorkloadOptions
     defaults: Mapping[str, object] = {"queue-type": "stream"}
     queue_types = ("stream",)
+    load_processes = True
     main_checker = "stream"
     exercise = Exercise(
         ("enqueue", "read", "end"),

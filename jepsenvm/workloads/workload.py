@@ -46,6 +46,9 @@ class Workload(ABC, Generic[Options]):
     plan_consumers: bool = False
     """Whether the load's consumers follow the plan's keys for consumers, such as
     ``consumer-churn``."""
+    load_processes: bool = False
+    """Whether the load can run in several processes (the plan key ``workers``). Its clients are
+    then in ``context.share``, and know nothing of each other."""
 
     many_queues: bool = False
     """Whether the workload follows the plan's keys ``queues``, ``exchange`` and ``fan-out``."""

@@ -268,6 +268,32 @@ def test_a_killed_controller_leaves_a_readable_history_and_healed_nodes(
     assert not any(cut(PAIRS, addresses))
 
 
+def test_a_killed_load_process_makes_the_run_unknown(cluster: Inventory, tmp_path: Path) -> None:
+    words = [
+        *("--nemesis", "none", "--net-ticktime", "8", "--time-limit", "20", "--window", "20"),
+        *("--set", "workers=2"),
+    ]
+    controller = subprocess.Popen(
+        [JEPSENVM, "run", "--store", str(tmp_path), *words], stdout=subprocess.PIPE, text=True
+    )
+    assert controller.stdout
+    ready = next(line for line in controller.stdout if "load processes are ready" in line)
+    assert any(" sent " in line for line in controller.stdout)
+    os.kill(int(ready.split()[-1]), signal.SIGKILL)
+    told = controller.stdout.read()
+    assert controller.wait(timeout=300) == 2, told
+    assert "load process 2 of 2 died: killed by SIGKILL; the run goes on without it" in told
+    folder = (tmp_path / "latest").resolve()
+    found = results(folder)
+    (reason,) = found["reasons"]
+    assert reason.startswith("load process 2 of 2 died at ")
+    assert found["checkers"]["total-queue"]["verdict"] == "valid"
+    jepsenvm("check", str(folder), expect=2)
+    (folder / "history-load-1.arrow").rename(tmp_path / "history-load-1.arrow")
+    judged = jepsenvm("check", str(folder), expect=2).stdout
+    assert "history-load-1.arrow, which a load process wrote, is missing" in judged
+
+
 def test_sigterm_heals_and_still_gives_a_verdict(cluster: Inventory, tmp_path: Path) -> None:
     controller = subprocess.Popen(
         [JEPSENVM, "run", "--store", str(tmp_path), *ONE_LONG_FAULT],

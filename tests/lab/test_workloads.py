@@ -61,6 +61,7 @@ WITHOUT_FAULTS = {
     "lock": ["--set", "hold=[0, 0.1]"],
     "lock:fenced": ["--set", "hold=[0, 0.1]", "--set", "fenced=true"],
     "queue:stream": ["--queue-type", "stream", "--window", "20", "--consumers", "0"],
+    "queue:workers": ["--window", "20", "--set", "workers=2"],
     "queue:bodies": ["--queue-type", "classic", *SIZES],
     "queue:transactions": [
         *("--queue-type", "classic"),

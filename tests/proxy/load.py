@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -12,7 +12,10 @@ from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.load import Load, OwnLoad
+from jepsenvm.experiment.load_processes import LoadProcesses, assignments_of
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.load_segments import about_load_segments, new_load_segments
 from jepsenvm.history.nemesis_records import RECOVER, SCHEDULE
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.nemesis.registry import NEMESES
@@ -54,10 +57,17 @@ def plan_of(keys: Mapping[str, Any]) -> Plan:
     return resolve({**defaults, **keys}, "test", WORKLOADS, NEMESES)
 
 
-async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind | None) -> Run:
+async def run_through_proxy(
+    broker: Broker,
+    folder: Path,
+    plan: Plan,
+    kind: Kind | None,
+    midway: Callable[[LoadProcesses], None] | None = None,
+) -> Run:
     """Load the broker through a proxy that misdeals once, read everything back, and check the run.
 
-    The proxy chooses the message by the plan's seed.
+    The proxy chooses the message by the plan's seed. ``midway`` is called once in the load, with
+    its processes.
     """
     random = Random(f"{plan.seed} {kind}")
     turn = round((plan.messages or 0) * random.uniform(0.1, 0.7))
@@ -68,24 +78,34 @@ async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind
     proxy = Proxy(broker.port, kind, turn, publishers, random, invented=invented)
     folder.mkdir(parents=True)
     (folder / "plan.yml").write_text(plan.to_yaml(), encoding="utf-8")
-    began = time.monotonic_ns()
+    began, history = time.monotonic_ns(), folder / "history.arrow"
+    segments = new_load_segments(plan.workers) if plan.workers > 1 else []
     async with proxy.listening():
         context = Context(
             plan=plan,
             addresses=[broker.address(node, proxy.port) for node in NODES],
             queue=f"proxied.{plan.queue_type}.{folder.name}",
-            journal=Journal(folder / "history.arrow", lambda: time.monotonic_ns() - began),
+            journal=Journal(
+                history,
+                lambda: time.monotonic_ns() - began,
+                about=about_load_segments(segments),
+            ),
             stop=asyncio.Event(),
             list_queues=_list_queues(broker),
             list_bindings=_list_bindings(broker),
         )
+        load: Load = OwnLoad(WORKLOADS[plan.workload], context)
+        if segments:
+            assignments = assignments_of(plan, 1.0, context, history, segments, began)
+            load = LoadProcesses(context, history, assignments, patience=1.0)
         direct = broker.address("direct")
         async with session(direct, direct.connect_timeout) as behind_proxy:
             proxy.publish = lambda body: behind_proxy.publish(context.queue, body)
             flushing = asyncio.ensure_future(_flush(context))
             try:
-                await _load_and_drain(broker, context)
+                await _load_and_drain(broker, context, load, midway)
             finally:
+                await load.end()
                 flushing.cancel()
             for queue in {*context.routes.queues, f"{context.queue}.dead"}:
                 await behind_proxy.delete(queue)
@@ -97,21 +117,30 @@ async def run_through_proxy(broker: Broker, folder: Path, plan: Plan, kind: Kind
     return Run(proxy.misdeed, analysis.results.verdict, tuple(analysis.results.reasons), main)
 
 
-async def _load_and_drain(broker: Broker, context: Context) -> None:
+async def _load_and_drain(
+    broker: Broker,
+    context: Context,
+    load: Load,
+    midway: Callable[[LoadProcesses], None] | None,
+) -> None:
     workload = WORKLOADS[context.plan.workload]
     await workload.setup(context, [])
     context.journal.append("info", SCHEDULE, process=NEMESIS, data=[])
     deadline = asyncio.get_running_loop().time() + context.plan.time_limit
+    await load.prepare()
     async with asyncio.TaskGroup() as tasks:
-        for client in workload.load(context):
-            tasks.create_task(client)
-        while _completed(context) < (context.plan.messages or 0):
+        running = tasks.create_task(load.run())
+        while _completed(context) < (context.plan.messages or 0) and not running.done():
             if asyncio.get_running_loop().time() > deadline:
                 break
+            if midway is not None and isinstance(load, LoadProcesses) and _completed(context):
+                midway(load)
+                midway = None
             await asyncio.sleep(0.02)
         context.stop.set()
     context.journal.append("info", RECOVER, process=NEMESIS, data=_RECOVERED)
     await workload.drain(context, _queue_status(broker, listed=context.plan.workload in LISTED))
+    await load.settle()
 
 
 def _completed(context: Context) -> int:

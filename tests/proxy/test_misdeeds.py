@@ -64,6 +64,9 @@ OTHERS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[Kind, ...]]]] = {
         {"workload": "stream", "window": 10, "message-size": [43, 9000]},
         (*KINDS, *OTHER_LENGTHS),
     ),
+    "queue-workers": ({**QUEUE, "workers": 2, "consumers": 2}, ("drop",)),
+    "order-workers": ({"workload": "order", "workers": 2, "prefetch": 20}, ("reorder",)),
+    "stream-workers": ({"workload": "stream", "workers": 2, "window": 10}, ("drop",)),
     "lock": ({"workload": "lock", "hold": [0, 0.01], "messages": 60, "time-limit": 10}, LOCK_KINDS),
 }
 

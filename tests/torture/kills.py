@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.resumed_history import LOST_TAIL
+from jepsenvm.experiment.lost_tail import LOST_TAIL
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.units import SECOND

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.experiment.resumed_history import LOST_TAIL
+from jepsenvm.experiment.lost_tail import LOST_TAIL
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.units import SECOND

@@ -24,7 +24,15 @@ from jepsenvm.experiment.recovery import Recovery
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import PLAN, RESULTS, Store, create
 from jepsenvm.history.journal import Journal
-from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, SCHEDULE
+from jepsenvm.history.nemesis_records import (
+    HEAL,
+    HEALED,
+    IN_FORCE,
+    INJECT,
+    LOAD_PROCESS,
+    SCHEDULE,
+)
+from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.fault import Fault
@@ -141,6 +149,7 @@ def run(
     problems: tuple[str, ...] = (),
     time_limit: float = 0.2,
     failing: str = "",
+    workers: int = 1,
 ) -> tuple[World, Store, Results]:
     world = World(load, drain)
     world.problems = list(problems)
@@ -156,7 +165,7 @@ def run(
     monkeypatch.setattr(phases, "log_sizes", lambda _: {})
     monkeypatch.setattr(phases, "collect", lambda *_: world.acts.append("collect"))
     monkeypatch.setattr(Recovery, "wait", world.recover)
-    plan = Plan(nemesis="none", time_limit=time_limit)
+    plan = Plan(nemesis="none", time_limit=time_limit, workers=workers)
     inventory = Inventory(tmp_path / "hosts.yml", "cloud", (), tmp_path / "s", {})
     fleet: Any = Fleet()
     cluster = Cluster(inventory, fleet, {}, Credentials("u", "p"), world.lock)
@@ -203,6 +212,49 @@ def test_the_phases_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert is_complete(store)
     assert recorded(store) == [SCHEDULE, "start", "start", "stop", "stop"]
     assert results.checkers["total-queue"].verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize("problem", [None, "the load process failed"])
+def test_load_processes_end_before_the_healing_and_settle_after_the_drain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, problem: str | None
+) -> None:
+    class Processes:
+        def __init__(self, context: Context, first: Path, assignments: Any, **_: Any) -> None:
+            assert [assignment.processes for assignment in assignments] == [2, 2]
+            self._context, self._first, self._assignments = context, first, assignments
+
+        async def prepare(self) -> None:
+            holder["world"].acts.append("prepare load")
+
+        async def run(self) -> None:
+            holder["world"].acts.append("load")
+            await self._context.stop.wait()
+            if problem is not None:
+                raise RunError(problem)
+            for number, assignment in enumerate(self._assignments, 1):
+                Journal(Path(assignment.segment), lambda: 0, about=assignment.about).close()
+                data = {"load-process": number, "of": 2}
+                self._context.journal.append("info", LOAD_PROCESS, process=NEMESIS, data=data)
+
+        async def end(self) -> None:
+            holder["world"].acts.append("end load")
+
+        async def settle(self) -> None:
+            holder["world"].acts.append("settle")
+
+    monkeypatch.setattr(phases, "LoadProcesses", Processes)
+    if problem is not None:
+        with pytest.raises(RunError, match=problem):
+            run(monkeypatch, tmp_path, workers=2)
+        acts = holder["world"].acts
+        assert set(acts[-3:]) == {"end load", "heal by hand", "end"}
+        return
+    world, store, results = run(monkeypatch, tmp_path, workers=2)
+    begin, after = ["set up", "prepare", "prepare load", "load"], ["drain", "settle", "collect"]
+    assert (world.acts[:4], world.acts[-3:]) == (begin, after)
+    assert world.acts.index("end load") < world.acts.index("recover")
+    assert is_complete(store)
+    assert results.checkers["load-processes"].verdict is Verdict.VALID
 
 
 def test_a_lock_that_is_lost_ends_the_run_healed(

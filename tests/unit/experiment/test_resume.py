@@ -21,10 +21,10 @@ from jepsenvm.errors import JepsenvmError, UsageError
 from jepsenvm.experiment import preflight, resumption
 from jepsenvm.experiment import resume as module
 from jepsenvm.experiment.logs import LogFile
+from jepsenvm.experiment.lost_tail import lost_tail
 from jepsenvm.experiment.outputs import write_report
 from jepsenvm.experiment.recovery import Recovery
 from jepsenvm.experiment.resume import UnfinishedRun, resume
-from jepsenvm.experiment.resumed_history import lost_tail
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import PLAN, REPORT, RESULTS, create
 from jepsenvm.history.journal import Journal

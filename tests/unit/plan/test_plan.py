@@ -53,6 +53,17 @@ def resolved(text: str) -> Plan:
             "workload: lock\nmessage-size: 100",
             "message-size does not go with workload lock, whose only message is the lock",
         ),
+        ("workers: 0", "workers: Input should be greater than or equal to 1 (found 0)"),
+        ("workers: 65", "workers: Input should be less than or equal to 64 (found 65)"),
+        ("workers: 2.5", "workers"),
+        ("workers: true", "workers"),
+        *(
+            (
+                f"workload: {name}\nworkers: 2",
+                f"workers must be 1 with workload {name}, whose load runs in one process",
+            )
+            for name in ("lock", "redelivery", "topology")
+        ),
         ("nemesis: gremlins", "nemesis: must be one of clients-drop, clients-kill"),
         (
             "workload: cooking",
@@ -455,6 +466,12 @@ def test_consumers_that_cannot_do_what_the_plan_says_are_refused(text: str, prob
 def test_consumers_may_churn_crash_and_be_slow(text: str) -> None:
     plan = resolved(text)
     assert resolved(plan.to_yaml()) == plan
+
+
+@pytest.mark.parametrize("workload", ["queue", "order", "stream", "dead-letter"])
+def test_a_load_may_have_several_processes(workload: str) -> None:
+    assert resolved(f"workload: {workload}\nworkers: 64").workers == 64
+    assert resolved(f"workload: {workload}").workers == 1
 
 
 def test_an_error_message_does_not_repeat_a_large_value() -> None:
