@@ -1,11 +1,12 @@
 """Measure how many messages per second jepsenvm publishes, next to bare pika and a client in C.
 
-    python -m benchmarks.load [-i INVENTORY] [--rounds 3] [--seconds 10] [--window 100]
-                              [--size BYTES] [--queue-type TYPE] [CLIENT ...]
+    python -m benchmarks.load [-i INVENTORY | --private CONNECTIONS] [--rounds 3] [--seconds 10]
+                              [--window 100] [--size BYTES] [--queue-type TYPE] [CLIENT ...]
 
-It needs a cluster that `jepsenvm deploy` made. Each client has one connection to each node, and as
-many unconfirmed messages on it as the window. It publishes persistent, mandatory messages to a
-queue of its own, and every message must be confirmed.
+It needs a cluster that `jepsenvm deploy` made. With --private it starts a RabbitMQ node of its own
+on this machine, as tests/proxy does, and ends it afterwards. Each client has one connection to each
+node, or CONNECTIONS to the private node, and as many unconfirmed messages on each as the window. It
+publishes persistent, mandatory messages to a queue of its own, and every message must be confirmed.
 
 | client | what it is |
 | --- | --- |
@@ -17,7 +18,7 @@ queue of its own, and every message must be confirmed.
 The clients take turns in each round, so that other work on the machine disturbs all of them alike.
 The rate is of confirmed messages until the last confirm. "cpu" is the client's own CPU time for
 100,000 messages; the brokers' is not in it. The last lines are the medians of the rounds, and the
-ratio to rabbitmq-c. The queues are deleted again.
+ratios to pika and to rabbitmq-c. The queues are deleted again.
 """
 
 from __future__ import annotations
@@ -60,9 +61,12 @@ from jepsenvm.workloads.bodies import bodies_of
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.declare import queue_arguments
 from jepsenvm.workloads.publishers import publishers_only
+from tests.proxy.broker import HOST, running
 
 C_SOURCE: Final = Path(__file__).with_name("rabbitmq_c.c")
 C_CLIENT: Final = "rabbitmq-c"
+REFERENCES: Final = ("pika", C_CLIENT)
+"""The clients to which the others are compared."""
 
 
 @dataclass(frozen=True)
@@ -283,12 +287,21 @@ def main() -> None:
             sys.exit(str(problem))
         print(json.dumps(vars(measured)))
         return
+    if not arguments.private or arguments.port:
+        _compare(arguments, sys.argv[1:])
+        return
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder, "node")) as broker:
+        _compare(arguments, [*sys.argv[1:], "--port", str(broker.port)])
+
+
+def _compare(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    """Measure each client in each round, in a process with these arguments."""
     clients = arguments.clients or list(CLIENTS)
     rounds: dict[str, list[Measured]] = {client: [] for client in clients}
     print("    client  round  confirmed/s   cpu s/100k")
     for number in range(1, arguments.rounds + 1):
         for client in clients:
-            measured = _measure_in_new_process(client)
+            measured = _measure_in_new_process(client, words)
             rounds[client].append(measured)
             _print(client, str(number), measured.rate, _cpu(measured))
     rates = {
@@ -297,9 +310,10 @@ def main() -> None:
     }
     for client, all_ in rounds.items():
         _print(client, "median", rates[client], statistics.median(map(_cpu, all_)))
-    if C_CLIENT in rates:
-        for client in clients:
-            print(f"{client:>10}  {rates[client] / rates[C_CLIENT]:.2f} of {C_CLIENT}")
+    for reference in REFERENCES:
+        if reference in rates:
+            for client in clients:
+                print(f"{client:>10}  {rates[client] / rates[reference]:.2f} of {reference}")
 
 
 def _cpu(measured: Measured) -> float:
@@ -310,9 +324,9 @@ def _print(client: str, number: str, rate: float, cpu: float) -> None:
     print(f"{client:>10} {number:>6} {rate:>12,.0f} {cpu:>12.2f}", flush=True)
 
 
-def _measure_in_new_process(client: str) -> Measured:
+def _measure_in_new_process(client: str, words: Sequence[str]) -> Measured:
     # A client must not pay for what another one left in the memory of its process.
-    command = [sys.executable, "-m", "benchmarks.load", *sys.argv[1:], "--measure", client]
+    command = [sys.executable, "-m", "benchmarks.load", *words, "--measure", client]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.returncode)
@@ -320,10 +334,6 @@ def _measure_in_new_process(client: str) -> Measured:
 
 
 def _task(arguments: argparse.Namespace) -> Task:
-    inventory = select_inventory(arguments.inventory, GROUP)
-    if inventory.existing:
-        sys.exit("the benchmark needs a cluster that `jepsenvm deploy` made")
-    login = credentials(inventory)
     plan = Plan(
         nemesis="none",
         queue_type=arguments.queue_type,
@@ -332,7 +342,18 @@ def _task(arguments: argparse.Namespace) -> Task:
         message_size=arguments.size,
     )
     queue = f"benchmark.{arguments.measure}.{os.getpid()}"
-    return Task([login.at(node) for node in inventory.nodes], plan, queue)
+    return Task(_addresses(arguments), plan, queue)
+
+
+def _addresses(arguments: argparse.Namespace) -> list[Address]:
+    if arguments.private:
+        names = [f"n{number}" for number in range(1, arguments.private + 1)]
+        return [Address(name, HOST, arguments.port, "guest", "guest") for name in names]
+    inventory = select_inventory(arguments.inventory, GROUP)
+    if inventory.existing:
+        sys.exit("the benchmark needs a cluster that `jepsenvm deploy` made")
+    login = credentials(inventory)
+    return [login.at(node) for node in inventory.nodes]
 
 
 def _arguments() -> argparse.Namespace:
@@ -341,6 +362,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("clients", nargs="*", metavar="CLIENT", help=", ".join(CLIENTS))
     parser.add_argument("-i", "--inventory", type=Path, help="by default the machines here")
+    parser.add_argument(
+        "--private", type=int, metavar="CONNECTIONS", help="to a private node of this machine"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument(
@@ -350,6 +374,7 @@ def _arguments() -> argparse.Namespace:
     types = [name for name in get_args(QueueType) if name != "mirrored"]
     parser.add_argument("--queue-type", choices=types, default="quorum")
     parser.add_argument("--measure", choices=CLIENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := set(arguments.clients) - CLIENTS.keys():
         parser.error(f"unknown client {sorted(unknown)[0]!r} (choose from {', '.join(CLIENTS)})")

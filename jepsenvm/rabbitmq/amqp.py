@@ -1,7 +1,7 @@
 """The AMQP client: one connection with one channel to one node, in asyncio's terms.
 
 pika's callbacks become futures. When the connection or its channel is lost, each waiting future
-gets SessionLost. No operation here has a deadline: callers wrap what they await in
+gets SessionLost. Only ``publish`` has a deadline: callers wrap what else they await in
 ``asyncio.timeout``.
 """
 
@@ -12,12 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from itertools import takewhile
+from operator import ge
 from typing import Any, Final, TypeVar
 
 import pika
 import pika.exceptions
 
 from jepsenvm.rabbitmq.broken_connection import break_off
+from jepsenvm.rabbitmq.deadlines import Deadlines
 from jepsenvm.rabbitmq.joined_writes import JoiningConnection
 from jepsenvm.rabbitmq.tls import Tls
 
@@ -102,6 +106,7 @@ class Session:
         self._channel: Any = None
         self._waiting: set[asyncio.Future[Any]] = set()
         self._unconfirmed: OrderedDict[int, asyncio.Future[Outcome]] = OrderedDict()
+        self._deadlines = Deadlines()
         self._published = 0
         self._returned: set[str] = set()
         self._empty: Callable[..., None] | None = None
@@ -114,11 +119,14 @@ class Session:
         *,
         exchange: str = "",
         headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Outcome:
         """Publish a persistent, mandatory message; return the broker's answer.
 
         For an ``exchange`` other than the default one, ``queue`` is the routing key. Raise
-        SessionLost if the connection is lost before the answer. The outcome is then unknown.
+        SessionLost if the connection is lost before the answer, and TimeoutError if there is none
+        within ``timeout`` seconds. The outcome is then unknown. All calls that give a timeout give
+        the same one.
         """
         self._check()
         self._published += 1
@@ -134,10 +142,13 @@ class Session:
             raise SessionLost(reason_text(problem)) from problem
         if self._transactions:
             # The broker sends basic.return before the answer to the commit.
-            await self._call(lambda done: self._channel.tx_commit(callback=done))
-            return Outcome.RETURNED if self._was_returned(str(tag)) else Outcome.CONFIRMED
+            async with asyncio.timeout(timeout):
+                await self._call(lambda done: self._channel.tx_commit(callback=done))
+            return Outcome.RETURNED if self._was_returned(tag) else Outcome.CONFIRMED
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._unconfirmed[tag] = future
+        if timeout is not None:
+            self._deadlines.add(future, timeout)
         return await future
 
     async def declare(
@@ -334,10 +345,12 @@ class Session:
         answer = Outcome.CONFIRMED if isinstance(method, pika.spec.Basic.Ack) else Outcome.NACKED
         tags = [method.delivery_tag]
         if method.multiple:
-            tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
+            # Tags ascend, so only those that are confirmed are looked at.
+            up_to_last = partial(ge, method.delivery_tag)
+            tags = list(takewhile(up_to_last, self._unconfirmed))
         for tag in tags:
             future = self._unconfirmed.pop(tag, None)
-            returned = self._was_returned(str(tag))
+            returned = self._was_returned(tag)
             if future and not future.done():
                 future.set_result(Outcome.RETURNED if returned else answer)
 
@@ -346,7 +359,10 @@ class Session:
         # message id identifies the message.
         self._returned.add(properties.message_id)
 
-    def _was_returned(self, message: str) -> bool:
+    def _was_returned(self, tag: int) -> bool:
+        if not self._returned:
+            return False
+        message = str(tag)
         returned = message in self._returned
         self._returned.discard(message)
         return returned

@@ -201,10 +201,9 @@ async def _complete(
     """
     timeout = context.plan.op_timeout
     try:
-        async with asyncio.timeout(timeout):
-            outcome = await session.publish(
-                route.key, body, exchange=route.exchange, headers=route.headers
-            )
+        outcome = await session.publish(
+            route.key, body, exchange=route.exchange, headers=route.headers, timeout=timeout
+        )
     except TimeoutError:
         # info, not fail: the message was sent, and the confirm may still be on its way.
         error = f"no confirm within {timeout:g} s"

@@ -161,6 +161,7 @@ def test_a_power_cut_keeps_the_disk_and_up_restores_the_host() -> None:
     assert [h.pid for h in lab.status() if h.name != "n2"] == others
 
 
+@pytest.mark.usefixtures("inventory")
 def test_a_restarted_host_has_no_rules_of_faults() -> None:
     """They are the kernel's. A host that lost its healing timer would keep them for ever."""
     on("n3", "sudo tc qdisc add dev eth0 root tbf rate 1gbit burst 1mb latency 50ms")

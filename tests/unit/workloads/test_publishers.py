@@ -35,11 +35,12 @@ class FakeSession:
         self.lost: str | None = None
         self._answer = answer
 
-    async def publish(self, _: str, body: bytes, **_route: object) -> Outcome:
+    async def publish(self, _: str, body: bytes, *, timeout: float, **_route: object) -> Outcome:
         BODIES.append(body)
         answer = self._answer(int(body if len(body) < LEAST_BYTES else body[7:23]))
         if answer is None:
-            await asyncio.Event().wait()
+            async with asyncio.timeout(timeout):
+                await asyncio.Event().wait()
         if isinstance(answer, SessionLost):
             self.lost = str(answer)
             raise answer

@@ -179,6 +179,7 @@ class Connection(Session):
         *,
         exchange: str = "",
         headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Outcome:
         assert not headers
         self._method("publish", queue)
