@@ -146,8 +146,9 @@ def _load_began(history: History) -> int:
 
 def _nodes(history: History) -> list[str]:
     """Return the nodes on which clients or faults acted."""
-    nodes = {op.node for op in history.ops() if op.node is not None}
-    for interval in fault_intervals(history):
+    intervals = fault_intervals(history)  # reads every chunk, so that history.nodes is complete
+    nodes = set(filter(None, history.nodes))
+    for interval in intervals:
         nodes.update(interval.fault.get("nodes", ()))
         nodes.update(interval.fault.get("grudge", {}))
     return sorted(nodes)
