@@ -152,8 +152,8 @@ def test_a_cluster_is_upgraded_under_load_and_an_upgrade_outlives_its_controller
 ) -> None:
     store = ("--store", str(tmp_path / "store"))
     first, second = (package(tmp_path, f"3.10.{patch}-1+jepsenvm1") for patch in (9, 10))
-    keys = {"upgrade-to": first, "time-limit": 300}
-    item = {"at": 10, "for": 270, "fault": "upgrade", "nodes": ["n3", "n1", "n2"]}
+    keys = {"upgrade-to": first, "time-limit": 220}
+    item = {"at": 10, "for": 200, "fault": "upgrade", "nodes": ["n3", "n1", "n2"]}
     plan = plan_file(tmp_path, {**keys, "schedule": [item]})
     with deployed(UPGRADED):
         for target, says in (
