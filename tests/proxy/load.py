@@ -169,25 +169,25 @@ def _queue_status(broker: Broker, *, listed: bool) -> GetQueueStatus:
         return QueueStatus(ready, f"ready {ready}")
 
     async def by_list(queue: str) -> QueueStatus:
-        return (await _list_queues(broker)([queue]))[queue]
+        for entry in await asyncio.to_thread(broker.queues):
+            if entry["name"] == queue:
+                counts = (entry["messages"], entry["messages_unacknowledged"])
+                return QueueStatus(counts[0], f"messages {counts[0]}", counts[1])
+        return QueueStatus(None, "no such queue")
 
     return by_list if listed else over_amqp
 
 
 def _list_queues(broker: Broker) -> ListQueues:
+    """Return the function that asks the broker itself, not the proxy, about existing queues."""
+
     async def list_queues(names: Sequence[str]) -> Mapping[str, QueueStatus]:
-        listed = {entry["name"]: entry for entry in await asyncio.to_thread(broker.queues)}
-        return {name: _status(listed.get(name)) for name in names}
+        direct = broker.address("direct")
+        async with session(direct, direct.connect_timeout) as opened:
+            ready = {name: await opened.ready(name) for name in names}
+        return {name: QueueStatus(number, f"ready {number}") for name, number in ready.items()}
 
     return list_queues
-
-
-def _status(entry: Mapping[str, Any] | None) -> QueueStatus:
-    if entry is None:
-        return QueueStatus(None, "no such queue")
-    return QueueStatus(
-        entry["messages"], f"messages {entry['messages']}", entry["messages_unacknowledged"]
-    )
 
 
 def _list_bindings(broker: Broker) -> ListBindings:

@@ -154,7 +154,9 @@ class FakeSession:
             return None
         return len(self.broker.queues[queue])
 
-    async def publish(self, key: str, body: bytes, *, exchange: str, headers: object) -> Outcome:
+    async def publish(
+        self, key: str, body: bytes, *, exchange: str, headers: object, timeout: float
+    ) -> Outcome:
         await asyncio.sleep(0)
         assert headers is None
         targets = (
