@@ -10,6 +10,7 @@ from jepsenvm.errors import UsageError, shorten
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES, fault_from_data, stages
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec
+from jepsenvm.plan.schedule_item import ScheduleItem
 
 
 def schedule_keys(data: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
@@ -27,7 +28,12 @@ def schedule_keys(data: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, An
             remedy="use the version of jepsenvm that injected it",
         )
     settings = _settings(fault, spec)
-    return {**_targets(fault, spec, nodes), **({"settings": settings} if settings else {})}
+    texts = {key: _text(fault, key) for key in spec.texts.keys() & ScheduleItem.model_fields.keys()}
+    return {
+        **_targets(fault, spec, nodes),
+        **({"settings": settings} if settings else {}),
+        **{key: text for key, text in texts.items() if text != spec.texts[key]},
+    }
 
 
 def _targets(fault: Fault, spec: NemesisSpec, nodes: Sequence[str]) -> dict[str, Any]:
@@ -52,9 +58,14 @@ def _found_at_its_time(fault: Fault, spec: NemesisSpec, nodes: Sequence[str]) ->
     """Return whether the nemesis finds its nodes when it injects, such as the queue's leader."""
     if spec.takes_grudge:
         return False
-    drawn = stages(fault.name, FaultRequest(nodes, Random(0)))[0].fault
+    texts = {key: _text(fault, key) for key in spec.texts}
+    drawn = stages(fault.name, FaultRequest(nodes, Random(0), texts=texts))[0].fault
     chosen = spec.takes == "nodes" and set(fault.nodes) != set(nodes)
     return drawn.role is not None and not chosen
+
+
+def _text(fault: Fault, key: str) -> str:
+    return str(fault.settings[key])
 
 
 def _groups(fault: Fault, nodes: Sequence[str]) -> list[list[str]]:

@@ -37,8 +37,8 @@ def main() -> None:
                 "data-mount": bool(mount_again()),
                 "queue-files": queue_files(),
                 "stress-ng": works("stress-ng", "--version"),
-                "io-limits": "io" in read("/sys/fs/cgroup/cgroup.controllers").split(),
-                "boot-id": read("/proc/sys/kernel/random/boot_id").strip(),
+                "io-limits": "io" in content("/sys/fs/cgroup/cgroup.controllers").split(),
+                "boot-id": content("/proc/sys/kernel/random/boot_id").strip(),
                 "booted": booted(),
             }
         )
@@ -127,7 +127,7 @@ def booted() -> float:
     return float(min(readings)[1])
 
 
-def read(path: str) -> str:
+def content(path: str) -> str:
     """Return a file's text; an empty text without such a file."""
     try:
         return Path(path).read_text()

@@ -151,16 +151,18 @@ def test_a_fault_after_the_load_is_left_out(made: Made, caplog: pytest.LogCaptur
 @pytest.mark.parametrize("name", [name for name, spec in NEMESES.items() if spec])
 def test_every_fault_can_be_scheduled_again(name: str) -> None:
     groups = (("n1", "n2"),) if name == "partition" else ()
-    for stage in stages(name, FaultRequest(NODES, Random(5), groups=groups)):
+    texts = {"upgrade": {"to": "3.10.9"}, "feature-flag": {"flag": "khepri_db"}}.get(name, {})
+    target = {"upgrade-to": "3.10.9"} if name == "upgrade" else {}
+    for stage in stages(name, FaultRequest(NODES, Random(5), groups=groups, texts=texts)):
         keys = schedule_keys(stage.fault.as_data(), NODES)
-        plan = resolve_plan(
-            {"time-limit": 60, "schedule": [{"at": 1, "for": 30, **keys}]}, "plan.yml"
-        )
+        item = {"at": 1, "for": 30, **keys}
+        plan = resolve_plan({"time-limit": 60, "schedule": [item], **target}, "plan.yml")
         again = schedule(plan, NODES)[0].fault
         assert again.kind == stage.fault.kind
         assert again.role == stage.fault.role
         if stage.fault.role is None:
-            assert again.nodes == stage.fault.nodes
+            # A feature flag is enabled on all nodes, whichever is asked to.
+            assert name == "feature-flag" or again.nodes == stage.fault.nodes
             assert again.grudge == stage.fault.grudge
             assert again.settings == stage.fault.settings
 
