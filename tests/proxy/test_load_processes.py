@@ -14,7 +14,11 @@ from jepsenvm.history.readers import open_history
 from tests.proxy.broker import Broker
 from tests.proxy.load import plan_of, run_through_proxy
 
-KEYS = {"queue-type": "quorum", "window": 50, "messages": 20_000, "workers": 2, "consumers": 2}
+KEYS = {
+    **{"queue-type": "quorum", "window": 50, "messages": 6_000, "workers": 2, "consumers": 2},
+    # The messages of the killed process are missing, so the load lasts until then.
+    "time-limit": 40,
+}
 
 
 def kill_the_second(load: LoadProcesses) -> None:
