@@ -215,6 +215,18 @@ def _compare(
     }
 
 
+def compared(
+    attempted: int, acknowledged: int, dequeued: int, unacknowledged: int, *, decided: bool
+) -> Mapping[str, int]:
+    """Return how often one value is in each multiset of the result, from how often it occurs.
+
+    ``decided`` says whether missing messages are lost or undecided.
+    """
+    counts = [np.array([count]) for count in (attempted, acknowledged, dequeued, unacknowledged)]
+    found = _compare(*counts, decided=np.array([decided]))
+    return {kind: int(of_kind[0]) for kind, of_kind in found.items()}
+
+
 def _first_elements(values: Ints, value_counts: Ints) -> Ints:
     """Return the first SHOWN elements of a multiset."""
     places = np.flatnonzero(value_counts)[:SHOWN]

@@ -40,6 +40,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "command",
         "Check what this machine and the hosts support, with remedies.",
     ),
+    "explain": LazyCommand(
+        "jepsenvm.cli.explain",
+        "command",
+        "Show the life of a message, and why it counts as it does.",
+    ),
     "export": LazyCommand(
         "jepsenvm.cli.export",
         "command",
@@ -69,6 +74,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "jepsenvm.cli.remove",
         "command",
         "Remove everything that jepsenvm installed, from every node.",
+    ),
+    "report": LazyCommand(
+        "jepsenvm.cli.report",
+        "command",
+        "Write the report of a stored run again.",
     ),
     "resume": LazyCommand(
         "jepsenvm.cli.resume",

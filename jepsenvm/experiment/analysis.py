@@ -62,7 +62,11 @@ class ForeignWorkload:
 def presentation_of(workload: Workload[WorkloadOptions]) -> Presentation:
     """Return how the results of a workload are shown."""
     return Presentation(
-        main_checker=workload.main_checker, headline=workload.headline, plots=workload.plots
+        main_checker=workload.main_checker,
+        headline=workload.headline,
+        plots=workload.plots,
+        acknowledgements=workload.acknowledgements,
+        not_availability=workload.not_availability,
     )
 
 

@@ -9,12 +9,9 @@ import logging
 from pathlib import Path
 
 from jepsenvm.checkers.verdict import Results
-from jepsenvm.experiment.analysis import presentation_of
-from jepsenvm.experiment.plan_file import read_plan
-from jepsenvm.experiment.store import PLAN, REPORT, RESULTS, Store
-from jepsenvm.history.readers import open_history
+from jepsenvm.experiment.store import REPORT, RESULTS, Store
+from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.report.html import page
-from jepsenvm.workloads.registry import WORKLOADS
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +27,7 @@ def write_results(store: Store, results: Results) -> None:
 def write_report(store: Store, results: Results) -> None:
     """Write the report, or log why it could not be made."""
     try:
-        plan = read_plan(store.path / PLAN)
-        title = f"{plan.name} {store.path.name}"
-        history = open_history(store.history)
-        presentation = presentation_of(WORKLOADS[plan.workload])
-        store.write(REPORT, page(title, plan.to_yaml(), results, history, presentation))
+        store.write(REPORT, page(load_run(store.path, results)))
     except OSError as error:
         _log(store.path / REPORT, error.strerror or str(error))
     except Exception as crash:  # the report shows the verdict and must not change it

@@ -12,6 +12,7 @@ from typing import Final
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import RunError
 from jepsenvm.experiment.analysis import judge_run
+from jepsenvm.experiment.environment import write_environment
 from jepsenvm.experiment.injection import inject_steps
 from jepsenvm.experiment.load import FLUSH_EVERY_S, Load, OwnLoad
 from jepsenvm.experiment.load_processes import LoadProcesses, assignments_of
@@ -78,6 +79,7 @@ def _healing_goes_on(record: Recorder) -> Recorder:
 
 class _Run:
     def __init__(self, prepared: Prepared, store: Store, show_load: ShowLoad) -> None:
+        self._prepared = prepared
         self._cluster, self._steps = prepared.cluster, prepared.steps
         self._store, self._show_load = store, show_load
         self._fleet = self._cluster.fleet
@@ -139,11 +141,12 @@ class _Run:
         return results
 
     def _prepare_resumption(self, log_sizes_before: Mapping[str, LogFiles | None]) -> None:
-        """Write what `jepsenvm resume` needs if this process is killed."""
+        """Write what `jepsenvm resume` needs if this process is killed, and the environment."""
         resumption = Resumption.of_this_run(
             self._cluster.inventory, self._context.queue, self._began_at, log_sizes_before
         )
         resumption.write(self._store)
+        write_environment(self._store, self._prepared)
 
     def _load_of(self, plan: Plan, segments: Sequence[LoadSegment], began: int) -> Load:
         """Return the load in this process, or in a process for each of the segments."""

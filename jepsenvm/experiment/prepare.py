@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import (
@@ -53,6 +53,8 @@ class Prepared:
     steps: tuple[ScheduledFault, ...]
     """The faults of the run, each with its beginning and end."""
     cluster: Cluster
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The version of RabbitMQ on each node."""
 
 
 def prepare(
@@ -115,7 +117,8 @@ def prepare(
     logger.info(_summary(plan, version, inventory))
     # A deployment generates the password of the broker user, so it is read last.
     cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
-    return Prepared(plan, steps, cluster)
+    versions = {node: settings.version for node, settings in state.settings.items()}
+    return Prepared(plan, steps, cluster, versions)
 
 
 def _versions(state: ClusterState) -> dict[str, str]:

@@ -20,6 +20,7 @@ HISTORY: Final = "history.arrow"
 RESULTS: Final = "results.json"
 LOG: Final = "jepsenvm.log"
 REPORT: Final = "report.html"
+ENVIRONMENT: Final = "environment.json"
 
 MIN_FREE_BYTES: Final = 200_000_000
 

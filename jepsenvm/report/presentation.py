@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from jepsenvm.checkers.availability import DEFAULT_IGNORED
 
 Figures = Mapping[str, Any]
 
@@ -20,3 +22,8 @@ class Presentation:
     plots: Mapping[str, str] = field(default_factory=dict)
     """What an ok op has done, by op, such as ``{"enqueue": "confirmed"}``. The report plots the
     rate and the latency of these ops."""
+    acknowledgements: Sequence[str] = ("enqueue",)
+    """Ops by which the broker gives a guarantee when they are ok."""
+    not_availability: Sequence[str] = DEFAULT_IGNORED
+    """Ops that do not show whether a node serves the load. A client did not wait for them, so they
+    have no latency either."""
