@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel
 
+from jepsenvm.campaign import spec as campaign_file
 from jepsenvm.nemesis.registry import FAULTS, MIXES, NEMESES
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.plan.keys import PlanKey, keys_of
@@ -127,7 +129,7 @@ def scenarios() -> str:
 
 
 def keys_table(model: type[BaseModel]) -> str:
-    """Return the keys of a part of a scenario file."""
+    """Return the keys of a part of a scenario or of a campaign."""
     return table(["key", "default", "meaning"], map(_key_row, keys_of(model)))
 
 
@@ -144,6 +146,15 @@ def upgrade_steps() -> str:
     return table(["from", "to", "feature flags that must be enabled before"], rows)
 
 
+def campaign_keys() -> str:
+    """Return the keys of a campaign file."""
+    keys = (
+        replace(key, default="- lab: default") if key.key == "machines" else key
+        for key in keys_of(campaign_file.CampaignFile)
+    )
+    return table(["key", "default", "meaning"], map(_key_row, keys))
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "plan-keys": plan_keys,
     "rate-keys": rate_keys,
@@ -157,6 +168,10 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "expectation-keys": partial(keys_table, Expectation),
     "outcome-keys": partial(keys_table, Outcomes),
     "upgrade-steps": upgrade_steps,
+    "campaign-keys": campaign_keys,
+    "campaign-expectations": partial(keys_table, campaign_file.Expectation),
+    "campaign-machines": partial(keys_table, campaign_file.Machines),
+    "campaign-versions": partial(keys_table, campaign_file.VersionSource),
 }
 
 

@@ -25,6 +25,11 @@ USAGE_STATUS: Final = 254
 CRASH_STATUS: Final = 255
 
 COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "campaign": LazyCommand(
+        "jepsenvm.cli.campaign",
+        "group",
+        "Run a matrix of experiments, and report the verdicts.",
+    ),
     "check": LazyCommand(
         "jepsenvm.cli.check",
         "command",

@@ -1,0 +1,1 @@
+"""Campaigns: many runs over a matrix of versions, settings, faults and seeds."""
