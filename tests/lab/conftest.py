@@ -36,6 +36,7 @@ hosts bare, and ``test_cloud`` makes a lab of its own.
 
 
 THOROUGH = {
+    "test_a_campaign_that_is_killed_in_a_run_continues",
     "test_down_clears_what_a_killed_up_left[0.25]",
     "test_down_clears_what_a_killed_up_left[0.35]",
     "test_down_clears_what_a_killed_up_left[0.45]",
