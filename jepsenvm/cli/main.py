@@ -100,6 +100,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "group",
         "Run experiments of papers, posts and issues.",
     ),
+    "shrink": LazyCommand(
+        "jepsenvm.cli.shrink",
+        "command",
+        "Search for a smaller plan that still fails in the same way.",
+    ),
 }
 """The help repeats the first sentence of the command's docstring. A test compares them."""
 

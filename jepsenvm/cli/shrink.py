@@ -1,0 +1,135 @@
+"""`jepsenvm shrink`: searches for a smaller plan that still fails in the same way."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+
+from jepsenvm.campaign.folder import Folder
+from jepsenvm.campaign.launcher import end_left_processes
+from jepsenvm.campaign.runner import ProcessRunner
+from jepsenvm.campaign.spec import Machines
+from jepsenvm.cli.durations import duration
+from jepsenvm.errors import UsageError, printable_line, shorten
+from jepsenvm.shrink.original import OriginalRun, original_run
+from jepsenvm.shrink.search import Answer, smallest
+from jepsenvm.shrink.subject import Subject, with_faults
+from jepsenvm.shrink.trials import Effort, Trials, folder_of, is_valid, text_of
+
+SHRUNK = "shrunk.yml"
+
+
+@click.command("shrink")
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-i",
+    "--inventory",
+    metavar="INVENTORY",
+    help="Inventory of the trials.  [default: that of the run]",
+)
+@click.option(
+    "--lab",
+    metavar="NAME",
+    help="Lab of the trials, `default` for that of `jepsenvm lab up`. It is made anew, and may get "
+    "fewer hosts.",
+)
+@click.option(
+    "--budget",
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    callback=duration,
+    help="Time for the search.",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 20),
+    default=2,
+    show_default=True,
+    help="How often a smaller plan is run before it counts as not failing.",
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the trials and of shrunk.yml.  [default: shrunk/RUN]",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    run_path: Path,
+    *,
+    inventory: str | None,
+    lab: str | None,
+    budget: float,
+    tries: int,
+    directory: Path | None,
+) -> None:
+    """Search for a smaller plan that still fails in the same way.
+
+    RUN is the folder of an invalid run. A smaller plan has fewer and shorter faults, fewer nodes
+    and less load. It fails in the same way if it is invalid with the same kinds of anomalies. Each
+    one that is found is written to shrunk.yml. The exit status is 2 if the run could not be
+    repeated.
+    """
+    original = original_run(run_path)
+    machines = _machines(original, inventory, lab)
+    folder = Folder(folder_of(run_path, directory))
+    with folder.locked():
+        end_left_processes(folder.path, _print)
+        trials = Trials(
+            original,
+            machines,
+            folder,
+            ProcessRunner(folder, {}),
+            _print,
+            effort=Effort(time.monotonic() + budget, tries),
+        )
+        start = _reproduced(original, trials)
+        if start is None:
+            _print("the run was not repeated within the budget: it did not fail again")
+            context.exit(2)
+        _write(folder, start)
+        result = smallest(start, trials, valid=is_valid, found=partial(_write, folder))
+    ended = "nothing smaller fails" if result.complete else "the budget is used up"
+    _print(f"{ended}; {result.trials} smaller plans were tried")
+    _print(f"the smallest: {result.subject.describe()}")
+    _print(f"plan: {folder.path / SHRUNK}")
+
+
+def _machines(original: OriginalRun, inventory: str | None, lab: str | None) -> Machines:
+    if inventory is not None and lab is not None:
+        raise UsageError("--inventory and --lab: give one of them")
+    try:
+        if lab is not None:
+            return Machines(lab=lab, nodes=original.nodes)
+        path = inventory or original.inventory
+        return Machines(inventory=path, existing=original.existing and inventory is None)
+    except ValueError:
+        raise UsageError(f"--lab: {shorten(lab)!r} is not the name of a lab") from None
+
+
+def _reproduced(original: OriginalRun, trials: Trials) -> Subject | None:
+    """Return the first form of the run that fails again: with its faults listed, or as drawn."""
+    nodes = original.nodes if trials.may_change_size else None
+    drawn = Subject(original.document, nodes)
+    listed = Subject(with_faults(original.document, original.schedule), nodes)
+    for subject in (listed, drawn) if original.schedule else (drawn,):
+        if is_valid(subject) and trials(subject) is Answer.FAILS:
+            return subject
+    return None
+
+
+def _write(folder: Folder, subject: Subject) -> None:
+    plan = {**subject.plan, "name": f"{subject.plan['name']}-shrunk"[-64:].lstrip("._-")}
+    size = f"# Needs a cluster of {subject.nodes} nodes.\n" if subject.nodes else ""
+    folder.write(SHRUNK, size + text_of(plan))
+    _print(f"smaller: {subject.describe()}")
+
+
+def _print(line: str) -> None:
+    click.echo(printable_line(line))

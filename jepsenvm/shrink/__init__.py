@@ -1,0 +1,1 @@
+"""Shrinking: a search for a smaller plan that still fails in the same way."""
