@@ -83,7 +83,7 @@ def test_the_scenarios_of_the_issue_exist() -> None:
         *("power-classic", "power-quorum", "power-stream", "topology-halves", "delivery-limit"),
         *("single-active-consumer", "partial-partition", "cut-during-recovery", "stream-halves"),
         *("dead-letter-at-least-once", "dead-letter-at-most-once", "classic-vanishes"),
-        "classic-compaction",
+        *("classic-compaction", "upgrade-rolling"),
     }
     assert wanted <= set(library.names())
 
