@@ -49,6 +49,14 @@ def still_running(nodes: Collection[str], during: Evidence) -> Iterator[str]:
             yield f"RabbitMQ still runs on {node}"
 
 
+def not_restarted(nodes: Collection[str], before: Evidence, during: Evidence) -> Iterator[str]:
+    """Yield a reason for each node that still has the runtime from before the fault."""
+    for node in nodes:
+        earlier, now = runtime(before, node), runtime(during, node)
+        if earlier and now and earlier["started"] == now["started"]:
+            yield f"RabbitMQ on {node} did not restart"
+
+
 def not_running_again(nodes: Collection[str], after: Evidence) -> Iterator[str]:
     """Yield a reason for each node on which RabbitMQ does not run after healing."""
     for node in nodes:

@@ -170,10 +170,7 @@ class FileCorrupt(ProcessFault):
                 yield f"a corrupted file on {node} was {UNMEASURED}"
             else:
                 yield from self._verify_record(node, record)
-            earlier = process_evidence.runtime(before, node)
-            now = process_evidence.runtime(during, node)
-            if earlier and now and earlier["started"] == now["started"]:
-                yield f"RabbitMQ on {node} did not restart"
+            yield from process_evidence.not_restarted([node], before, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults

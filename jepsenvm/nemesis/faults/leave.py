@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from jepsenvm.machines.action import Action, shell
+from jepsenvm.nemesis import member_evidence
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
 from jepsenvm.nemesis.marker import Marker
@@ -95,12 +96,7 @@ class Leave(Fault):
         if not others:
             yield "no node was asked for its members"
         for leaver in self.nodes:
-            for node in others:
-                view = after["members"][node]
-                if view is None:
-                    yield f"{node} does not answer the request for its members"
-                elif leaver not in view["running"]:
-                    yield f"{node} does not list {leaver} as running"
+            yield from member_evidence.not_listed_as_running(leaver, others, after)
 
 
 def _forget(broker: str) -> str:

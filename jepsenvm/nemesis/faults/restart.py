@@ -65,11 +65,7 @@ class Restart(ProcessFault):
         """Yield each node that still has the runtime from before the fault."""
         yield from process_evidence.not_running_before(self.nodes, before)
         yield from process_evidence.probe_failures(self.nodes, during)
-        for node in self.nodes:
-            earlier = process_evidence.runtime(before, node)
-            now = process_evidence.runtime(during, node)
-            if earlier and now and earlier["started"] == now["started"]:
-                yield f"RabbitMQ on {node} did not restart"
+        yield from process_evidence.not_restarted(self.nodes, before, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults

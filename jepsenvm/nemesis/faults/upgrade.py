@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from jepsenvm.machines.action import Action, shell
-from jepsenvm.nemesis import process_evidence, upgrade_scripts
+from jepsenvm.nemesis import member_evidence, process_evidence, upgrade_scripts
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import UNMEASURED, Evidence, Hosts
 from jepsenvm.nemesis.grudge import shuffled
@@ -110,10 +110,7 @@ class Upgrade(ProcessFault):
         yield from process_evidence.probe_failures(self.nodes, during)
         for node in self.nodes:
             yield from self._not_upgraded(node, _answer(before, node), _answer(during, node))
-            earlier = process_evidence.runtime(before, node)
-            now = process_evidence.runtime(during, node)
-            if earlier and now and earlier["started"] == now["started"]:
-                yield f"RabbitMQ on {node} did not restart"
+            yield from process_evidence.not_restarted([node], before, during)
 
     def verify_healed(
         self, before: Evidence, after: Evidence, concurrent: ConcurrentFaults
@@ -131,12 +128,7 @@ class Upgrade(ProcessFault):
             others = sorted(set(after["members"]) - hidden)
             if not others:
                 yield "no other node was asked for its members"
-            for other in others:
-                view = after["members"][other]
-                if view is None:
-                    yield f"{other} does not answer the request for its members"
-                elif node not in view["running"]:
-                    yield f"{other} does not list {node} as running"
+            yield from member_evidence.not_listed_as_running(node, others, after)
 
     def requirements(self) -> tuple[str, ...]:
         """Return systemd's transient units and RabbitMQ's maintenance mode.
