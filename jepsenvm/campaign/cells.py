@@ -104,9 +104,7 @@ def cell_of(campaign: CampaignFile, combination: Combination, rules: Rules) -> C
 
 def runs_of(campaign: CampaignFile, cell: Cell) -> Iterator[PlannedRun]:
     """Yield the repeats of a combination."""
-    handling = None if ignored(HANDLING, cell.version) else cell.plan.partition_handling
-    flags = tuple(sorted(cell.plan.feature_flags))
-    cluster = Cluster(cell.version, handling, cell.plan.net_ticktime, cell.nodes, flags)
+    cluster = cluster_of(cell.plan, cell.version, cell.nodes)
     for repeat in range(1, campaign.repeats + 1):
         seed = cell.plan.seed if cell.seed_given else cell.plan.seed + repeat - 1
         run_id = identify(cell.settings, {**cell.document, SEED: seed}, repeat)
@@ -124,6 +122,13 @@ def runs_of(campaign: CampaignFile, cell: Cell) -> Iterator[PlannedRun]:
             workload=plan.workload,
             permanent=is_permanent(plan),
         )
+
+
+def cluster_of(plan: Plan, version: str | None, nodes: int | None) -> Cluster:
+    """Return the cluster that a plan needs, without settings that the version ignores."""
+    handling = None if ignored(HANDLING, version) else plan.partition_handling
+    flags = tuple(sorted(plan.feature_flags))
+    return Cluster(version, handling, plan.net_ticktime, nodes, flags)
 
 
 def is_permanent(plan: Plan) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 
 from jepsenvm.campaign.matrix import expand
 from jepsenvm.campaign.planned import Expansion
@@ -13,8 +12,7 @@ from jepsenvm.campaign.spec import CampaignFile, Expected, parse
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import preflight
 from jepsenvm.experiment.plan_file import read_document, resolve_plan
-from jepsenvm.nemesis.registry import stages
-from jepsenvm.nemesis.request import FaultRequest
+from jepsenvm.nemesis.schedule import faults_of_nemeses
 from jepsenvm.plan.plan import Plan
 from jepsenvm.scenarios import library
 from jepsenvm.scenarios.scenario import Scenario
@@ -44,9 +42,7 @@ class PlanRules:
     def refusal(self, plan: Plan, version: str | None) -> str | None:
         """Return why a plan cannot run, on a version if there is one; None if it can."""
         try:
-            for name in plan.nemeses:
-                faults = [stage.fault for stage in stages(name, FaultRequest(_NODES, Random(0)))]
-                preflight.require_supported_queue_type(plan, faults)
+            preflight.require_supported_queue_type(plan, faults_of_nemeses(plan, _NODES))
             if version is not None:
                 preflight.require_supported_version(plan, version)
         except UsageError as problem:

@@ -37,11 +37,22 @@ def schedule(plan: Plan, nodes: Sequence[str]) -> tuple[ScheduledFault, ...]:
     Raise UsageError if a nemesis of the plan cannot draw its fault, such as with too few nodes.
     """
     # Each nemesis is checked once, even if this seed never draws it.
-    for name in plan.nemeses:
-        stages(name, FaultRequest(nodes, Random(0), texts=_texts(plan, name)))
+    faults_of_nemeses(plan, nodes)
     lanes = range(plan.overlapping if plan.nemeses else 0)
     scheduled = chain(_listed(plan, nodes), *(_drawn_lane(plan, nodes, lane) for lane in lanes))
     return tuple(sorted(scheduled, key=lambda item: item.at))
+
+
+def faults_of_nemeses(plan: Plan, nodes: Sequence[str]) -> list[Fault]:
+    """Return the faults of one draw of each nemesis of a plan, to ask what they need.
+
+    Raise UsageError if a nemesis cannot draw its fault, such as with too few nodes.
+    """
+    return [
+        stage.fault
+        for name in plan.nemeses
+        for stage in stages(name, FaultRequest(nodes, Random(0), texts=_texts(plan, name)))
+    ]
 
 
 def _drawn_lane(plan: Plan, nodes: Sequence[str], lane: int) -> Iterator[ScheduledFault]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import floor
 from random import Random
 from typing import Any
 
@@ -11,6 +12,28 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import FAULTS, NEMESES, fault_from_data, stages
 from jepsenvm.nemesis.request import FaultRequest, NemesisSpec
 from jepsenvm.plan.schedule_item import ScheduleItem
+
+
+def planned_items(
+    planned: Iterable[Mapping[str, Any]], nodes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the items of a plan's schedule for planned faults, as a history records them.
+
+    Raises UsageError for a nemesis that this version does not have.
+    """
+    return [
+        {
+            "at": _down(entry["at"]),
+            "for": _down(entry["until"] - entry["at"]),
+            **schedule_keys(entry["fault"], nodes),
+        }
+        for entry in planned
+    ]
+
+
+def _down(seconds: float) -> float:
+    """Round a time down, so that no fault ends after the time limit."""
+    return floor(seconds * 1000) / 1000
 
 
 def schedule_keys(data: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from jepsenvm.history.units import SECOND
 from jepsenvm.nemesis.manual import FIRST_NUMBER
 from jepsenvm.plan.plan import DRAWING_KEYS, Plan
 from jepsenvm.report.terminal import verdict_lines
-from jepsenvm.scenarios.fault_item import schedule_keys
+from jepsenvm.scenarios.fault_item import planned_items, schedule_keys
 from jepsenvm.scenarios.reading import scenario_of
 from jepsenvm.scenarios.scenario import NONE_RECORDED
 
@@ -76,9 +76,11 @@ def _plan(plan: Plan, history: History) -> dict[str, Any]:
     """Return the plan's keys that differ from their defaults, with the faults by hand."""
     document = _written(plan)
     document.pop("name")
-    intervals = [item for item in fault_intervals(history) if item.number >= FIRST_NUMBER]
-    if intervals:
-        items = [*_planned(history), *_by_hand(intervals, plan, history)]
+    intervals = fault_intervals(history)
+    nodes = _nodes(history, intervals)
+    by_hand = [item for item in intervals if item.number >= FIRST_NUMBER]
+    if by_hand:
+        items = [*_planned(history, nodes), *_by_hand(by_hand, plan, history, nodes)]
         for key in (*DRAWING_KEYS, "repeat-every"):
             document.pop(key, None)
         document["schedule"] = sorted(items, key=_begin)
@@ -101,22 +103,18 @@ def _begin(item: Mapping[str, Any]) -> float:
     return float(item["at"])
 
 
-def _planned(history: History) -> Iterator[dict[str, Any]]:
+def _planned(history: History, nodes: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the faults of the run's schedule as it was drawn."""
-    nodes = _nodes(history)
     for op in history.nemesis_ops():
         if op.f == SCHEDULE:
-            for entry in op.data:
-                lasts = entry["until"] - entry["at"]
-                times = {"at": entry["at"], "for": lasts}
-                yield {**times, **schedule_keys(entry["fault"], nodes)}
+            yield from planned_items(op.data, nodes)
 
 
 def _by_hand(
-    intervals: list[FaultInterval], plan: Plan, history: History
+    intervals: Sequence[FaultInterval], plan: Plan, history: History, nodes: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the faults by hand. Those that began after the load are left out."""
-    nodes, began = _nodes(history), _load_began(history)
+    began = _load_began(history)
     for interval in intervals:
         at = _seconds(began, interval.in_force or interval.injected)
         ended = interval.heal_began
@@ -144,9 +142,11 @@ def _load_began(history: History) -> int:
     )
 
 
-def _nodes(history: History) -> list[str]:
-    """Return the nodes on which clients or faults acted."""
-    intervals = fault_intervals(history)  # reads every chunk, so that history.nodes is complete
+def _nodes(history: History, intervals: Sequence[FaultInterval]) -> list[str]:
+    """Return the nodes on which clients or faults acted.
+
+    ``history.nodes`` is complete because ``fault_intervals`` has read every chunk.
+    """
     nodes = set(filter(None, history.nodes))
     for interval in intervals:
         nodes.update(interval.fault.get("nodes", ()))

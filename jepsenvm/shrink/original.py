@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from jepsenvm.experiment.stored_outcome import stored_run
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
-from jepsenvm.scenarios.fault_item import schedule_keys
+from jepsenvm.scenarios.fault_item import planned_items
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,6 @@ def original_run(folder: Path) -> OriginalRun:
 def _schedule(folder: Path, history: History, nodes: Sequence[str]) -> list[dict[str, Any]]:
     schedules = [op.data for op in history.nemesis_ops() if op.f == SCHEDULE]
     try:
-        return items_of(schedules[-1], nodes)
+        return planned_items(schedules[-1], nodes)
     except MALFORMED:
         raise UsageError(f"{folder}: the record of its faults cannot be read") from None
-
-
-def items_of(planned: Sequence[Mapping[str, Any]], nodes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the items of a plan's schedule for planned faults, as a history records them."""
-    return [
-        {**_times(entry["at"], entry["until"]), **schedule_keys(entry["fault"], nodes)}
-        for entry in planned
-    ]
-
-
-def _times(at: float, until: float) -> dict[str, float]:
-    # Rounded down, so that the fault ends before the time limit.
-    return {"at": floor(at * 1000) / 1000, "for": floor((until - at) * 1000) / 1000}

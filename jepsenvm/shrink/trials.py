@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import yaml
 
-from jepsenvm.campaign.cells import is_permanent
+from jepsenvm.campaign.cells import cluster_of, is_permanent
+from jepsenvm.campaign.estimate import USUAL_OVERHEAD_S
 from jepsenvm.campaign.folder import Folder
 from jepsenvm.campaign.launcher import Stop
 from jepsenvm.campaign.planned import Cluster, PlannedRun
@@ -24,9 +24,6 @@ from jepsenvm.shrink.failure import fails_alike
 from jepsenvm.shrink.original import OriginalRun
 from jepsenvm.shrink.search import Answer
 from jepsenvm.shrink.subject import Subject
-
-USUAL_OVERHEAD_S: Final = 60.0
-"""Seconds of a trial beside its load."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +110,7 @@ class Trials:
             repeat=1,
             expected="invalid",
             checkers=(),
-            cluster=Cluster(
-                version,
-                plan.partition_handling,
-                plan.net_ticktime,
-                subject.nodes,
-                tuple(sorted(plan.feature_flags)),
-            ),
+            cluster=cluster_of(plan, version, subject.nodes),
             seconds=plan.time_limit,
             plan=plan.model_copy(update={"name": name}).to_yaml(),
             workload=plan.workload,

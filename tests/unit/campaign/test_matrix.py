@@ -82,6 +82,13 @@ def test_a_fault_that_does_not_apply_to_the_queue_type_is_left_out() -> None:
     assert "applies to" in found.left_out[0].reason
 
 
+def test_a_nemesis_gets_the_texts_of_the_plan() -> None:
+    matrix = {"version": ["3.10.8"], "nemesis": ["upgrade"]}
+    found = expansion(matrix, plan={"upgrade-to": "3.11.28"})
+    assert [run.settings["nemesis"] for run in found.runs] == ["upgrade"]
+    assert found.left_out == ()
+
+
 def test_exclusions_remove_combinations() -> None:
     found = expansion(
         {"version": ["3.8.9", "3.10.8", "4.3.6"], "nemesis": ["kill", "pause"]},

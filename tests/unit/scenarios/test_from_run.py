@@ -116,6 +116,13 @@ def test_a_scenario_of_a_run_expects_nothing_and_names_the_run(made: Made) -> No
     assert "UNKNOWN" in again.about.story
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_drawn_fault_that_ends_with_the_load_is_planned_within_it(made: Made, seed: int) -> None:
+    plan = Plan(seed=seed, time_limit=61.3, quiet_before=(3, 7), fault_duration=(5.1, 9.9))
+    again = made(plan, {1.0: fault("kill")}, lasts=1)
+    assert len(again.plan.schedule or ()) > 3
+
+
 def test_faults_by_hand_are_scheduled_beside_those_that_were_drawn(made: Made) -> None:
     plan = Plan(seed=1, name="mine", time_limit=90, quiet_before=15, fault_duration=45)
     by_hand = {

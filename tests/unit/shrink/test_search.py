@@ -15,8 +15,8 @@ from jepsenvm.checkers.outcome import Outcome
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.experiment.plan_file import parse_plan
 from jepsenvm.nemesis.schedule import schedule
+from jepsenvm.scenarios.fault_item import planned_items
 from jepsenvm.shrink.failure import fails_alike
-from jepsenvm.shrink.original import items_of
 from jepsenvm.shrink.reductions import reductions, subsets
 from jepsenvm.shrink.search import Answer, Oracle, smallest
 from jepsenvm.shrink.subject import Subject, with_faults
@@ -32,7 +32,7 @@ def subject(text: str, nodes: int | None = None) -> Subject:
         {"at": one.at, "until": one.until, "fault": one.fault.as_data()}
         for one in schedule(plan, NODES)
     ]
-    return Subject(with_faults(document, items_of(planned, NODES)), nodes)
+    return Subject(with_faults(document, planned_items(planned, NODES)), nodes)
 
 
 BIG = subject(

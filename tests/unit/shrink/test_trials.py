@@ -26,7 +26,8 @@ from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.schedule import schedule
-from jepsenvm.shrink.original import OriginalRun, items_of, original_run
+from jepsenvm.scenarios.fault_item import planned_items
+from jepsenvm.shrink.original import OriginalRun, original_run
 from jepsenvm.shrink.search import Answer
 from jepsenvm.shrink.subject import Subject
 from jepsenvm.shrink.trials import Effort, Trials
@@ -42,7 +43,7 @@ PLANNED = [
     for one in schedule(PLAN, NODES)
 ]
 ORIGINAL = OriginalRun(
-    DOCUMENT, items_of(PLANNED, NODES), INVALID, "3.10.8", 5, "/inv.yml", existing=False
+    DOCUMENT, planned_items(PLANNED, NODES), INVALID, "3.10.8", 5, "/inv.yml", existing=False
 )
 LAB = Machines(lab="default")
 
@@ -128,7 +129,7 @@ def stored(tmp_path: Path) -> Store:
 def test_the_original_run_is_read_from_its_folder(stored: Store) -> None:
     found = original_run(stored.path)
     assert found.outcome.kinds == ("total-queue: lost",)
-    assert list(found.schedule) == items_of(PLANNED, NODES)
+    assert list(found.schedule) == planned_items(PLANNED, NODES)
     assert len(found.schedule) == 3
     assert found.nodes == 5
     assert found.document["seed"] == 3
