@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from jepsenvm.errors import UsageError, shorten, shown
+from jepsenvm.errors import UsageError, shorten
+from jepsenvm.machines.lab.names import PATTERN as LAB_NAME
 from jepsenvm.plan.durations import Seconds
 from jepsenvm.plan.field_types import MODEL_CONFIG
+from jepsenvm.plan.problems import MAX_PROBLEMS, sentences
 
 VERSION: Final = "version"
 SCENARIO: Final = "scenario"
@@ -27,8 +29,6 @@ LAB_SUITES: Final[Mapping[str, str]] = {
     "4.3.6": "forky",
 }
 """The suite of the lab's hosts that has a version of RabbitMQ."""
-
-MOST_PROBLEMS: Final = 20
 
 _VERSION: Final = re.compile(r"\d+(\.\d+){1,3}([-+~.][A-Za-z0-9.+~-]+)?")
 
@@ -106,7 +106,7 @@ class Machines(BaseModel):
 
     lab: str | None = Field(
         default=None,
-        pattern=r"^[a-z][a-z0-9]{0,7}$",
+        pattern=LAB_NAME,
         description="Name of a lab; `default` is that of `jepsenvm lab up`.",
     )
     inventory: str | None = Field(default=None, description="Path of an inventory.")
@@ -198,7 +198,7 @@ class CampaignFile(BaseModel):
     )
     versions: Mapping[Version, VersionSource] = Field(
         default_factory=dict,
-        description="Where versions come from. The lab has 3.8.9, 3.10.8, 4.0.5 and 4.3.6, other "
+        description=f"Where versions come from. The lab has {', '.join(LAB_SUITES)}. Other "
         "machines install a version from the repository.",
     )
     machines: tuple[Machines, ...] = Field(
@@ -209,6 +209,14 @@ class CampaignFile(BaseModel):
     )
 
 
+_NESTED: Final[Mapping[str, type[BaseModel]]] = {
+    "expect": Expectation,
+    "versions": VersionSource,
+    "machines": Machines,
+}
+"""The models within the values of keys."""
+
+
 def parse(document: Mapping[str, object], source: str) -> CampaignFile:
     """Return a campaign file; raise UsageError with every problem in one line.
 
@@ -217,8 +225,8 @@ def parse(document: Mapping[str, object], source: str) -> CampaignFile:
     try:
         campaign = CampaignFile.model_validate(document, by_name=False, by_alias=True)
     except ValidationError as error:
-        problems = [_sentence(details) for details in error.errors()]
-        raise UsageError(f"{source}: {'; '.join(problems[:MOST_PROBLEMS])}") from None
+        problems = list(sentences(error, _NESTED))
+        raise UsageError(f"{source}: {'; '.join(problems[:MAX_PROBLEMS])}") from None
     names = [machines.name for machines in campaign.machines]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -227,20 +235,3 @@ def parse(document: Mapping[str, object], source: str) -> CampaignFile:
             remedy="two runs cannot use one cluster at once",
         )
     return campaign
-
-
-def _sentence(error: Any) -> str:
-    """Return one problem that pydantic found."""
-    location = error["loc"]
-    parts = [
-        f"item {part + 1}" if isinstance(part, int) else shorten(part)
-        for part in location
-        if part != "[key]"
-    ]
-    key = " ".join(parts)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key '{key}'"
-    if error["type"] == "missing":
-        return f"{key}: must be given"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {text} (found {shown(error['input'])})" if key else text

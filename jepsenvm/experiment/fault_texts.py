@@ -12,6 +12,7 @@ from jepsenvm.nemesis.faults.feature_flag import FLAG
 from jepsenvm.nemesis.faults.upgrade import TARGET
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.field_types import FeatureFlag, UpgradeTarget
+from jepsenvm.plan.problems import message
 
 _TEXTS: Final[Mapping[str, TypeAdapter[str]]] = {
     TARGET: TypeAdapter(UpgradeTarget),
@@ -35,5 +36,5 @@ def _text(key: str, value: str) -> str:
     try:
         return str(_TEXTS[key].validate_python(value))
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        problem = message(error.errors()[0])
         raise UsageError(f"--set {key}={shorten(value)}: {problem}") from None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from jepsenvm.errors import UsageError, shorten, shown
-from jepsenvm.plan.durations import FORM_TAGS
+from jepsenvm.errors import UsageError, shorten
 from jepsenvm.plan.keys import keys_of
 from jepsenvm.plan.options import WorkloadOptions, WorkloadRules
 from jepsenvm.plan.plan import Plan
+from jepsenvm.plan.problems import MAX_PROBLEMS, sentences
 from jepsenvm.plan.rate import RatePiece
 from jepsenvm.plan.schedule_item import ScheduleItem
 
@@ -21,9 +21,6 @@ MAX_CHARACTERS: Final = 1_000_000
 MAX_VALUES: Final = 10_000
 MAX_DEPTH: Final = 20
 """Limits of a plan file. A plan needs much less, and a larger file would take long to read."""
-
-MAX_PROBLEMS: Final = 20
-"""Problems of a plan that are reported together; of more, the number is."""
 
 _NESTED: Final[Mapping[str, type[BaseModel]]] = {"rate": RatePiece, "schedule": ScheduleItem}
 """The models within the values of plan keys."""
@@ -218,30 +215,3 @@ def _unknown_key(key: str, known: Collection[str]) -> str:
     similar = get_close_matches(key, known, n=1)
     remedy = f"did you mean '{similar[0]}'?" if similar else "see docs/plan.md for the keys"
     return f"unknown key '{shorten(key)}' ({remedy})"
-
-
-def sentences(error: ValidationError, nested: Mapping[str, type[BaseModel]]) -> Iterator[str]:
-    """Yield each problem that pydantic found, with its key as the file spells it.
-
-    ``nested`` has the model within the value of a key, to list the known keys of an unknown one.
-    """
-    return (_sentence(details, nested) for details in error.errors())
-
-
-def _sentence(error: Any, nested: Mapping[str, type[BaseModel]]) -> str:
-    parts = [
-        f"item {part + 1}" if isinstance(part, int) else shorten(part)
-        for part in error["loc"]
-        if part not in FORM_TAGS
-    ]
-    key = " ".join(parts)
-    if error["type"] == "extra_forbidden":
-        model = next(nested[part] for part in reversed(parts[:-1]) if part in nested)
-        known = ", ".join(sorted(entry.key for entry in keys_of(model)))
-        return f"{' '.join(parts[:-1])}: unknown key '{parts[-1]}' (known: {known})"
-    if error["type"] == "missing":
-        return f"{key}: must be given"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if not key:
-        return text
-    return f"{key}: {text} (found {shown(error['input'])})"

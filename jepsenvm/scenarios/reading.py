@@ -12,7 +12,7 @@ from jepsenvm.errors import UsageError, shorten
 from jepsenvm.experiment.analysis import run_checkers
 from jepsenvm.experiment.plan_file import SCENARIO, plan_part, read_document, resolve_plan
 from jepsenvm.plan.plan import Plan
-from jepsenvm.plan.reading import sentences
+from jepsenvm.plan.problems import sentences
 from jepsenvm.scenarios.scenario import About, Expectation, Outcomes, Scenario
 
 _NESTED: Final[Mapping[str, type[BaseModel]]] = {

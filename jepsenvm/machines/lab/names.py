@@ -13,7 +13,10 @@ NAME_RULE = f"use a lowercase letter and up to {LONGEST_NAME - 1} lowercase lett
 FOLDER_PREFIX = "lab-"
 """The folder of lab b is ``lab-b``."""
 
-_NAME = re.compile(rf"[a-z][a-z0-9]{{0,{LONGEST_NAME - 1}}}")
+PATTERN = rf"^[a-z][a-z0-9]{{0,{LONGEST_NAME - 1}}}$"
+"""For pydantic, whose ``$`` matches only at the end of the text."""
+
+_NAME = re.compile(PATTERN)
 
 
 def is_name(name: object) -> bool:
