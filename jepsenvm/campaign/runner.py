@@ -17,7 +17,7 @@ from jepsenvm.campaign.spec import Machines, VersionSource
 from jepsenvm.checkers.outcome import Outcome
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import RunError, UsageError
-from jepsenvm.experiment.stored_outcome import StoredRun, newest_run, stored_run
+from jepsenvm.experiment.stored_outcome import StoredOutcome, newest_run, stored_outcome
 
 _INVENTORY_LINE: Final = re.compile(r"^inventory: (.+)$", re.MULTILINE)
 
@@ -107,7 +107,7 @@ def _ended(status: int, run: PlannedRun, attempt: Path, error: str) -> Ended:
     if folder is None:
         ending: Ending = "refused" if status == UsageError.exit_status else "failed"
         return Ended(ending, error=error or f"the run exited {status}")
-    stored = stored_run(folder, run.workload)
+    stored = stored_outcome(folder, run.workload)
     if text := _other_cluster(stored, run.cluster):
         return Ended("refused", folder=folder, version=stored.version, error=text)
     if stored.outcome is None or status != stored.outcome.verdict.exit_status:
@@ -118,7 +118,7 @@ def _ended(status: int, run: PlannedRun, attempt: Path, error: str) -> Ended:
     return Ended("verdict", stored.outcome, folder, stored.version)
 
 
-def _other_cluster(stored: StoredRun, planned: Cluster) -> str | None:
+def _other_cluster(stored: StoredOutcome, planned: Cluster) -> str | None:
     """Return why a run was not on the planned cluster; None if it was, or ended before."""
     if not stored.version:
         return None

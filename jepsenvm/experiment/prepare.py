@@ -117,8 +117,7 @@ def prepare(
     logger.info(_summary(plan, version, inventory))
     # A deployment generates the password of the broker user, so it is read last.
     cluster = Cluster(inventory, fleet, facts, login or credentials(inventory), lock)
-    versions = {node: settings.version for node, settings in state.settings.items()}
-    return Prepared(plan, steps, cluster, versions)
+    return Prepared(plan, steps, cluster, _versions(state))
 
 
 def _versions(state: ClusterState) -> dict[str, str]:

@@ -19,7 +19,7 @@ _CLUSTER: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class StoredOutcome:
     """The folder of a run, with what it found."""
 
     folder: Path
@@ -37,7 +37,7 @@ def newest_run(store: Path) -> Path | None:
     return max(runs, key=_time_of_run, default=None)
 
 
-def stored_run(folder: Path, workload: str) -> StoredRun:
+def stored_outcome(folder: Path, workload: str) -> StoredOutcome:
     """Return a run of a workload with its outcome."""
     try:
         results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def stored_run(folder: Path, workload: str) -> StoredRun:
     except (OSError, *MALFORMED):
         outcome = None
     version, nodes = _cluster(folder / LOG)
-    return StoredRun(folder, outcome, version, nodes)
+    return StoredOutcome(folder, outcome, version, nodes)
 
 
 def _time_of_run(folder: Path) -> str:

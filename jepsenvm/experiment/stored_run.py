@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Results, Verdict
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import MALFORMED, UsageError
 from jepsenvm.experiment.analysis import (
     Analysis,
     incomplete_logs,
@@ -32,22 +33,31 @@ DEFAULT_WORKLOAD: Final = "queue"
 """How results are shown if nobody knows which workload they are of."""
 
 
+@dataclass(frozen=True)
+class _Files:
+    """What the folder of a run has beside the history, the plan and the results."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    began: float | None = None
+    """When the history begins, in seconds since 1970."""
+    logs: Mapping[str, Iterator[str]] = field(default_factory=dict)
+    incomplete_logs: Mapping[str, str] = field(default_factory=dict)
+
+
 def load_run(path: Path, results: Results | None = None) -> StoredRun:
     """Return the run in a folder, or in a history file. Without ``results`` it is judged again.
 
     Whatever the folder lacks is named in ``missing``. Raises UsageError only if there is nothing at
     the path.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = path if path.is_dir() else None
     history, missing = _history(path)
     plan, plan_missing = _plan(path, history)
     missing += plan_missing
     analysis = _analysis(path, plan, results)
-    began = _began(folder) if path.is_dir() else None
-    facts = (read_environment(folder) if path.is_dir() else None) or {}
-    logs = read_logs(folder / "nodes") if path.is_dir() else {}
-    if path.is_dir():
-        missing += _missing_files(folder, facts, logs)
+    files = _files(folder) if folder is not None else _Files()
+    if folder is not None:
+        missing += _missing_files(files)
         missing += _stored_verdict(folder, analysis.results)
     return StoredRun(
         title=_title(path, plan),
@@ -55,12 +65,12 @@ def load_run(path: Path, results: Results | None = None) -> StoredRun:
         presentation=analysis.presentation,
         history=history,
         plan=plan.to_yaml() if plan is not None else "",
-        settings=_settings(plan, facts),
-        environment=_environment(plan, facts, began),
-        nodes=_node_facts(facts),
-        logs=logs,
-        incomplete_logs=incomplete_logs(folder / "nodes") if path.is_dir() else {},
-        began=began,
+        settings=_settings(plan, files.facts),
+        environment=_environment(plan, files.facts, files.began),
+        nodes=_node_facts(files.facts),
+        logs=files.logs,
+        incomplete_logs=files.incomplete_logs,
+        began=files.began,
         missing=missing,
     )
 
@@ -113,6 +123,15 @@ def _analysis(path: Path, plan: Plan | None, results: Results | None) -> Analysi
         return Analysis(unknown, presentation_of(workload))
 
 
+def _files(folder: Path) -> _Files:
+    return _Files(
+        facts=read_environment(folder) or {},
+        began=_began(folder),
+        logs=read_logs(folder / "nodes"),
+        incomplete_logs=incomplete_logs(folder / "nodes"),
+    )
+
+
 def _began(folder: Path) -> float | None:
     try:
         return Resumption.read(folder).began
@@ -120,17 +139,15 @@ def _began(folder: Path) -> float | None:
         return None
 
 
-def _missing_files(
-    folder: Path, facts: Mapping[str, Any], logs: Mapping[str, Iterator[str]]
-) -> list[str]:
+def _missing_files(files: _Files) -> list[str]:
     missing = []
-    if not facts:
+    if not files.facts:
         missing.append(
             f"There is no {ENVIRONMENT}: versions and offsets of clocks were not recorded."
         )
-    if not logs:
+    if not files.logs:
         missing.append("There are no logs of the brokers: they were not collected.")
-    elif _began(folder) is None:
+    elif files.began is None:
         missing.append(
             f"There is no {RESUME} that tells when the history begins, so the lines of the logs "
             "have no place on the timeline."
@@ -144,7 +161,7 @@ def _stored_verdict(folder: Path, results: Results) -> list[str]:
         stored = json.loads((folder / RESULTS).read_text(encoding="utf-8"))["verdict"]
     except FileNotFoundError:
         return [f"There is no {RESULTS}: the run did not reach its verdict by itself."]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, *MALFORMED):
         return [f"{RESULTS} cannot be read. The verdict here was reached again."]
     if stored == str(results.verdict):
         return []

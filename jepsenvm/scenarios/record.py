@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.errors import UsageError
+from jepsenvm.errors import MALFORMED, UsageError
 from jepsenvm.experiment.store import Store
 from jepsenvm.scenarios.comparison import Comparison
 
@@ -61,5 +61,5 @@ class Record:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, *MALFORMED):
             raise UsageError(f"{file}: damaged", remedy="repeat the scenario") from None

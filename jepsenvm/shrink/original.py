@@ -15,7 +15,7 @@ from jepsenvm.errors import MALFORMED, UsageError
 from jepsenvm.experiment.analysis import plan_of_run
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import HISTORY, PLAN
-from jepsenvm.experiment.stored_outcome import stored_run
+from jepsenvm.experiment.stored_outcome import stored_outcome
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
@@ -47,7 +47,7 @@ def original_run(folder: Path) -> OriginalRun:
             )
     history = open_history(folder / HISTORY)
     plan, _ = plan_of_run(folder, history)
-    stored = stored_run(folder, plan.workload)
+    stored = stored_outcome(folder, plan.workload)
     if stored.outcome is None or stored.outcome.verdict is not Verdict.INVALID:
         verdict = stored.outcome.verdict if stored.outcome else "not known"
         raise UsageError(

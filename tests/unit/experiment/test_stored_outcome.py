@@ -10,7 +10,7 @@ import pytest
 
 from jepsenvm.experiment import prepare
 from jepsenvm.experiment.store import create
-from jepsenvm.experiment.stored_outcome import newest_run, stored_run
+from jepsenvm.experiment.stored_outcome import newest_run, stored_outcome
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
 from tests.unit.fakes import NODES, node
@@ -25,7 +25,7 @@ def test_the_log_of_a_run_says_the_version_and_the_number_of_nodes(
     line = prepare._summary(Plan(), "4.0.5", inventory)
     store = create(tmp_path / "store", Plan(seed=1))
     (store.path / "jepsenvm.log").write_text(f"2026-01-01T00:00:00.000Z {line}\n")
-    found = stored_run(store.path, "queue")
+    found = stored_outcome(store.path, "queue")
     assert (found.version, found.nodes, found.outcome) == ("4.0.5", len(NODES), None)
 
 
@@ -52,4 +52,4 @@ def test_the_newest_run_counts(tmp_path: Path) -> None:
 def test_damaged_results_are_no_outcome(tmp_path: Path, results: str) -> None:
     store = create(tmp_path, Plan(seed=1))
     store.write("results.json", results)
-    assert stored_run(store.path, "queue").outcome is None
+    assert stored_outcome(store.path, "queue").outcome is None
