@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jepsenvm.errors import RunError
+from jepsenvm.experiment.draft import draft_of
 from jepsenvm.experiment.store import REPORT
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.report.html import page
@@ -19,13 +19,6 @@ def make_report(path: Path, output: Path | None) -> tuple[Path, StoredRun]:
     """
     run = load_run(path)
     target = output or (path / REPORT if path.is_dir() else path.with_suffix(".report.html"))
-    draft = target.with_name(f".{target.name}.draft")
-    try:
-        draft.write_text(page(run), encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise RunError(
-            f"{target}: cannot be written: {error.strerror}", remedy="choose another file with -o"
-        ) from None
+    with draft_of(target) as out:
+        out.write(page(run).encode())
     return target, run

@@ -13,6 +13,7 @@ from jepsenvm.errors import MALFORMED, UsageError
 from jepsenvm.machines.lab import locks, machine
 from jepsenvm.machines.lab.names import DEFAULT_NAME, FOLDER_PREFIX, is_name
 from jepsenvm.machines.lab.topology import DEFAULT, Lab, candidates, preferred
+from jepsenvm.private_files import replace_private
 
 
 def lab_names() -> list[str]:
@@ -65,9 +66,7 @@ def reserve(name: str) -> Lab:
         lab = require_subnet(name)
         lab.folder.mkdir(parents=True, mode=0o700)
         if not lab.is_default:
-            half = lab.reservation.with_suffix(".new")
-            half.write_text(json.dumps({"number": lab.number}))
-            half.rename(lab.reservation)
+            replace_private(lab.reservation, json.dumps({"number": lab.number}))
     return lab
 
 

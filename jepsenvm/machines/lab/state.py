@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from jepsenvm.machines.lab.topology import Lab, LabHost, hosts
+from jepsenvm.private_files import replace_private
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,7 @@ def read(lab: Lab) -> State | None:
 
 def write(lab: Lab, state: State) -> None:
     """Write the state of a lab, as the last step of its `up`."""
-    half = lab.state.with_suffix(".new")
-    half.write_text(json.dumps(asdict(state)))
-    half.rename(lab.state)
+    replace_private(lab.state, json.dumps(asdict(state)))
 
 
 def hosts_of(lab: Lab) -> list[LabHost]:
