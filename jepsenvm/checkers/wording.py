@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jepsenvm.history.units import SECOND
 
@@ -16,11 +16,15 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names in order as a list for people, such as ``n1, n2 and n3``."""
-    ordered = sorted(names)
-    if len(ordered) < 2:
-        return "".join(ordered)
-    return f"{', '.join(ordered[:-1])} and {ordered[-1]}"
+    """Return names in alphabetical order as a list for people, such as ``n1, n2 and n3``."""
+    return in_sequence(sorted(names))
+
+
+def in_sequence(texts: Sequence[str]) -> str:
+    """Return texts in their own order as a list for people, such as ``n1, n2 and n3``."""
+    if len(texts) < 2:
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def seconds(time: int) -> str:
@@ -33,4 +37,4 @@ def listed_numbers(numbers: Iterable[int], most: int = 5) -> str:
     texts = list(map(str, sorted(numbers)))
     if len(texts) > most:
         texts = [*texts[:most], f"{len(texts) - most:,} more"]
-    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+    return in_sequence(texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
 
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.machines.ssh import Fleet
@@ -12,8 +11,6 @@ from jepsenvm.nemesis.faults.feature_flag import EnableFeatureFlag
 from jepsenvm.nemesis.faults.upgrade import Upgrade
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.feature_flags import ALL_STABLE, DISABLED, FeatureFlag, disabled_stable
-
-_NAME: Final = "feature-flag"
 
 
 def require_enableable(fleet: Fleet, faults: Sequence[Fault], set_up: Collection[str] = ()) -> None:
@@ -35,7 +32,7 @@ def require_enableable(fleet: Fleet, faults: Sequence[Fault], set_up: Collection
         names = disabled_stable(states) if fault.flag == ALL_STABLE else {fault.flag}
         if not names - enabled:
             raise UsageError(
-                f"{_NAME}: {_already(fault.flag)}",
+                f"{EnableFeatureFlag.kind}: {_already(fault.flag)}",
                 node=node,
                 remedy="a feature flag cannot be disabled; use a new cluster "
                 "(`jepsenvm deploy --reset`), or leave the fault out",
@@ -54,14 +51,14 @@ def _already(flag: str) -> str:
 def _require_disabled(node: str, name: str, states: dict[str, FeatureFlag]) -> None:
     if name not in states:
         raise UsageError(
-            f"{_NAME}: this RabbitMQ has no feature flag {name}",
+            f"{EnableFeatureFlag.kind}: this RabbitMQ has no feature flag {name}",
             node=node,
             remedy=f"use one of {shorten(', '.join(sorted(states)), 300)}",
         )
     state = states[name].state
     if state != DISABLED:
         raise UsageError(
-            f"{_NAME}: {name} is {shorten(state)}, not disabled",
+            f"{EnableFeatureFlag.kind}: {name} is {shorten(state)}, not disabled",
             node=node,
             remedy="a feature flag can be enabled once, and only if every node supports it",
         )

@@ -71,10 +71,13 @@ def load_segments_of(first: History) -> list[LoadSegment]:
 
 def load_segment_files(first: Path) -> list[Path]:
     """Return the files beside a first segment that are named like those of load processes."""
+    return numbered_files(first.parent, _NAME)
+
+
+def numbered_files(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """Return the files of a folder whose names match, by the number in the first group."""
     numbers = {
-        int(match[1]): path
-        for path in first.parent.iterdir()
-        if (match := _NAME.fullmatch(path.name))
+        int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))
     }
     return [numbers[number] for number in sorted(numbers)]
 
@@ -97,9 +100,7 @@ class LoadParts:
         parts = [first, *self.histories]
 
         def chunks(whole: History) -> Iterator[Chunk]:
-            for part in parts:
-                # Codes of names mean the same in all chunks of a history.
-                part.names, part.nodes = whole.names, whole.nodes
+            whole.share_names(parts)
             yield from merged(parts)
 
         return replace(first, _chunks=chunks, names=[], nodes=[])

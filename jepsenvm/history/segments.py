@@ -21,6 +21,7 @@ from jepsenvm.history.load_segments import (
     LoadSegment,
     load_segment_files,
     load_segments_of,
+    numbered_files,
     open_load_segments,
     require_first,
 )
@@ -38,12 +39,7 @@ def segments(first: Path) -> list[Path]:
     """Return the segments of a journal in their order, beginning with the first."""
     if first.name != FIRST:
         return [first]
-    numbers = {
-        int(match[1]): path
-        for path in first.parent.iterdir()
-        if (match := _LATER.fullmatch(path.name))
-    }
-    return [first, *(numbers[number] for number in sorted(numbers))]
+    return [first, *numbered_files(first.parent, _LATER)]
 
 
 def next_segment(first: Path) -> Path:
@@ -123,9 +119,8 @@ def _unchanged(
 
 def _joined(parts: Sequence[History], *, may_be_complete: bool) -> History:
     def chunks(whole: History) -> Iterator[Chunk]:
+        whole.share_names(parts)
         for part in parts:
-            # Codes of names mean the same in all chunks of a history.
-            part.names, part.nodes = whole.names, whole.nodes
             yield from part
 
     # What the first segment says about the run holds for all.

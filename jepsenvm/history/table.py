@@ -131,6 +131,11 @@ class History:
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks(self)
 
+    def share_names(self, parts: Iterable[History]) -> None:
+        """Let the codes of names mean the same in the chunks of these parts as in this history."""
+        for part in parts:
+            part.names, part.nodes = self.names, self.nodes
+
     def label(self, value: int) -> Any:
         """Return the value that a code stands for."""
         return int(value) if self.labels is None else self.labels[int(value)]

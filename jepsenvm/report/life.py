@@ -17,8 +17,8 @@ from jepsenvm.history.table import History
 from jepsenvm.history.units import SECOND
 from jepsenvm.report.fault_evidence import FaultEvidence
 from jepsenvm.report.log_excerpts import LogLine, lines_between
+from jepsenvm.report.message_times import DELIVERIES
 
-DELIVERIES: Final = ("dequeue", "read")
 AFTERMATH: Final = 5 * SECOND
 """A fault that was healed at most this long before an op may still explain it."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Results, Verdict
-from jepsenvm.checkers.wording import counted
+from jepsenvm.checkers.wording import counted, in_sequence
 from jepsenvm.report.presentation import Presentation
 
 BROKEN: Final[Mapping[str, tuple[str, str]]] = {
@@ -107,7 +107,7 @@ def _invalid(
             f"{_first_reason(results, Verdict.INVALID)}",
         )
     return VerdictSentences(
-        f"The cluster {_joined([clause for clause, _ in broken])}.",
+        f"The cluster {in_sequence([clause for clause, _ in broken])}.",
         f"{' '.join(meaning for _, meaning in broken)} It happened with {setting}, under {faults}.",
     )
 
@@ -139,10 +139,6 @@ def _broken(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 clause.format(count=f"{count:,}", acknowledged=f"{acknowledged:,}", **nouns),
                 meaning,
             )
-
-
-def _joined(clauses: list[str]) -> str:
-    return clauses[0] if len(clauses) == 1 else f"{', '.join(clauses[:-1])} and {clauses[-1]}"
 
 
 def _first_reason(results: Results, verdict: Verdict) -> str:

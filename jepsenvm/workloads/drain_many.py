@@ -15,7 +15,7 @@ from jepsenvm.errors import shorten
 from jepsenvm.rabbitmq.amqp import Address, SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import close, session
 from jepsenvm.workloads.bindings import record_bindings
-from jepsenvm.workloads.context import Context, QueueStatus
+from jepsenvm.workloads.context import Context, QueueStatus, gone_queues
 from jepsenvm.workloads.drain import DRAIN_PROCESS, IDLE_S, until_idle
 from jepsenvm.workloads.node_sessions import NodeSessions
 from jepsenvm.workloads.reader import Reader, Source
@@ -90,18 +90,18 @@ class _Drain:
         return {number: statuses[name] for number, name in enumerate(names)}
 
     def _data(self, statuses: Statuses) -> dict[str, Any]:
-        gone = [number for number, status in statuses.items() if status.messages is None]
-        empty = counted(len(statuses) - len(gone), "empty queue")
-        data: dict[str, Any] = {
+        numbers = {self._named(number): number for number in statuses}
+        gone = gone_queues({name: statuses[number] for name, number in numbers.items()})
+        count_gone = len(gone.get("gone", ()))
+        empty = counted(len(statuses) - count_gone, "empty queue")
+        return {
             "received": self._received,
-            "broker": f"{empty} and {len(gone):,} that are gone from every node" if gone else empty,
+            "broker": f"{empty} and {count_gone:,} that are gone from every node"
+            if count_gone
+            else empty,
+            **gone,
+            **{f"{key}-queues": [numbers[name] for name in names] for key, names in gone.items()},
         }
-        deleted = [number for number in gone if statuses[number].deleted]
-        for key, numbers in (("gone", gone), ("deleted", deleted)):
-            if numbers:
-                data[key] = [self._named(number) for number in numbers]
-                data[f"{key}-queues"] = numbers
-        return data
 
     def _shares(self, numbers: Sequence[int]) -> list[tuple[Address, list[int]]]:
         """Return the queues that each node reads in this round.
