@@ -89,7 +89,11 @@ def _by_settings(lines: Iterable[Line], version: str | None) -> dict[_Settings, 
 
 
 def _matched(old: Mapping[_Settings, Line], new: Mapping[_Settings, Line]) -> dict[_Settings, Line]:
-    """Return the new lines, and each for every old one that differs only in what it ignores."""
+    """Return the new lines by the settings of the old lines that they are compared with.
+
+    A new line whose version ignores a setting is compared with every old line that differs from it
+    only in that setting.
+    """
     matched = dict(new)
     for settings, line in new.items():
         ignored = {key for key, value in settings if value == "-"}

@@ -1,4 +1,4 @@
-"""How long runs take: from the attempts so far, or from what is usual."""
+"""How long runs take: the mean of the attempts so far, or a default without attempts."""
 
 from __future__ import annotations
 

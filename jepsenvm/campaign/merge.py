@@ -15,8 +15,8 @@ from jepsenvm.campaign.summary import Summary, summarized
 def merged(folders: Sequence[Folder], page: Path | None = None) -> Summary:
     """Return the outcomes of one or more folders of a campaign.
 
-    If several folders have the same run, the one that ended last counts. Records are enough: the
-    histories may be missing. ``page`` is the folder of the report, from which links lead to runs.
+    If several folders have the same run, the run with the latest end counts. Records are enough;
+    the histories may be missing. ``page`` is the folder of the report that links to the runs.
     """
     runs: dict[str, PlannedRun] = {}
     records: dict[str, Record] = {}

@@ -27,7 +27,7 @@ class Deployment:
     """The cluster of some machines."""
 
     cluster: Cluster | None = None
-    """The last one that was deployed."""
+    """The cluster of the last deployment; None before the first."""
     inventory: str | None = None
     """None for a lab that is not up yet."""
     condition: Condition = Condition.ABSENT

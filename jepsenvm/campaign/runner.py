@@ -38,7 +38,7 @@ class Ended:
 
 
 class Runner(Protocol):
-    """Deploys clusters and executes runs. Tests have one that does neither."""
+    """Deploys clusters and executes runs. The tests have a fake runner."""
 
     def prepare(
         self, machines: Machines, cluster: Cluster, now: Deployment, log: Path, stop: Stop

@@ -19,8 +19,8 @@ FIGURES = (
 NOTE = (
     "Rates count runs that are valid or invalid; an unknown run proves nothing about loss. The "
     "95 % intervals are Wilson's. Messages of one run are not independent of each other: one "
-    "fault loses many of them. The interval per message is therefore narrower than the truth, and "
-    "the interval of invalid runs is the one that compares settings."
+    "fault loses many of them. The interval per message is therefore narrower than the truth. Use "
+    "the interval of invalid runs to compare settings."
 )
 
 

@@ -32,9 +32,9 @@ def vacuity(
     began while the fault was in force. Both sides of a partition need not have load, since a
     minority should refuse to confirm; the figures count the acknowledged operations of each side.
 
-    A fault that is expected to stop the load is exempt if something was acknowledged before it. So
-    is one that stopped every replica of the run's queue, if something that was acknowledged before
-    was still in the queue: that must have survived, and the drain shows whether it did.
+    A fault that is expected to stop the load is exempt if something was acknowledged before it. A
+    fault that stopped every replica of the run's queue is exempt if a message that was acknowledged
+    before was still in the queue: it must have survived, and the drain shows whether it did.
 
     A fault that endangers what was acknowledged shortly before it needs such an operation too.
 

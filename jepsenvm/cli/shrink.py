@@ -73,8 +73,7 @@ def command(
 
     RUN is the folder of an invalid run. A smaller plan has fewer and shorter faults, fewer nodes
     and less load. It fails in the same way if it is invalid with the same kinds of anomalies. Each
-    one that is found is written to shrunk.yml. The exit status is 2 if the run could not be
-    repeated.
+    smaller plan is written to shrunk.yml. The exit status is 2 if the run could not be repeated.
     """
     original = original_run(run_path)
     machines = _machines(original, inventory, lab)

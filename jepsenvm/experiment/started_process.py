@@ -18,7 +18,7 @@ COMMAND: Final = (sys.executable, "-m", "jepsenvm.experiment.load_process")
 """The program of a load process. Its argument is the file descriptor of a socket."""
 
 END_TIMEOUT_S: Final = 10.0
-"""Seconds in which a killed process must end. One that waits for a disk may take longer."""
+"""Seconds in which a killed process must end. A process that waits for a disk may take longer."""
 
 SILENT_STEPS: Final = 10
 """Steps of waiting without a message after which a process hangs. If the run itself was stopped

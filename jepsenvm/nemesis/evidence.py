@@ -86,8 +86,8 @@ def problems_of(
 ) -> list[str]:
     """Return why a fault, or its healing, is not verified.
 
-    What was not measured is never verified: a probe without a result, or with one that the fault
-    does not understand, is a problem of every fault.
+    What was not measured is never verified: a probe without a result, or with a result that the
+    fault does not understand, is a problem of every fault.
     """
     problems = [
         f"the probe {name} measured nothing{when}"

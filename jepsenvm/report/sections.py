@@ -1,4 +1,4 @@
-"""The sections of a report, each built on its own so that one that fails is only missing."""
+"""The sections of a report. Each is built on its own, so a section that fails is only missing."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def lab_names() -> list[str]:
 
 
 def lab_named(name: str) -> Lab:
-    """Return the lab with a name. One that has reserved no number has the number it prefers.
+    """Return the lab with a name. Before it has reserved a number, it has the preferred one.
 
     Raise UsageError for a name that no lab can have. Only root can read the number.
     """
