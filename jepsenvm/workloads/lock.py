@@ -90,9 +90,11 @@ class LockWorkload(Workload[LockOptions]):
 
     def headline(self, figures: Figures) -> str:
         """Return the numbers of acquires, releases and holds that overlap."""
+        tokens = figures["tokens"]
         return (
             f"acquired {figures['acquire-count']:,}, released {figures['release-count']:,}, "
-            f"TWO HOLDERS {figures['doubled-count']:,}, tokens left {figures['tokens']}"
+            f"TWO HOLDERS {figures['doubled-count']:,}, tokens left "
+            f"{'unknown' if tokens is None else tokens}"
         )
 
     def problems(self, plan: Plan) -> list[str]:

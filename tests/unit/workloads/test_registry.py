@@ -167,6 +167,7 @@ def test_headlines_of_the_stream_and_the_lock() -> None:
     assert WORKLOADS["lock"].headline(figures) == (
         "acquired 3, released 2, TWO HOLDERS 1, tokens left 0"
     )
+    assert "tokens left unknown" in WORKLOADS["lock"].headline({**figures, "tokens": None})
 
 
 def test_only_lock_and_topology_promise_something_other_than_to_keep_messages() -> None:
