@@ -16,11 +16,13 @@ from jepsenvm.campaign.order import Waiting, next_run
 from jepsenvm.campaign.planned import Cluster, PlannedRun
 from jepsenvm.campaign.preparation import Condition, Deployment, can_have
 from jepsenvm.campaign.record import Attempt, Record
-from jepsenvm.campaign.runner import Ended, Runner, StoppedError
+from jepsenvm.campaign.runner import Ended, MachinesLostError, Runner, StoppedError
 from jepsenvm.campaign.spec import Machines, VersionSource
 from jepsenvm.errors import RunError
 
 PREPARATION_LOG = "preparation-{}.log"
+GIVEN_BACK_POLL_S = 1.0
+"""Seconds after which a worker without a run looks again, in case it missed a notification."""
 
 
 class Progress(Protocol):
@@ -45,6 +47,8 @@ class Worker:
     deployment: Deployment = field(default_factory=Deployment)
     impossible: set[Cluster] = field(default_factory=set)
     """Clusters that could not be deployed on these machines."""
+    lost: bool = False
+    """Whether the machines cannot be used any more."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Controller:
         self._runner, self._progress, self._limits = runner, progress, limits
         self._clock = clock
         self._lock = threading.Lock()
+        self._given_back = threading.Condition(self._lock)
         self._records = dict(folder.records(runs))
         self._taken: set[str] = set()
         self._clusters: dict[int, Cluster] = {}
@@ -143,7 +148,7 @@ class Controller:
 
     def _work(self, worker: Worker, errors: list[BaseException]) -> None:
         try:
-            while self.step(worker):
+            while self.step(worker) or self._may_get_more(worker):
                 pass
         except BaseException as error:  # the main thread raises it
             errors.append(error)
@@ -159,10 +164,26 @@ class Controller:
             self._attempt(run, worker)
         except StoppedError:
             return False
+        except MachinesLostError as error:
+            worker.lost = True
+            self._progress.note(f"{error}: another worker repeats {run.id}")
+            return False
         finally:
-            with self._lock:
+            with self._given_back:
                 self._taken.discard(run.id)
+                self._given_back.notify_all()
         return not self.stop
+
+    def _may_get_more(self, worker: Worker) -> bool:
+        """Wait until another worker ends a run; return whether this one may then get one.
+
+        The other worker may be lost, and its run is then given back.
+        """
+        with self._given_back:
+            if worker.lost or self.stop or not self._taken:
+                return False
+            self._given_back.wait(GIVEN_BACK_POLL_S)
+            return True
 
     def remaining(self, workers: int) -> float:
         """Return the seconds that the runs will take that are not done."""
@@ -216,7 +237,11 @@ class Controller:
         self._save(run.id, record.begun(began))
         folder = self._folder.attempt(run.id, len(record.attempts) + 1)
         self._progress.began(run, worker.machines)
-        ended = self._runner.run(run, worker.machines, worker.deployment, folder, self.stop)
+        try:
+            ended = self._runner.run(run, worker.machines, worker.deployment, folder, self.stop)
+        except MachinesLostError as error:
+            self._end(run, began, Ended("interrupted", error=str(error)))
+            raise
         if ended.ending in ("refused", "failed"):
             self._require_room_after(run, began)
         ended = self._repeat_once(run, worker, ended)

@@ -26,6 +26,10 @@ class StoppedError(Exception):
     """A command ended because the campaign was asked to stop."""
 
 
+class MachinesLostError(Exception):
+    """Some machines cannot be used any more, because the process that owns them is gone."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a run ended."""

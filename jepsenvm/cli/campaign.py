@@ -22,10 +22,12 @@ from jepsenvm.campaign.merge import merged
 from jepsenvm.campaign.page import page
 from jepsenvm.campaign.planned import Expansion, PlannedRun, describe
 from jepsenvm.campaign.reading import expanded, read_campaign
-from jepsenvm.campaign.runner import ProcessRunner
+from jepsenvm.campaign.remote_machines import NewRunner
+from jepsenvm.campaign.runner import ProcessRunner, Runner
 from jepsenvm.campaign.spec import CampaignFile, Machines
 from jepsenvm.campaign.summary import Summary, summarized
 from jepsenvm.cli.campaign_progress import CampaignProgress
+from jepsenvm.cli.campaign_workers import dask_workers, worker
 from jepsenvm.cli.durations import duration
 from jepsenvm.errors import UsageError, printable_line, shorten
 
@@ -54,6 +56,9 @@ def group() -> None:
 
     FILE.yml is described in docs/campaigns.md.
     """
+
+
+group.add_command(worker)
 
 
 @group.command()
@@ -89,6 +94,12 @@ def group() -> None:
 @click.option(
     "--cluster", "cluster_key", metavar="NAME", help="Only the runs of one cluster of `plan`."
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler whose workers have the machines, such as tcp://127.0.0.1:8786. Start them "
+    "with `jepsenvm campaign worker`.",
+)
 @outputs
 @click.pass_context
 def run(  # noqa: PLR0913 - one parameter per option
@@ -101,6 +112,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     labs: Sequence[str],
     budget: float | None,
     cluster_key: str | None,
+    scheduler: str | None,
     junit_file: Path | None,
     summary_file: Path | None,
 ) -> None:
@@ -113,6 +125,12 @@ def run(  # noqa: PLR0913 - one parameter per option
     campaign = _with_machines(read_campaign(file), inventories, labs)
     everything = expanded(campaign, file)
     expansion = _of_cluster(everything, cluster_key, file)
+    new_runner: NewRunner = ProcessRunner
+    if scheduler is not None:
+        if inventories or labs:
+            raise UsageError("--scheduler has the machines of its workers", remedy="drop -i, --lab")
+        machines, new_runner = context.with_resource(dask_workers(scheduler, campaign.name))
+        campaign = campaign.model_copy(update={"machines": machines})
     require_possible(expansion.runs, campaign.machines, campaign.versions, str(file))
     folder = Folder(directory or Path("campaigns") / campaign.name)
     seconds = budget if budget is not None else campaign.budget
@@ -121,7 +139,8 @@ def run(  # noqa: PLR0913 - one parameter per option
         progress = CampaignProgress(len(expansion.runs))
         context.with_resource(progress.shown())
         end_left_processes(folder.path, progress.note)
-        _execute(campaign, expansion, folder, seconds, progress)
+        runner = new_runner(folder, campaign.versions)
+        _execute(campaign, expansion, folder, seconds, progress, runner)
         summary = summarized(campaign.name, expansion, folder.records(expansion.runs))
         report_file = folder.write(REPORT, page(summary))
     _write_outputs(summary, junit_file, summary_file)
@@ -241,13 +260,14 @@ def _execute(
     folder: Folder,
     budget: float | None,
     progress: CampaignProgress,
+    runner: Runner,
 ) -> None:
     deadline = None if budget is None else time.time() + budget
     controller = Controller(
         folder,
         expansion.runs,
         campaign.versions,
-        ProcessRunner(folder, campaign.versions),
+        runner,
         progress,
         limits=Limits(campaign.retries, deadline),
     )
