@@ -75,6 +75,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "group",
         "Manage Linux hosts on this machine, which need no hypervisor.",
     ),
+    "plot": LazyCommand(
+        "jepsenvm.cli.plot",
+        "command",
+        "Write plots of a stored run for tickets and READMEs.",
+    ),
     "remove": LazyCommand(
         "jepsenvm.cli.remove",
         "command",

@@ -1,10 +1,13 @@
-"""Plots of a history as SVG: rates, latencies, losses and violations, with the faults shaded."""
+"""Plots of a run as files: rates, latencies, losses and violations, with the faults shaded.
+
+The report has interactive charts instead. These plots are for tickets and READMEs.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,14 +18,40 @@ from jepsenvm.checkers.op_pairs import pairs
 from jepsenvm.errors import printable_line
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 from jepsenvm.history.units import MILLISECOND, SECOND
+from jepsenvm.report.stored_run import StoredRun
+
+DOTS_PER_INCH: Final = 150
+"""Of a PNG, which is then 1,500 pixels wide."""
 
 
-def rates(history: History, f: str, title: str) -> str:
-    """Return a plot of the ok ops in each second, by node."""
+def plots(run: StoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield the plots of a run that say something, each with its name."""
+    found: list[tuple[str, Figure | None]] = []
+    for f, done in run.presentation.plots.items():
+        found.append((f"rate-{f}", rates(run.history, f, done)))
+        if f not in run.presentation.not_availability:
+            title = f"time until {done}"
+            found.append((f"latency-{f}", latencies(run.history, f, title)))
+    found.append(("lost", losses(run.history)))
+    main = run.results.checkers.get(run.presentation.main_checker)
+    found.append(("violation", violation(main.figures.get("violation") if main else None)))
+    return ((name, figure) for name, figure in found if figure is not None)
+
+
+def image(figure: Figure, format_: str) -> bytes:
+    """Return a plot as a file of this format: ``svg`` or ``png``."""
+    out = io.BytesIO()
+    metadata = {"Date": None} if format_ == "svg" else {}
+    figure.savefig(out, format=format_, dpi=DOTS_PER_INCH, metadata=metadata)
+    return out.getvalue()
+
+
+def rates(history: History, f: str, title: str) -> Figure | None:
+    """Return a plot of the ok ops in each second, by node; None without any."""
     return _per_node(history, _ok_times(history, f), title)
 
 
-def losses(history: History) -> str | None:
+def losses(history: History) -> Figure | None:
     """Return a plot of when the lost messages were confirmed; None if none are missing."""
     delivered = np.concatenate([history.values("ok", f) for f in ("dequeue", "read")])
     missing = np.setdiff1d(history.values("ok", "enqueue"), delivered)
@@ -31,7 +60,7 @@ def losses(history: History) -> str | None:
     return _per_node(history, _ok_times(history, "enqueue", missing), "confirmed, never delivered")
 
 
-def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
+def violation(ops: Sequence[Mapping[str, Any]] | None) -> Figure | None:
     """Return a plot of the ops that contradict each other, each as a bar; None without ops.
 
     ``ops`` is a checker's figure ``violation``.
@@ -54,10 +83,10 @@ def violation(ops: Sequence[Mapping[str, Any]] | None) -> str | None:
     axes.set_yticks(range(len(ops)), list(map(_label, names)))
     axes.invert_yaxis()
     axes.set(title="the ops that contradict each other", xlabel="seconds since the run began")
-    return _svg(figure)
+    return figure
 
 
-def latencies(history: History, f: str, title: str) -> str | None:
+def latencies(history: History, f: str, title: str) -> Figure | None:
     """Return a plot of the median and p99 latency of the ok ops invoked in each second.
 
     None if all latencies are 0, as in a history without times.
@@ -83,7 +112,7 @@ def latencies(history: History, f: str, title: str) -> str | None:
     _shade(axes, history)
     axes.set(title=title, xlabel="seconds since the run began", ylabel="ms", yscale="log")
     axes.legend(loc="upper right", ncols=6, fontsize="small")
-    return _svg(figure)
+    return figure
 
 
 def _latencies(history: History, f: str) -> tuple[Ints, Ints]:
@@ -97,8 +126,10 @@ def _latencies(history: History, f: str) -> tuple[Ints, Ints]:
     return np.concatenate(seconds), np.concatenate(nanoseconds)
 
 
-def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
+def _per_node(history: History, times: Mapping[str, Ints], title: str) -> Figure | None:
     """Return a plot with one line per node of how many times fall into each second."""
+    if not times:
+        return None
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.add_subplot()
     for node, nanoseconds in sorted(times.items()):
@@ -108,7 +139,7 @@ def _per_node(history: History, times: Mapping[str, Ints], title: str) -> str:
     axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right", ncols=6, fontsize="small")
-    return _svg(figure)
+    return figure
 
 
 def _ok_times(history: History, f: str, only: Ints | None = None) -> dict[str, Ints]:
@@ -148,10 +179,3 @@ def _label(text: str) -> str:
     """Return a text that matplotlib draws as it is: no formula, and never left out of a legend."""
     plain = printable_line(text).replace("$", r"\$")
     return f" {plain}" if plain.startswith("_") else plain
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]

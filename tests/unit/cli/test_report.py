@@ -1,4 +1,4 @@
-"""jepsenvm report and jepsenvm explain."""
+"""jepsenvm report, jepsenvm plot and jepsenvm explain."""
 
 from __future__ import annotations
 
@@ -45,6 +45,35 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
     target = tmp_path / "missing" / "x.html"
     assert_one_line(jepsenvm("report", run, "-o", target), 255, "-o", "No such file")
     assert_one_line(jepsenvm("report", tmp_path / "none"), 254, "no such run")
+
+
+@pytest.mark.parametrize(("format_", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_plots_are_written(
+    jepsenvm: Jepsenvm, run: Path, tmp_path: Path, format_: str, begins: bytes
+) -> None:
+    result = jepsenvm("plot", run, "--format", format_, "-o", tmp_path / "new")
+    assert result.exit_code == 0
+    files = [Path(line) for line in result.stdout.splitlines()]
+    assert files == [
+        tmp_path / "new" / f"{name}.{format_}"
+        for name in ("rate-enqueue", "latency-enqueue", "rate-dequeue", "lost")
+    ]
+    assert all(file.read_bytes().startswith(begins) for file in files)
+
+
+def test_plots_of_a_run_are_in_its_folder(jepsenvm: Jepsenvm, run: Path) -> None:
+    assert jepsenvm("plot", run).exit_code == 0
+    assert (run / "plots" / "lost.png").exists()
+
+
+def test_plots_that_cannot_be_made_are_one_line(
+    jepsenvm: Jepsenvm, run: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert_one_line(jepsenvm("plot", empty), 254, "nothing to plot")
+    (tmp_path / "file").write_text("")
+    assert_one_line(jepsenvm("plot", run, "-o", tmp_path / "file" / "x"), 255, "-o")
 
 
 def test_lost_messages_are_explained(jepsenvm: Jepsenvm, run: Path) -> None:
