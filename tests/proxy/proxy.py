@@ -10,6 +10,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -117,6 +118,11 @@ class Proxy:
             content = body if self._kind == "duplicate" else self._invented
             self._pending.append(asyncio.ensure_future(self.publish(content)))
         return True
+
+    def overtook(self, deliveries: int) -> None:
+        """Note the number of deliveries that a reordered one overtook."""
+        assert self.misdeed is not None
+        self.misdeed = replace(self.misdeed, overtaken=deliveries)
 
     def same_publisher(self, body: bytes) -> bool:
         """Return whether a message is of the publisher whose message is being reordered."""
@@ -250,6 +256,7 @@ class _Connection:
         if not self._proxy.same_publisher(_body(message)):
             return []
         held, self._held = self._held, []
+        self._proxy.overtook(len(held) - 1)
         first, last = held[0], held[-1]
         held[0], held[-1] = [first[0], *last[1:]], [last[0], *first[1:]]
         return [part for each in held for part in each]
