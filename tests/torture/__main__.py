@@ -1,6 +1,6 @@
 """Torture jepsenvm on a lab: kill its controller at random moments, and disturb runs otherwise.
 
-    python -m tests.torture [--kills N] [--seed N] [--only kills|scenarios]
+    python -m tests.torture [--kills N] [--seed N] [--nemesis NAME]... [--scenario NAME]...
 
 The exit status is 1 if a node was not healed, a rule of the user's own was removed, more than 0.25
 seconds of a history are missing, `jepsenvm resume` gave no verdict, or a scenario failed.
@@ -16,8 +16,8 @@ from pathlib import Path
 from jepsenvm.machines import lab
 from tests.lab.conftest import jepsenvm
 from tests.torture.hosts import users_rule
-from tests.torture.kills import Kill, kills
-from tests.torture.scenarios import run_all
+from tests.torture.kills import Kill, kills, nemeses
+from tests.torture.scenarios import SCENARIOS, run_scenarios
 
 
 def main() -> int:
@@ -29,23 +29,27 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=50, help="[default: 50]")
     parser.add_argument("--seed", type=int, default=1, help="[default: 1]")
-    parser.add_argument("--only", choices=("kills", "scenarios"))
+    parser.add_argument(
+        "--nemesis", action="append", choices=nemeses(), help="[default: all; repeatable]"
+    )
+    parser.add_argument(
+        "--scenario", action="append", choices=[*SCENARIOS, "none"], help="[default: all]"
+    )
     arguments = parser.parse_args()
     lab.up()
     jepsenvm("deploy", "--net-ticktime", "8", expect=0, timeout=1200)
     failures = 0
     store = Path(tempfile.mkdtemp(prefix="torture-", dir="/var/tmp"))
     with users_rule():
-        if arguments.only != "scenarios":
-            results = []
-            for result in kills(arguments.kills, arguments.seed, store):
-                print(result.line(), flush=True)
-                results.append(result)
-            failures += _summary(results)
-        if arguments.only != "kills":
-            for name, text, passed in run_all(store):
-                print(f"{name}: {'as it must be' if passed else 'FAILED'}: {text}", flush=True)
-                failures += not passed
+        results = []
+        for result in kills(arguments.kills, arguments.seed, arguments.nemesis or nemeses(), store):
+            print(result.line(), flush=True)
+            results.append(result)
+        failures += _summary(results)
+        scenarios = [name for name in arguments.scenario or SCENARIOS if name in SCENARIOS]
+        for name, text, passed in run_scenarios(scenarios, store):
+            print(f"{name}: {'as it must be' if passed else 'FAILED'}: {text}", flush=True)
+            failures += not passed
     print(f"runs are in {store}")
     return 1 if failures else 0
 

@@ -77,10 +77,14 @@ class Kill:
         )
 
 
-def kills(number: int, seed: int, store: Path) -> Iterator[Kill]:
-    """Kill this many controllers; every nemesis that the lab can have takes its turn."""
+def nemeses() -> list[str]:
+    """Return the nemeses under which a controller is killed."""
+    return [name for name in NEMESES if _draws_by_itself(name)]
+
+
+def kills(number: int, seed: int, names: Sequence[str], store: Path) -> Iterator[Kill]:
+    """Kill this many controllers; each of these nemeses that the lab can have takes its turn."""
     random = Random(seed)
-    names = [name for name in NEMESES if _draws_by_itself(name)]
     refused: set[str] = set()
     turns = 0
     while turns < number and len(refused) < len(names):
