@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from jepsenvm.checkers.verdict import Results
+from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import RunError
 from jepsenvm.experiment.analysis import judge_run
+from jepsenvm.experiment.broker_state import collect_broker_state
 from jepsenvm.experiment.environment import write_environment
 from jepsenvm.experiment.injection import inject_steps
 from jepsenvm.experiment.load import FLUSH_EVERY_S, Load, OwnLoad
@@ -138,6 +139,14 @@ class _Run:
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
         results = await asyncio.to_thread(judge_run, self._store.path)
         write_results(self._store, results)
+        if results.verdict is not Verdict.VALID:
+            await asyncio.to_thread(
+                collect_broker_state,
+                self._fleet,
+                self._store,
+                self._context.queue,
+                self._plan.queue_type,
+            )
         return results
 
     def _prepare_resumption(self, log_sizes_before: Mapping[str, LogFiles | None]) -> None:

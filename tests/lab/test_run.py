@@ -109,6 +109,8 @@ def test_mirrored_queue_with_autoheal_loses_confirmed_messages(
     assert "INVALID: acknowledged" in told
     assert "during fault 1 (partition-random-halves" in told
     assert (folder / "nodes/n1/rabbit@n1.log").stat().st_size > 0
+    assert "jepsenvm.mirrored" in (folder / "broker-state/cluster.txt").read_text()
+    assert "rabbit@n5" in (folder / "broker-state/n1.txt").read_text()
     password = credentials(cluster).password.encode()
     assert not [
         path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()

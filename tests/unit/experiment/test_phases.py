@@ -61,6 +61,8 @@ class World:
 
     def __init__(self, load: Load, drain: Drain) -> None:
         self.acts: list[str] = []
+        self.states: list[bool] = []
+        """An entry for each time at which the state of the brokers was collected."""
         self.problems: list[str] = []
         self._load, self._drain = load, drain
         self.lock: Any = SimpleNamespace(require_held=lambda: None)
@@ -164,6 +166,7 @@ def run(
     monkeypatch.setattr(phases, "set_up_queues", set_up_queues)
     monkeypatch.setattr(phases, "log_sizes", lambda _: {})
     monkeypatch.setattr(phases, "collect", lambda *_: world.acts.append("collect"))
+    monkeypatch.setattr(phases, "collect_broker_state", lambda *_: world.states.append(True))
     monkeypatch.setattr(Recovery, "wait", world.recover)
     plan = Plan(nemesis="none", time_limit=time_limit, workers=workers)
     inventory = Inventory(tmp_path / "hosts.yml", "cloud", (), tmp_path / "s", {})
@@ -212,6 +215,17 @@ def test_the_phases_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert is_complete(store)
     assert recorded(store) == [SCHEDULE, "start", "start", "stop", "stop"]
     assert results.checkers["total-queue"].verdict is Verdict.VALID
+    assert results.verdict is Verdict.UNKNOWN, "no load was acknowledged under the fault"
+    assert world.states
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_state_of_the_brokers_is_stored_unless_the_run_is_valid(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verdict: Verdict
+) -> None:
+    monkeypatch.setattr(phases, "judge_run", lambda _: Results(verdict, (), {}))
+    world, _, _ = run(monkeypatch, tmp_path)
+    assert bool(world.states) == (verdict is not Verdict.VALID)
 
 
 @pytest.mark.parametrize("problem", [None, "the load process failed"])
