@@ -32,8 +32,7 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.records import journaled
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
-from jepsenvm.rabbitmq import ctl as broker
-from tests.lab.conftest import cut, made_whole, on
+from tests.lab.conftest import cut, is_whole, made_whole, on
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
@@ -190,14 +189,9 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
     return False
 
 
-def whole(fleet: Fleet) -> bool:
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
-    return not any(isinstance(view, Exception) or view.troubles(NODES) for view in views.values())
-
-
 def come_back(cluster: Inventory, fleet: Fleet) -> None:
     """Give the cluster time to come back by itself, then help."""
-    if not until(lambda: whole(fleet), 20):
+    if not until(lambda: is_whole(fleet), 20):
         made_whole(cluster)
 
 

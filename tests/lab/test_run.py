@@ -115,10 +115,15 @@ def test_mirrored_queue_with_autoheal_loses_confirmed_messages(
     assert not [
         path for path in folder.rglob("*") if path.is_file() and password in path.read_bytes()
     ]
-    # The policy that the run set for its own queue is no deviation from what is deployed.
-    jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
     # The same again from disk.
     assert jepsenvm("check", str(folder), expect=1).stdout.splitlines()[0] in told
+
+
+def test_a_policy_of_a_run_is_no_deviation(cluster: Inventory, tmp_path: Path) -> None:
+    """The policy that a run sets for its own mirrored queue stays, and a deployment accepts it."""
+    words = ["--nemesis", "none", "--time-limit", "5", "--queue-type", "mirrored"]
+    run(tmp_path, "--net-ticktime", "8", *words, expect=0)
+    jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
 
 
 def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:
