@@ -23,6 +23,7 @@ async def work(scheduler: str, host: str) -> None:
     ``host`` is the address on which the worker listens. A run in progress heals before the worker
     ends. Raises RunError if the scheduler does not answer.
     """
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # each connection would be a line
     worker = Worker(
         scheduler,
         nthreads=1,
@@ -37,6 +38,7 @@ async def work(scheduler: str, host: str) -> None:
         loop.add_signal_handler(number, _request_end, ended)
     try:
         async with worker:
+            logger.info(f"waiting for runs from {scheduler}")
             await _end_of(worker, ended)
     except (OSError, TimeoutError) as error:
         raise RunError(
