@@ -112,8 +112,11 @@ def connected(scheduler: str) -> Client:
 def machines_of(client: Client, campaign: str) -> dict[str, WorkerMachines]:
     """Return the machines of each worker by its address, ready for a campaign.
 
-    Raises UsageError without any, or if two workers have the same machines.
+    A run of a controller that was killed heals first. Raises UsageError without any worker, or if
+    two workers have the same machines.
     """
+    # A worker has one thread, so nothing begins before such a run has ended.
+    client.run(remote.request_stop, on_error="ignore")
     futures = {
         address: client.submit(remote.begin, campaign, workers=[address], pure=False)
         for address in client.nthreads()

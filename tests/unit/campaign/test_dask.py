@@ -16,9 +16,11 @@ import pytest
 from click.testing import CliRunner
 from distributed import LocalCluster
 
+from jepsenvm.campaign import remote_machines
 from jepsenvm.campaign.controller import Controller, Limits
 from jepsenvm.campaign.dask_runner import DaskRunner, connected, machines_of
 from jepsenvm.campaign.planned import Expansion
+from jepsenvm.campaign.preparation import Condition, Deployment
 from jepsenvm.cli.main import cli
 from jepsenvm.errors import RunError, UsageError
 from tests.unit.campaign.builders import Notes, begun, expansion
@@ -56,7 +58,7 @@ class Workers:
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as cluster:
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as cluster:
         yield cluster.scheduler_address
 
 
@@ -164,6 +166,21 @@ def test_a_worker_that_is_terminated_ends_its_run_first(workers: Workers, tmp_pa
         workers.processes["a"].terminate()
         assert workers.processes["a"].wait(DEADLINE_S) == 0
     assert {record.verdict for record in campaign.control.records.values()} == {None}
+
+
+def test_a_run_of_a_killed_controller_ends_before_the_next_begins(
+    workers: Workers, tmp_path: Path
+) -> None:
+    workers.start("a")
+    (run, _) = two_runs().runs
+    on = Deployment(run.cluster, "inventory.yml", Condition.READY)
+    with connected(workers.address) as client:
+        machines_of(client, "c")
+        client.submit(remote_machines.execute, "c", {}, run, on, 1, pure=False)
+        wait_until(lambda: workers.began("a"))
+    with connected(workers.address) as client:
+        (machines,) = machines_of(client, "c").values()
+    assert machines.name == "lab default of a"
 
 
 def test_machines_that_cannot_be_prepared_are_named(workers: Workers, tmp_path: Path) -> None:
