@@ -52,6 +52,7 @@ class DaskRunner:
             machines, stop, remote.prepare, self._campaign, self._sources, cluster, now
         )
         if done.stopped:
+            self._require_stop(stop, machines)
             raise StoppedError
         if done.error is not None:
             raise RunError(f"on the worker of {machines.name}: {done.error}")
@@ -68,8 +69,16 @@ class DaskRunner:
         if done.unusable is not None:
             raise MachinesLostError(f"{machines.name} can run nothing: {done.unusable}")
         remote.unpack(done.archive, self._folder.path)
+        if done.ended.ending == "interrupted":
+            self._require_stop(stop, machines)
         folder = done.ended.folder
         return replace(done.ended, folder=self._folder.path / folder if folder else None)
+
+    @staticmethod
+    def _require_stop(stop: Stop, machines: Machines) -> None:
+        """Raise MachinesLostError if a worker stopped that the campaign did not tell to stop."""
+        if not stop:
+            raise MachinesLostError(f"the worker of {machines.name} was told to end")
 
     def _answer(
         self, machines: Machines, stop: Stop, function: Callable[..., _Answer], *arguments: Any

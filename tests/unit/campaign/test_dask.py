@@ -26,6 +26,7 @@ from jepsenvm.errors import RunError, UsageError
 from tests.unit.campaign.builders import Notes, begun, expansion
 
 DEADLINE_S = 60.0
+TOLD = "was told to end"
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
@@ -166,6 +167,10 @@ def test_a_worker_that_is_terminated_ends_its_run_first(workers: Workers, tmp_pa
         workers.processes["a"].terminate()
         assert workers.processes["a"].wait(DEADLINE_S) == 0
     assert {record.verdict for record in campaign.control.records.values()} == {None}
+    errors = [one.error for record in campaign.control.records.values() for one in record.attempts]
+    assert errors
+    # The worker may be gone before its answer is read.
+    assert {*errors} <= {f"the worker of lab default of a {what}" for what in ("is gone", TOLD)}
 
 
 def test_a_run_of_a_killed_controller_ends_before_the_next_begins(
