@@ -26,6 +26,7 @@ from jepsenvm.rabbitmq.versions import release_text
 from jepsenvm.scenarios import library
 from jepsenvm.scenarios.scenario import About, Expectation, Outcomes
 from jepsenvm.workloads.registry import WORKLOADS
+from tests.generated_findings import answers, findings
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 
@@ -171,6 +172,8 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "campaign-keys": campaign_keys,
     "campaign-expectations": partial(keys_table, campaign_file.Expectation),
     "campaign-machines": partial(keys_table, campaign_file.Machines),
+    "findings": findings,
+    "findings-answers": answers,
     "campaign-versions": partial(keys_table, campaign_file.VersionSource),
 }
 

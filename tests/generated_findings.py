@@ -6,7 +6,7 @@ records. The histories are too large to be kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +21,6 @@ from jepsenvm.checkers.wording import counted
 
 FINDINGS: Final = Path(__file__).resolve().parents[1] / "docs" / "findings"
 
-LOSS: Final = "lost"
-
 
 def findings() -> str:
     """Return the reports of the stored campaigns, below the headings of docs/findings.md."""
@@ -31,22 +29,26 @@ def findings() -> str:
 
 
 def answers() -> str:
-    """Return one sentence for each queue type and version of the campaign ``post-2016``."""
+    """Return one sentence for each combination of the campaign ``post-2016``."""
     summary = merged([Folder(FINDINGS / "post-2016")])
     return "".join(f"- {sentence}\n" for sentence in _answers(summary))
 
 
 def _answers(summary: Summary) -> Iterator[str]:
-    for queue_type in sorted({line.settings["queue-type"] for line in summary.lines}):
-        of_type = [line for line in summary.lines if line.settings["queue-type"] == queue_type]
-        for version in sorted({line.settings[VERSION] for line in of_type}, key=_by_number):
-            lines = [line for line in of_type if line.settings[VERSION] == version]
-            yield f"**{queue_type} queues on {version}** {_sentence(lines)}"
+    for line in sorted(summary.lines, key=_order):
+        handling = line.settings["partition-handling"]
+        with_handling = "" if handling == "-" else f" with {handling}"
+        queues = f"{line.settings['queue-type']} queues{with_handling} on {line.settings[VERSION]}"
+        yield f"**{queues}** {_sentence(line)}"
 
 
-def _sentence(lines: Sequence[Line]) -> str:
-    decided = [one for line in lines for one in line.decided]
-    planned = sum(len(line.results) for line in lines)
+def _order(line: Line) -> tuple[str, str, list[int]]:
+    settings = line.settings
+    return settings["queue-type"], settings["partition-handling"], _by_number(settings[VERSION])
+
+
+def _sentence(line: Line) -> str:
+    decided, planned = line.decided, len(line.results)
     unproven = planned - len(decided)
     more = f" {counted(unproven, 'further run')} proved nothing or did not run." if unproven else ""
     if not decided:
@@ -56,7 +58,7 @@ def _sentence(lines: Sequence[Line]) -> str:
     acknowledged = sum(one.acknowledged or 0 for one in decided)
     other = sum(one.verdict is Verdict.INVALID and not one.lost for one in decided)
     others = f" {counted(other, 'run')} broke another promise." if other else ""
-    of_runs = f"of {counted(len(decided), 'run')}, {acknowledged:,} confirmed messages"
+    of_runs = f"in {counted(len(decided), 'run')}, of {acknowledged:,} confirmed messages"
     if not lossy:
         bound = Share(0, len(decided)).interval
         most = (
