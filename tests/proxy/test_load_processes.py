@@ -15,7 +15,7 @@ from tests.proxy.broker import Broker
 from tests.proxy.load import plan_of, run_through_proxy
 
 KEYS = {
-    **{"queue-type": "quorum", "window": 50, "messages": 6_000, "workers": 2, "consumers": 2},
+    **{"queue-type": "quorum", "window": 50, "messages": 24_000, "workers": 2, "consumers": 2},
     # The messages of the killed process are missing, so the load lasts until then.
     "time-limit": 40,
 }
