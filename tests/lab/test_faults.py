@@ -155,6 +155,14 @@ def stopped(cluster: Inventory, fleet: Fleet) -> None:
 
 
 @pytest.fixture
+def returned(cluster: Inventory, fleet: Fleet, queue: str) -> None:
+    """A cluster that is whole. It stands before `nemesis`, whose healing timers would end while the
+    cluster comes back.
+    """
+    come_back(cluster, fleet)
+
+
+@pytest.fixture
 def nemesis(
     cluster: Inventory, fleet: Fleet, known: dict[str, Facts], tmp_path: Path
 ) -> Iterator[Nemesis]:
@@ -301,9 +309,8 @@ def test_stages_that_hide_each_other_are_each_proven_in_their_turn(
 
 @pytest.mark.parametrize("name", OF_THE_BROKER)
 def test_a_fault_of_the_broker_bites_and_heals(
-    name: str, cluster: Inventory, fleet: Fleet, queue: str, nemesis: Nemesis
+    name: str, cluster: Inventory, queue: str, returned: None, nemesis: Nemesis
 ) -> None:
-    come_back(cluster, fleet)
     (stage,) = stages(name, FaultRequest(NODES, Random(3)))
     armed = "systemctl is-active jepsenvm-heal-*.timer"
     if name in OF_THE_POWER:
