@@ -18,6 +18,7 @@ from jepsenvm.campaign.summary import Line, Share, Summary
 from jepsenvm.campaign.wording import percent, share
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.checkers.wording import counted
+from jepsenvm.rabbitmq.versions import release
 
 FINDINGS: Final = Path(__file__).resolve().parents[1] / "docs" / "findings"
 
@@ -42,9 +43,9 @@ def _answers(summary: Summary) -> Iterator[str]:
         yield f"**{queues}** {_sentence(line)}"
 
 
-def _order(line: Line) -> tuple[str, str, list[int]]:
+def _order(line: Line) -> tuple[str, str, tuple[int, ...]]:
     settings = line.settings
-    return settings["queue-type"], settings["partition-handling"], _by_number(settings[VERSION])
+    return settings["queue-type"], settings["partition-handling"], release(settings[VERSION])
 
 
 def _sentence(line: Line) -> str:
@@ -70,10 +71,6 @@ def _sentence(line: Line) -> str:
         f"lost confirmed messages in {len(lossy)} of {counted(len(decided), 'run')} ({ratio}): "
         f"{lost:,} of {acknowledged:,}.{others}{more}"
     )
-
-
-def _by_number(version: str) -> list[int]:
-    return [int(part) for part in version.split(".")]
 
 
 def _demoted(text: str) -> str:

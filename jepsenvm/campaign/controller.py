@@ -22,7 +22,7 @@ from jepsenvm.errors import RunError
 
 PREPARATION_LOG = "preparation-{}.log"
 GIVEN_BACK_POLL_S = 1.0
-"""Seconds after which a worker without a run looks again, in case it missed a notification."""
+"""Seconds after which a worker without a run looks again. A request to stop notifies nobody."""
 
 
 class Progress(Protocol):

@@ -1,4 +1,4 @@
-"""How long runs take: the mean of the attempts so far, or a default without attempts."""
+"""Estimates how long runs will take, from the attempts that have ended or from defaults."""
 
 from __future__ import annotations
 

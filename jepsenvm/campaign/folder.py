@@ -79,7 +79,7 @@ class Folder:
                 remedy="choose another --dir; a campaign may get more runs, but keeps those it had",
             )
         for run in expansion.runs:
-            self._write(self._of_run(run.id) / PLAN, run.plan)
+            self.write_plan(run)
         data = {
             "name": name,
             "runs": [run.as_data() for run in expansion.runs],
@@ -128,6 +128,10 @@ class Folder:
         """Replace the record of a run."""
         text = json.dumps(record.as_data(), indent=1) + "\n"
         self._write(self._of_run(run_id) / RECORD, text)
+
+    def write_plan(self, run: PlannedRun) -> None:
+        """Write the plan file of a run."""
+        self._write(self.plan_of(run.id), run.plan)
 
     def plan_of(self, run_id: str) -> Path:
         """Return the plan file of a run."""

@@ -102,7 +102,7 @@ class RemoteMachines:
         folder = self._folder(campaign)
         try:
             folder.require_room()
-            folder.write(str(folder.plan_of(run.id).relative_to(folder.path)), run.plan)
+            folder.write_plan(run)
         except StoreError as error:
             return Executed(Ended("interrupted", error=str(error)), unusable=str(error))
         attempt = folder.attempt(run.id, number)

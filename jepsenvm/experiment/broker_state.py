@@ -29,6 +29,7 @@ MOST_BYTES: Final = 300_000
 COMMAND_S: Final = 20
 """Seconds after which a command that gets no answer is ended."""
 
+_CLUSTER_STATUS: Final = ("rabbitmqctl", "cluster_status")
 _QUEUE_COLUMNS: Final = (
     *("name", "type", "state", "pid", "messages_ready", "messages_unacknowledged", "consumers"),
 )
@@ -46,7 +47,7 @@ def collect_broker_state(fleet: Fleet, store: Store, queue: str, queue_type: str
     folder = store.path / FOLDER
     try:
         make_private_folder(folder)
-        answers = fleet.each_or_error(lambda node: _asked(fleet, node, [_cluster_status()]))
+        answers = fleet.each_or_error(lambda node: _asked(fleet, node, [_CLUSTER_STATUS]))
         for node, answer in answers.items():
             write_private(folder / f"{node}.txt", str(answer))
         write_private(folder / CLUSTER, _of_cluster(fleet, queue, queue_type))
@@ -66,10 +67,6 @@ def _of_cluster(fleet: Fleet, queue: str, queue_type: str) -> str:
         except JepsenvmError as error:
             problems += f"{error}\n"
     return problems
-
-
-def _cluster_status() -> list[str]:
-    return ["rabbitmqctl", "cluster_status"]
 
 
 def _commands(vhost: str, queue: str, queue_type: str) -> Iterator[list[str]]:

@@ -24,7 +24,7 @@ def draft_of(target: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise RunError(
             f"{target}: cannot be written: {error.strerror or error}",
-            remedy="choose another file with -o",
+            remedy="choose another -o",
         ) from None
     finally:
         draft.unlink(missing_ok=True)

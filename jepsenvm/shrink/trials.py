@@ -82,7 +82,7 @@ class Trials:
         name = f"trial-{self._number}"
         self._report(f"{name}: {subject.describe()}")
         run = self._planned(name, plan, subject)
-        self._folder.write(f"runs/{name}/plan.yml", run.plan)
+        self._folder.write_plan(run)
         try:
             self._prepare(run.cluster)
         except RunError as error:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,16 @@ def _done(words: Sequence[str], timeout: float) -> subprocess.CompletedProcess[s
     )
 
 
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait until a condition is true; return whether it is in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.2)
+    return False
+
+
 def is_whole(fleet: Fleet) -> bool:
     """Return whether every node sees all others, without a partition or an alarm."""
     return not _degraded(fleet)
@@ -187,9 +197,8 @@ def _restarted(fleet: Fleet) -> None:
     degraded = [node for node in _degraded(fleet) if _is_installed(node)]
     restart = "systemctl restart rabbitmq-server"
     fleet.each_or_error(lambda node: fleet.run(node, restart, timeout=180), degraded)
-    deadline = time.monotonic() + 60
-    while degraded and not is_whole(fleet) and time.monotonic() < deadline:
-        time.sleep(1)
+    if degraded:
+        until(lambda: is_whole(fleet), 60)
 
 
 def made_whole(cluster: Inventory) -> None:

@@ -32,7 +32,7 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.records import journaled
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
-from tests.lab.conftest import cut, is_whole, made_whole, on
+from tests.lab.conftest import cut, is_whole, made_whole, on, until
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
@@ -186,15 +186,6 @@ def leftovers() -> list[str]:
         " systemctl list-units --plain --no-legend jepsenvm-* | grep -v probe; true"
     )
     return [f"{node}: {line}" for node in NODES for line in on(node, script).splitlines()]
-
-
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.5)
-    return False
 
 
 def come_back(cluster: Inventory, fleet: Fleet) -> None:

@@ -10,8 +10,7 @@ import os
 import shlex
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.rabbitmq.amqp import Outcome, connect
 from jepsenvm.rabbitmq.credentials import credentials
-from tests.lab.conftest import JEPSENVM, cut, jepsenvm, made_whole, on, results
+from tests.lab.conftest import JEPSENVM, cut, jepsenvm, made_whole, on, results, until
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 PAIRS = list(itertools.permutations(NODES, 2))
@@ -68,15 +67,6 @@ ONE_LONG_FAULT = [
 def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:
     done = jepsenvm("run", "--store", str(store), *words, expect=expect)
     return (store / "latest").resolve(), done.stdout
-
-
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def faulty() -> list[str]:

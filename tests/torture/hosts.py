@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from jepsenvm.machines.lab.cgroups import hierarchies
-from tests.lab.conftest import on
+from tests.lab.conftest import on, until
 
 NODES: Final = ("n1", "n2", "n3", "n4", "n5")
 USERS_RULE: Final = "INPUT -p tcp --dport 7 -j DROP"
@@ -44,16 +44,6 @@ def seconds_until_healed(longest: float) -> float | None:
     """Wait until no node has anything left of a fault; return the seconds, None if never."""
     began = time.monotonic()
     return time.monotonic() - began if until(lambda: not left_by_faults(), longest) else None
-
-
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition is true; return whether it is in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(1.0)
-    return True
 
 
 @contextmanager

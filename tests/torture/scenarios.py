@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from jepsenvm.history.readers import open_history
-from tests.lab.conftest import JEPSENVM, jepsenvm, on
-from tests.torture.hosts import NODES, frozen, left_by_faults, seconds_until_healed, until
+from tests.lab.conftest import JEPSENVM, jepsenvm, on, until
+from tests.torture.hosts import NODES, frozen, left_by_faults, seconds_until_healed
 
 RUN: Final = (
     *("run", "--nemesis", "partition-random-halves", "--quiet-before", "2", "--seed", "3"),
