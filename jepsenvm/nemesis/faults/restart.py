@@ -27,7 +27,7 @@ class Restart(ProcessFault):
     kind = "restart"
     stops_load = "never"
     lasting = False
-    settles_s = 20.0
+    settles_s = 60.0  # a broker that stops 500 queues under load takes half a minute
     heals_s = 120.0
 
     @classmethod
