@@ -230,6 +230,7 @@ class _Run:
         recovery = Recovery(
             fleet=self._fleet,
             journal=self._journal,
+            addresses=self._context.addresses,
             queue=self._context.queue,
             more_queues=self._context.routes.queues[1:],
             deadline=self._plan.recovery_deadline,

@@ -22,6 +22,8 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.faults.restart import Restart
 from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.amqp import Address
+from jepsenvm.rabbitmq.connections import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ SETTLE_S: Final = 30.0
 
 Autoheal may restart nodes about once a minute, without end.
 """
+
+LOGIN_S: Final = 5.0
+"""Seconds that a node has to open an AMQP session, multiplied by the patience."""
 
 ASK_S: Final = 15.0
 """Seconds that a node may take to say where the queue is."""
@@ -71,6 +76,8 @@ class Recovery:
 
     fleet: Fleet
     journal: Journal
+    addresses: Sequence[Address]
+    """Where clients reach the nodes."""
     queue: str
     deadline: float
     """Seconds that the cluster has to recover by itself."""
@@ -190,7 +197,8 @@ class Recovery:
         logged, last_seen = "", 0.0
         while True:
             check_began = time.monotonic()
-            problems = await asyncio.to_thread(self._problems)
+            # rabbitmqctl is slow, so it is skipped while a node refuses clients.
+            problems = await self._refusals() or await asyncio.to_thread(self._problems)
             if problems:
                 last_seen = check_began
             if not problems or time.monotonic() > until:
@@ -200,11 +208,13 @@ class Recovery:
                 logger.info(f"recovering: {logged}")
             await asyncio.sleep(POLL_S)
 
+    async def _refusals(self) -> Problems:
+        refused = await refusals(self.addresses, LOGIN_S * self.fleet.patience)
+        return {
+            node: NodeProblem(f"accepts no client: {reason}") for node, reason in refused.items()
+        }
+
     def _problems(self) -> Problems:
-        # rabbitmqctl is slow. Connect to AMQP first, and skip rabbitmqctl while that fails.
-        closed = [node for node in self.fleet.nodes if not self._listens(node)]
-        if closed:
-            return {node: NodeProblem("AMQP is not open") for node in closed}
         views = self.fleet.each_or_error(lambda node: broker.view(self.fleet, node))
         problems = {
             node: problem

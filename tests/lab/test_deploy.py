@@ -252,14 +252,26 @@ def test_a_wrong_setting_is_refused(deployed: Inventory) -> None:
         ansible.play("site.yml", deployed, {"rabbitmq_partition_handling": "sometimes"})
 
 
+TAKE_VHOST_DOWN = (
+    "[{vhost_sup, _, _, Pid, _}] = ets:tab2list(rabbit_vhost_sup_sup), "
+    "supervisor:terminate_child(rabbit_vhost_sup_sup, Pid)."
+)
+"""Erlang code that stops the only virtual host of a node, as a partition may do."""
+
+
 def test_a_stuck_node_is_restarted_and_a_missing_policy_imported(deployed: Inventory) -> None:
     last = deployed.nodes[-1].name
     settings = current_settings(last)
     # As a deployment leaves it that was cut short before it imported the definitions.
     on(last, "sudo rabbitmqctl -q clear_policy jepsenvm-mirrored")
     on(last, "sudo rabbitmqctl -q stop_app")
+    # As a partition may leave a node: its broker runs, and refuses every client.
+    first = deployed.nodes[0].name
+    on(first, f"sudo rabbitmqctl -q eval '{TAKE_VHOST_DOWN}'")
+    on(first, "! sudo rabbitmq-diagnostics -q check_virtual_hosts")
     ansible.play("site.yml", deployed, {**settings, "cluster_polls": 3})
     assert whole(deployed)
+    on(first, "sudo rabbitmq-diagnostics -q check_virtual_hosts")
     assert '"ha-params":3' in on(last, "sudo rabbitmqctl -q list_policies")
 
 

@@ -44,7 +44,7 @@ def recover(
     monkeypatch.setattr(Recovery, "_replicas", lambda _: Replicas("n1", ("n1", "n2"), ("n1",)))
     journal = Journal()
     # With a deadline that is over already, each wait ends with its first answer.
-    under_test = Recovery(Fleet(), journal, "q", -1.0, allowed)  # type: ignore[arg-type]  # fakes
+    under_test = Recovery(Fleet(), journal, (), "q", -1.0, allowed)  # type: ignore[arg-type]  # fakes
     return asyncio.run(under_test.wait()), restarted, journal.data
 
 
@@ -64,6 +64,17 @@ def test_a_node_that_does_not_recover_is_restarted(monkeypatch: pytest.MonkeyPat
     assert set(restarted) == {"n1"}
     assert recorded["restarted"] == ["n1"]
     assert recorded["troubles"] == {"n1": "AMQP is not open"}
+
+
+def test_a_node_that_refuses_clients_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object) -> dict[str, str]:
+        return {"n1": "541 vhost '/' is down"}
+
+    monkeypatch.setattr("jepsenvm.experiment.recovery.refusals", refused)
+    recovered, restarted, recorded = recover(monkeypatch, [{}], allowed=True)
+    assert not recovered
+    assert set(restarted) == {"n1"}
+    assert recorded["troubles"] == {"n1": "accepts no client: 541 vhost '/' is down"}
 
 
 def test_a_restart_that_helps_is_recorded(
@@ -217,7 +228,7 @@ def test_a_restarted_node_is_back_with_its_replica(
 ) -> None:
     monkeypatch.setattr(Recovery, "_replicas", lambda _: now)
     monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
-    under_test = Recovery(Fleet(), Journal(), "q", 1.0)  # type: ignore[arg-type]  # fakes
+    under_test = Recovery(Fleet(), Journal(), (), "q", 1.0)  # type: ignore[arg-type]  # fakes
     assert under_test._is_back(["n2"], {"q": Replicas("n1", ("n1", "n2"), ("n1",))}) is back
 
 
@@ -235,7 +246,7 @@ def of_several(
     )
     monkeypatch.setattr(Fleet, "nodes", dict.fromkeys(NODES))
     journal = Journal()
-    under_test = Recovery(Fleet(), journal, "q", -1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
+    under_test = Recovery(Fleet(), journal, (), "q", -1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
     asyncio.run(under_test.wait())
     return groups, journal.data
 
@@ -276,7 +287,7 @@ def test_recovery_waits_for_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
 
     listed = {"q": queue("q", "n1"), "q.1": queue("q.1", None), "q.2": queue("q.2", None)}
     monkeypatch.setattr("jepsenvm.rabbitmq.ctl.queues", lambda *_: listed)
-    under_test = Recovery(Fleet(), Journal(), "q", 1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
+    under_test = Recovery(Fleet(), Journal(), (), "q", 1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
     (problem,) = under_test._queue_problem().values()
     assert problem.text == ("the queue q.1 is down, its leader is None (2 queues do not serve)")
     listed["q.1"] = listed["q.2"] = queue("q", "n2")
