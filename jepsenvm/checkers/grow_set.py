@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jepsenvm.checkers.client_calls import Call, client_calls
 from jepsenvm.checkers.exercise import Exercise
+from jepsenvm.checkers.keyed_sets import split_by_key
 from jepsenvm.checkers.op_columns import distinct, ops_with_value
 from jepsenvm.checkers.total_queue import SHOWN
 from jepsenvm.checkers.value_key import value_key
@@ -94,14 +95,7 @@ def _sets(history: History, reads: Sequence[Call]) -> Mapping[str, _Set]:
     oks = ops_with_value(history, "ok", "add")
     labels = {code: history.label(code) for code in distinct(attempts.value).tolist()}
     labels |= {code: history.label(code) for code in distinct(oks.value).tolist()}
-    # Only a read that is invoked with [key nil] shows that the values have keys.
-    has_keys = all(map(_is_pair, labels.values())) and all(
-        _is_pair(read.asked) and read.asked[1] is None and _is_pair(read.answered) for read in reads
-    )
-
-    def split(value: Any) -> tuple[str, Any]:
-        return (value_key(value[0])[1], value[1]) if has_keys else ("", value)
-
+    split = split_by_key(labels.values(), reads)
     sets: dict[str, _Set] = defaultdict(_Set)
     for code in attempts.value.tolist():
         key, element = split(labels[code])
@@ -140,10 +134,6 @@ def _judge(name: str, one_set: _Set) -> _Judged:
         "undecided": _difference(missing, lost),
     }
     return _Judged(kinds, None)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _unread(reason: str) -> Result:

@@ -20,6 +20,7 @@ from jepsenvm.checkers.latency import latency
 from jepsenvm.checkers.load_processes import load_processes
 from jepsenvm.checkers.recovery import recovery
 from jepsenvm.checkers.register import REGISTER_EXERCISE, register
+from jepsenvm.checkers.set_full import SET_FULL_EXERCISE, set_full
 from jepsenvm.checkers.stats import stats
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Result, Results, Verdict, check
@@ -73,8 +74,8 @@ def presentation_of(workload: Workload[WorkloadOptions]) -> Presentation:
 def foreign_workloads() -> dict[str, ForeignWorkload]:
     """Return the workloads of which histories by other programs can be checked, by name.
 
-    Register and set are Jepsen's workloads for other databases. jepsenvm checks their histories
-    but does not run them.
+    Register and the sets are Jepsen's workloads for other databases. jepsenvm checks their
+    histories but does not run them.
     """
     own = {
         name: ForeignWorkload(checker, presentation_of(workload))
@@ -90,6 +91,14 @@ def foreign_workloads() -> dict[str, ForeignWorkload]:
         "set": ForeignWorkload(
             exercised(grow_set, SET_EXERCISE),
             Presentation(main_checker="set", headline=_set_headline),
+        ),
+        "set-full": ForeignWorkload(
+            exercised(set_full, SET_FULL_EXERCISE),
+            Presentation(main_checker="set-full", headline=_set_full_headline),
+        ),
+        "set-full-linearizable": ForeignWorkload(
+            exercised(partial(set_full, linearizable=True), SET_FULL_EXERCISE),
+            Presentation(main_checker="set-full", headline=_set_full_headline),
         ),
     }
 
@@ -164,6 +173,7 @@ OPERATIONS: Final[Mapping[str, Sequence[str]]] = {
     "lock": ("acquire", "release", "tokens"),
     "register": ("write", "cas", "read"),
     "set": ("add", "read"),
+    "set-full": ("add",),
     "stream": ("end",),
 }
 """The operations by which the workload of a history is recognised, if nobody names it."""
@@ -337,4 +347,9 @@ def _register_headline(figures: Mapping[str, Any]) -> str:
 
 def _set_headline(figures: Mapping[str, Any]) -> str:
     kinds = ("attempt", "acknowledged", "ok", "lost", "unexpected", "recovered")
+    return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
+
+
+def _set_full_headline(figures: Mapping[str, Any]) -> str:
+    kinds = ("attempt", "stable", "lost", "stale", "never-read", "read")
     return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)

@@ -58,6 +58,8 @@ def topology() -> list[Op]:
     ]
 
 
+SET = [*operation(0, "add", 1), *operation(0, "read", [1])]
+
 TESTED: Mapping[str, list[Op]] = {
     "queue": [*published(1), *delivered(1), *DRAIN],
     "dead-letter": [*published(1), *delivered(1), *DRAIN],
@@ -77,7 +79,9 @@ TESTED: Mapping[str, list[Op]] = {
     ],
     "topology": topology(),
     "register": [*operation(0, "write", 1), *operation(0, "read", 1)],
-    "set": [*operation(0, "add", 1), *operation(0, "read", [1])],
+    "set": SET,
+    "set-full": SET,
+    "set-full-linearizable": SET,
 }
 """The least that exercises each workload: small, and valid."""
 

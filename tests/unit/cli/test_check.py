@@ -49,6 +49,35 @@ def test_the_exit_status_is_the_verdict(
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("workload", "status", "verdict"),
+    [
+        ("set", 0, "VALID"),
+        ("set-full", 0, "VALID: attempt 2, stable 2, lost 0, stale 1, never-read 0, read 2"),
+        ("set-full-linearizable", 1, "INVALID: attempt 2, stable 2, lost 0, stale 1"),
+    ],
+)
+def test_a_set_is_judged_by_its_last_read_or_by_all(
+    jepsenvm: Jepsenvm, tmp_path: Path, workload: str, status: int, verdict: str
+) -> None:
+    file = tmp_path / "history.edn"
+    ops = [
+        (":add", "1", "1"),
+        (":add", "2", "2"),
+        (":read", "nil", "[2]"),
+        (":read", "nil", "[1 2]"),
+    ]
+    file.write_text(
+        "".join(
+            f"{{:type {type_}, :f {f}, :value {value}, :process 0}}\n"
+            for f, asked, answered in ops
+            for type_, value in ((":invoke", asked), (":ok", answered))
+        )
+    )
+    result = jepsenvm("check", file, "--workload", workload)
+    assert (result.exit_code, result.stdout[: len(verdict)]) == (status, verdict)
+
+
 def test_messages_that_json_lacks_are_printed_as_edn(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
     file = tmp_path / "history.edn"
     file.write_text(

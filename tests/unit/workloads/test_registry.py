@@ -186,9 +186,10 @@ def test_plots_are_of_the_ops_of_the_workload() -> None:
     assert WORKLOADS["stream"].plots == {"enqueue": "confirmed", "read": "read"}
 
 
-def test_histories_of_other_programs_have_five_workloads() -> None:
+def test_histories_of_other_programs_have_seven_workloads() -> None:
     foreign = foreign_workloads()
-    assert sorted(foreign) == ["lock", "order", "queue", "register", "set"]
+    sets = ["set", "set-full", "set-full-linearizable"]
+    assert sorted(foreign) == ["lock", "order", "queue", "register", *sets]
     read = Op("ok", "read", [], process=0)
     history = from_ops([Op("invoke", "read", process=0), read])
     for workload in foreign.values():
