@@ -74,7 +74,8 @@ def _marked(history: History, ops: Iterator[Op]) -> Iterator[tuple[Op, _Marks]]:
 
 
 def _about(history: History) -> dict[str, Any]:
-    return {} if history.plan is None else {"plan": history.plan}
+    about = {"plan": history.plan, "damage": history.damage}
+    return {key: text for key, text in about.items() if text is not None}
 
 
 def _without_expanded_drains(ops: Iterator[Op]) -> Iterator[Op]:

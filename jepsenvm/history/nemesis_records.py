@@ -84,7 +84,8 @@ Its ``data`` has its number (``load-process``, from 1) and the number of all (``
 ABOUT: Final = "jepsenvm"
 """The key that ``jepsenvm export`` adds to the first op of a text.
 
-Its value is a map with the ``plan`` of the run as YAML, if the history has it.
+Its value is a map with the ``plan`` of the run as YAML and the ``damage`` of the history, if it has
+them.
 """
 
 ENDED: Final = "jepsenvm-end"

@@ -257,7 +257,8 @@ class Noticed:
     def complete(self, history: History) -> History:
         """Return the history with what was noticed about it."""
         about = self.about if isinstance(self.about, dict) else {}
-        plan = about.get("plan")
+        plan, exported_damage = about.get("plan"), about.get("damage")
+        damage = self.damage or (None if exported_damage is None else str(exported_damage))
         unended = self.about is not None and self.ended is None
         doubts = [
             f"{count:,} {name} {'op has' if count == 1 else 'ops have'} no value"
@@ -265,8 +266,8 @@ class Noticed:
         ]
         return replace(
             history,
-            complete=not (self.cut_short or unended or self.damage),
-            damage=self.damage,
+            complete=not (self.cut_short or unended or damage),
+            damage=damage,
             plan=plan if isinstance(plan, str) else None,
             doubts=tuple(doubts),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from csv import reader
+from dataclasses import replace
 from decimal import Decimal
 from io import BytesIO
 from itertools import count
@@ -183,6 +184,20 @@ def test_the_export_of_a_history_cut_short_is_unknown(format_: str, tmp_path: Pa
     results = check(read_back(history, format_, tmp_path), {"total-queue": total_queue})
     assert results.verdict is Verdict.UNKNOWN
     assert "cut short" in results.reasons[0]
+
+
+@pytest.mark.parametrize("format_", ["edn", "jsonl"])
+@pytest.mark.parametrize("complete", [False, True])
+def test_the_export_of_a_damaged_history_accuses_nobody(
+    format_: str, tmp_path: Path, *, complete: bool
+) -> None:
+    lost = [Op("invoke", "enqueue", 1), Op("ok", "enqueue", 1), Op("ok", "drain", [])]
+    damaged = replace(from_ops(lost, complete=complete), damage="a changed bit")
+    again = read_back(damaged, format_, tmp_path)
+    assert again.damage == "a changed bit"
+    assert not again.complete
+    for history in (damaged, again):
+        assert check(history, {"total-queue": total_queue}).verdict is Verdict.UNKNOWN
 
 
 def test_parquet_and_csv_have_a_row_for_each_op(tmp_path: Path) -> None:
