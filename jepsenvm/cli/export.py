@@ -9,38 +9,44 @@ from pathlib import Path
 import click
 
 from jepsenvm.errors import UsageError, shorten
-from jepsenvm.experiment.export import export_to_file
+from jepsenvm.experiment.export import CUT_SHORT, export_to_file
+from jepsenvm.experiment.jepsen_store import JEPSEN, write_jepsen_store
 from jepsenvm.experiment.store import history_file
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
 
 TEXT_FORMATS = ("edn", "jsonl")
+NAMES = (*FORMATS, JEPSEN)
 
 
 @click.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "format_", metavar="FORMAT", required=True, help=f"One of {', '.join(FORMATS)}."
+    "--format", "format_", metavar="FORMAT", required=True, help=f"One of {', '.join(NAMES)}."
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="File to write, or - for stdout.  [default: next to the history]",
+    help="File to write, or - for stdout; the folder of jepsen.  [default: next to the history]",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
     """Write a history in another format.
 
     PATH is the folder of a run, or a history file. Jepsen, Knossos and Elle read edn. The formats
-    parquet and csv are for analysis; jepsenvm does not read them.
+    parquet and csv are for analysis; jepsenvm does not read them. jepsen writes a folder with the
+    files of Jepsen's store: history.edn, results.edn, plots and timeline.html.
     """
-    if format_ not in FORMATS:
+    if format_ not in NAMES:
         raise UsageError(
-            f"--format: unknown format {shorten(format_)!r}", remedy=f"known: {', '.join(FORMATS)}"
+            f"--format: unknown format {shorten(format_)!r}", remedy=f"known: {', '.join(NAMES)}"
         )
+    if format_ == JEPSEN:
+        _write_folder(path, output, force=force)
+        return
     source = history_file(path)
     history = open_history(source)
     if output == Path("-"):
@@ -52,10 +58,18 @@ def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
         export_to_file(history, format_, target, overwrite=force)
         click.echo(f"{target}")
     if not history.complete:
-        click.echo(
-            "jepsenvm: the history is cut short: its writer ended before it closed the file",
-            err=True,
-        )
+        click.echo(f"jepsenvm: {CUT_SHORT}", err=True)
+
+
+def _write_folder(path: Path, output: Path | None, *, force: bool) -> None:
+    if output == Path("-"):
+        raise UsageError(f"{JEPSEN} is a folder, not a file", remedy="give a folder with -o")
+    if force:
+        raise UsageError("--force overwrites files only", remedy="remove the folder, or use -o")
+    folder, notes = write_jepsen_store(path, output)
+    click.echo(f"{folder}")
+    for note in notes:
+        click.echo(f"jepsenvm: {note}", err=True)
 
 
 def _write_to_stdout(format_: str, history: History) -> None:

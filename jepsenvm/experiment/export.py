@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.draft import draft_of
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.table import History
+
+CUT_SHORT: Final = "the history is cut short: its writer ended before it closed the file"
 
 
 def export_to_file(history: History, format_: str, target: Path, *, overwrite: bool) -> None:

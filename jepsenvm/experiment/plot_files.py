@@ -9,7 +9,8 @@ from typing import Final
 from jepsenvm.errors import RunError
 from jepsenvm.experiment.draft import draft_of
 from jepsenvm.experiment.stored_run import load_run
-from jepsenvm.report.plot import image, plots
+from jepsenvm.report.figure import image
+from jepsenvm.report.plot import plots
 
 FOLDER: Final = "plots"
 

@@ -68,6 +68,7 @@ def load_run(path: Path, results: Results | None = None) -> StoredRun:
         settings=_settings(plan, files.facts),
         environment=_environment(plan, files.facts, files.began),
         nodes=_node_facts(files.facts),
+        clock_offsets=_clock_offsets(files.facts),
         logs=files.logs,
         incomplete_logs=files.incomplete_logs,
         began=files.began,
@@ -207,15 +208,26 @@ def _environment(
 
 
 def _node_facts(facts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    nodes = facts.get("nodes")
-    known = {}
-    for node, of_node in (nodes if isinstance(nodes, dict) else {}).items():
-        entry = of_node if isinstance(of_node, dict) else {}
-        offset = entry.get("clock-offset-seconds")
-        known[str(node)] = {
+    offsets = _clock_offsets(facts)
+    return {
+        node: {
             "RabbitMQ": str(entry.get("rabbitmq") or "unknown"),
-            "Clock ahead of the controller's": f"{offset:+.4f} s"
-            if isinstance(offset, int | float)
+            "Clock ahead of the controller's": f"{offsets[node]:+.4f} s"
+            if node in offsets
             else "unknown",
         }
-    return known
+        for node, entry in _nodes(facts).items()
+    }
+
+
+def _clock_offsets(facts: Mapping[str, Any]) -> dict[str, float]:
+    offsets = {node: entry.get("clock-offset-seconds") for node, entry in _nodes(facts).items()}
+    return {node: offset for node, offset in offsets.items() if isinstance(offset, int | float)}
+
+
+def _nodes(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    nodes = facts.get("nodes")
+    return {
+        str(node): entry if isinstance(entry, dict) else {}
+        for node, entry in (nodes if isinstance(nodes, dict) else {}).items()
+    }

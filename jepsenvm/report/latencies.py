@@ -16,14 +16,24 @@ from jepsenvm.report.time_bins import TimeBins
 PERCENTS: Final = (50, 95, 99, 100)
 """The quantiles. Each is a latency that occurred: the nearest rank, as in checker ``latency``."""
 
-POINT_COLUMNS: Final = 200
-POINT_ROWS_PER_DECADE: Final = 8
 POINT_DECADES: Final = 14
-"""The points lie on a grid over time and the logarithm of the latency in nanoseconds. A cell of
-the grid shows one of its ops, and how many it has."""
 
 _LATENCY_BITS: Final = 48
 """A latency is at most 2**48 ns, which is 78 hours."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The grid of points over time and the logarithm of the latency in nanoseconds.
+
+    A cell of the grid shows one of its ops, and how many it has.
+    """
+
+    columns: int
+    rows_per_decade: int
+
+
+REPORT: Final = Resolution(columns=200, rows_per_decade=8)
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,13 @@ class Latencies:
     """By the type of the completion."""
 
 
-def latencies(history: History, fs: Sequence[str], bins: TimeBins) -> dict[str, Latencies]:
+def latencies(
+    history: History, fs: Sequence[str], bins: TimeBins, resolution: Resolution = REPORT
+) -> dict[str, Latencies]:
     """Return the latencies of each of these names that has any; none if they all are 0.
 
     A history without times, and an op that is recorded in one moment, have no latency.
+    ``resolution`` is that of the points.
     """
     keys: dict[str, list[Ints]] = {}
     grids: dict[tuple[str, str], _Grid] = {}
@@ -58,7 +71,7 @@ def latencies(history: History, fs: Sequence[str], bins: TimeBins) -> dict[str, 
         for f, type_, invoked, latency in _by_f_and_type(history, ops):
             if type_ == "ok":
                 keys.setdefault(f, []).append(bins.of(invoked) << _LATENCY_BITS | latency)
-            grid = grids.setdefault((f, type_), _Grid(bins))
+            grid = grids.setdefault((f, type_), _Grid(bins, resolution))
             grid.add(invoked, latency)
     return {
         f: Latencies(
@@ -103,16 +116,17 @@ def _quantiles(keys: Ints, bins: TimeBins) -> dict[int, list[float | None]]:
 class _Grid:
     """Keeps one op of each cell, and the number of ops there."""
 
-    def __init__(self, bins: TimeBins) -> None:
-        self._width = max(1, -(-bins.width * bins.count // POINT_COLUMNS))
-        self._rows = POINT_ROWS_PER_DECADE * POINT_DECADES
-        size = POINT_COLUMNS * self._rows
+    def __init__(self, bins: TimeBins, resolution: Resolution) -> None:
+        self._resolution = resolution
+        self._width = max(1, -(-bins.width * bins.count // resolution.columns))
+        self._rows = resolution.rows_per_decade * POINT_DECADES
+        size = resolution.columns * self._rows
         self._invoked, self._latency, self._count = np.zeros((3, size), dtype=np.int64)
 
     def add(self, invoked: Ints, latency: Ints) -> None:
-        column = np.clip(invoked // self._width, 0, POINT_COLUMNS - 1)
-        row = (np.log10(np.maximum(latency, 1)) * POINT_ROWS_PER_DECADE).astype(np.int64)
-        cell = column * self._rows + np.minimum(row, self._rows - 1)
+        column = np.clip(invoked // self._width, 0, self._resolution.columns - 1)
+        row = np.log10(np.maximum(latency, 1)) * self._resolution.rows_per_decade
+        cell = column * self._rows + np.minimum(row.astype(np.int64), self._rows - 1)
         self._invoked[cell], self._latency[cell] = invoked, latency
         self._count += np.bincount(cell, minlength=len(self._count))
 

@@ -5,9 +5,8 @@ The report has interactive charts instead. These plots are for tickets and READM
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +14,11 @@ from matplotlib.figure import Figure
 
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.op_pairs import pairs
-from jepsenvm.errors import printable_line
 from jepsenvm.history.table import TYPE_CODES, History, Ints
 from jepsenvm.history.units import MILLISECOND, SECOND
+from jepsenvm.report.figure import plain
+from jepsenvm.report.jepsen_plots import clock_skew
 from jepsenvm.report.stored_run import StoredRun
-
-DOTS_PER_INCH: Final = 150
-"""Of a PNG, which is then 1,500 pixels wide."""
 
 
 def plots(run: StoredRun) -> Iterator[tuple[str, Figure]]:
@@ -35,15 +32,8 @@ def plots(run: StoredRun) -> Iterator[tuple[str, Figure]]:
     found.append(("lost", losses(run.history)))
     main = run.results.checkers.get(run.presentation.main_checker)
     found.append(("violation", violation(main.figures.get("violation") if main else None)))
+    found.append(("clock-skew", clock_skew(run)))
     return ((name, figure) for name, figure in found if figure is not None)
-
-
-def image(figure: Figure, format_: str) -> bytes:
-    """Return a plot as a file of this format: ``svg`` or ``png``."""
-    out = io.BytesIO()
-    metadata = {"Date": None} if format_ == "svg" else {}
-    figure.savefig(out, format=format_, dpi=DOTS_PER_INCH, metadata=metadata)
-    return out.getvalue()
 
 
 def rates(history: History, f: str, title: str) -> Figure | None:
@@ -80,7 +70,7 @@ def violation(ops: Sequence[Mapping[str, Any]] | None) -> Figure | None:
             color=colour,
         )
     names = [f"process {op['process']} on {op['node']}: {op['f']} {op['type']}" for op in ops]
-    axes.set_yticks(range(len(ops)), list(map(_label, names)))
+    axes.set_yticks(range(len(ops)), list(map(plain, names)))
     axes.invert_yaxis()
     axes.set(title="the ops that contradict each other", xlabel="seconds since the run began")
     return figure
@@ -134,7 +124,7 @@ def _per_node(history: History, times: Mapping[str, Ints], title: str) -> Figure
     axes = figure.add_subplot()
     for node, nanoseconds in sorted(times.items()):
         seconds, counts = _per_second(nanoseconds)
-        axes.plot(seconds, counts, label=_label(node), linewidth=1.2)
+        axes.plot(seconds, counts, label=plain(node), linewidth=1.2)
     _shade(axes, history)
     axes.set(title=title, xlabel="seconds since the run began", ylabel="per second")
     axes.set_ylim(bottom=0)
@@ -173,9 +163,3 @@ def _shade(axes: Axes, history: History) -> None:
                 alpha=0.12,
                 label=f"fault {fault.number}",
             )
-
-
-def _label(text: str) -> str:
-    """Return a text that matplotlib draws as it is: no formula, and never left out of a legend."""
-    plain = printable_line(text).replace("$", r"\$")
-    return f" {plain}" if plain.startswith("_") else plain

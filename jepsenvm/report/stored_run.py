@@ -26,6 +26,8 @@ class StoredRun:
     """Versions and seeds, by their names for people."""
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What is known about each node, such as its version and the offset of its clock."""
+    clock_offsets: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each node's clock was ahead of the controller's before the load."""
     logs: Mapping[str, Iterable[str]] = field(default_factory=dict)
     """The lines of each node's log; each iterable is read once."""
     incomplete_logs: Mapping[str, str] = field(default_factory=dict)

@@ -38,6 +38,18 @@ def test_a_text_format_goes_to_stdout(jepsenvm: Jepsenvm, run: Path) -> None:
     assert jepsenvm("export", run, "--format", "jsonl", "-o", "-").stdout.count("enqueue") == 2
 
 
+def test_a_store_directory_of_jepsen_is_written(jepsenvm: Jepsenvm, run: Path) -> None:
+    words = ["export", run, "--format", "jepsen"]
+    result = jepsenvm(*words)
+    assert (result.exit_code, result.stdout) == (0, f"{run / 'jepsen'}\n")
+    for line in result.stderr.splitlines():
+        assert line.startswith("jepsenvm: ")
+        assert ".png is not written: " in line
+    assert (run / "jepsen" / "results.edn").exists()
+    assert jepsenvm("check", run / "jepsen").exit_code == jepsenvm("check", run).exit_code
+    assert_one_line(jepsenvm(*words), 254, "jepsen: exists already", "remove it")
+
+
 def test_a_history_that_is_cut_short_is_reported(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
     journal = Journal(tmp_path / HISTORY, lambda: 5)
     journal.append("invoke", "enqueue", 1, process=0)
@@ -51,7 +63,10 @@ def test_a_history_that_is_cut_short_is_reported(jepsenvm: Jepsenvm, tmp_path: P
     ("words", "texts"),
     [
         (["."], ["--format"]),
-        ([".", "--format", "xml"], ["--format", "xml", "edn, jsonl, parquet, csv"]),
+        ([".", "--format", "xml"], ["--format", "xml", "edn, jsonl, parquet, csv, jepsen"]),
+        ([".", "--format", "jepsen", "-o", "-"], ["jepsen is a folder", "-o"]),
+        ([".", "--format", "jepsen", "--force"], ["--force overwrites files only"]),
+        (["nowhere", "--format", "jepsen"], ["nowhere", "no such history"]),
         (["nowhere", "--format", "edn"], ["nowhere", "no such history"]),
     ],
 )

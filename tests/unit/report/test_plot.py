@@ -6,7 +6,8 @@ import pytest
 
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
-from jepsenvm.report.plot import image, latencies, losses, rates, violation
+from jepsenvm.report.figure import image
+from jepsenvm.report.plot import latencies, losses, rates, violation
 from tests.unit.report.test_report import SCRIPT, SECOND, lossy
 
 
