@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from jepsenvm.campaign.comparison import Change, Difference
 from jepsenvm.campaign.judgement import UNDECIDED, UNEXPECTED, Judgement
 from jepsenvm.campaign.planned import describe
-from jepsenvm.campaign.summary import Line, Summary
+from jepsenvm.campaign.report_links import report_address, section_links
+from jepsenvm.campaign.summary import Line, Result, Summary
 from jepsenvm.campaign.verdict_matrix import verdict_matrix
 from jepsenvm.campaign.wording import FIGURES, NOTE, figures, share, verdicts
 from jepsenvm.errors import printable_line
@@ -28,12 +29,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def report(summary: Summary) -> str:
-    """Return the report of a campaign."""
-    return "\n".join(_sections(summary))
+def report(summary: Summary, base: str = "") -> str:
+    """Return the report of a campaign.
+
+    ``base`` is the path from the folder of the report to that of the campaign, for its links.
+    """
+    return "\n".join(_sections(summary, base))
 
 
-def _sections(summary: Summary) -> Iterator[str]:
+def _sections(summary: Summary, base: str) -> Iterator[str]:
     yield f"# {escaped(summary.name)}\n"
     yield f"{escaped(summary.headline)}.\n"
     if summary.common:
@@ -45,7 +49,7 @@ def _sections(summary: Summary) -> Iterator[str]:
         ("Unexpected outcomes", UNEXPECTED),
         ("Unknown or not run", UNDECIDED),
     ):
-        entries = list(_entries(summary, judgements))
+        entries = list(_entries(summary, judgements, base))
         if entries:
             yield f"## {title}\n"
             yield "".join(f"- {entry}\n" for entry in entries)
@@ -76,14 +80,25 @@ def _row(summary: Summary, line: Line) -> list[str]:
     return [*(line.settings.get(key, "-") for key in summary.keys), *figures(line)]
 
 
-def _entries(summary: Summary, judgements: Sequence[Judgement]) -> Iterator[str]:
+def _entries(summary: Summary, judgements: Sequence[Judgement], base: str) -> Iterator[str]:
     """Yield one entry for each run with one of these judgements, in their order."""
     for judgement in judgements:
         for result in summary.results:
             if result.judgement is judgement:
                 text = f": {result.text}" if result.text else ""
-                expected = f"expected {result.run.expected}"
-                yield escaped(f"{result.run.title}: {result.verdict}, {expected}{text}")
+                verdict = escaped(f": {result.verdict}, expected {result.run.expected}{text}")
+                yield f"{_run(result, base)}{verdict}{_links(result, base)}"
+
+
+def _run(result: Result, base: str) -> str:
+    address = report_address(result, base)
+    title = escaped(result.run.title)
+    return f"[{title}]({address})" if address else title
+
+
+def _links(result: Result, base: str) -> str:
+    links = [f"[{link.title}]({link.address})" for link in section_links(result, base)]
+    return f" ({', '.join(links)})" if links else ""
 
 
 def difference_report(found: Sequence[Difference], before: str, after: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from importlib.resources import files
 from typing import Final
-from urllib.parse import quote
 
 import jinja2
 
 from jepsenvm.campaign.judgement import UNDECIDED, UNEXPECTED
 from jepsenvm.campaign.planned import describe
-from jepsenvm.campaign.summary import Result, Summary
+from jepsenvm.campaign.report_links import report_address, section_links
+from jepsenvm.campaign.summary import Summary
 from jepsenvm.campaign.verdict_matrix import verdict_matrix
 from jepsenvm.campaign.wording import FIGURES, NOTE, figures, verdicts
 from jepsenvm.errors import printable
@@ -33,15 +33,10 @@ def page(summary: Summary) -> str:
         figures=figures,
         verdicts=verdicts,
         describe=describe,
-        link=_link,
+        link=report_address,
+        sections=section_links,
         note=NOTE,
         unexpected=[one for one in results if one.judgement in UNEXPECTED],
         undecided=[one for one in results if one.judgement in UNDECIDED],
     )
     return printable(html)
-
-
-def _link(result: Result) -> str:
-    """Return the address of a run's report; empty without one."""
-    folder = result.record.last.folder if result.record.last else ""
-    return f"{quote(folder)}/report.html" if folder else ""

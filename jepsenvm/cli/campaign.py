@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         _execute(campaign, expansion, folder, seconds, progress, runner)
         summary = summarized(campaign.name, expansion, folder.records(expansion.runs))
         report_file = folder.write(REPORT, page(summary))
-    _write_outputs(summary, junit_file, summary_file)
+    _write_outputs(summary, folder.path, junit_file, summary_file)
     progress.note(summary.headline)
     progress.note(f"report: {report_file}")
     context.exit(summary.exit_status)
@@ -214,14 +215,16 @@ def report(
     if as_format == "html" and output is None:
         output = directories[0] / REPORT
     folders = [Folder(directory) for directory in directories]
-    summary = merged(folders, output.parent if output is not None else None)
+    # The paths of the runs are relative to this folder.
+    base = output.parent if output is not None else directories[0]
+    summary = merged(folders, base)
     text = page(summary) if as_format == "html" else markdown.report(summary)
     if output is None:
         click.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(f"{printable_line(summary.headline)}\nreport: {output}")
-    _write_outputs(summary, junit_file, summary_file)
+    _write_outputs(summary, base, junit_file, summary_file)
     context.exit(summary.exit_status)
 
 
@@ -330,9 +333,14 @@ def _size(runs: Sequence[PlannedRun], machines: int) -> str:
     )
 
 
-def _write_outputs(summary: Summary, junit_file: Path | None, summary_file: Path | None) -> None:
+def _write_outputs(
+    summary: Summary, base: Path, junit_file: Path | None, summary_file: Path | None
+) -> None:
+    """Write the files for CI; ``base`` is the folder to which the paths of runs are relative."""
     if junit_file is not None:
-        junit_file.write_text(junit(summary), encoding="utf-8")
+        text = junit(summary, relpath(base, junit_file.parent))
+        junit_file.write_text(text, encoding="utf-8")
     if summary_file is not None:
+        text = markdown.report(summary, relpath(base, summary_file.parent))
         with summary_file.open("a", encoding="utf-8") as file:
-            file.write(markdown.report(summary))
+            file.write(text)

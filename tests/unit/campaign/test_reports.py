@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,13 @@ from jepsenvm.campaign.merge import merged
 from jepsenvm.campaign.page import page
 from jepsenvm.campaign.planned import Expansion, LeftOut
 from jepsenvm.campaign.record import Attempt, Record
+from jepsenvm.campaign.report_links import TITLES
 from jepsenvm.campaign.summary import Summary, summarized
 from jepsenvm.campaign.wording import percent
 from jepsenvm.checkers.outcome import Outcome
+from jepsenvm.experiment.stored_run import load_run
+from jepsenvm.report.html import page as report_page
+from tests.report_runs import synthetic_ops, write_run
 from tests.unit.campaign.builders import (
     INVALID,
     TWO_VERSIONS,
@@ -152,6 +157,54 @@ def test_junit_has_failures_and_errors() -> None:
     case = suite.find("testcase")
     assert case is not None
     assert case.get("time") == "150.0"
+
+
+def with_folder(outcome: Outcome, folder: str = "runs/a b/(1)") -> Summary:
+    one = expansion({"window": [1]})
+    return summarized("c", one, {one.runs[0].id: Record((attempt(outcome, folder=folder),))})
+
+
+BOTH = replace(INVALID, kinds=("total-queue: lost", "broker-logs", "availability"))
+ADDRESS = "../c/runs/a%20b/%281%29/report.html"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sections"),
+    [
+        (INVALID, ["loss", "faults", "results"]),
+        (BOTH, ["loss", "logs", "availability", "faults", "results"]),
+        (replace(INVALID, kinds=("order: out-of-order",), lost=0), ["faults", "results"]),
+        (UNKNOWN, ["faults", "results"]),
+        (VALID, []),
+    ],
+)
+def test_links_lead_to_the_sections_about_the_verdict(
+    outcome: Outcome, sections: list[str]
+) -> None:
+    addresses = [f"{ADDRESS}#{section}" for section in sections]
+    found = with_folder(outcome)
+    text = markdown.report(found, "../c")
+    assert re.findall(r"\]\((\S+#\w+)\)", text) == addresses
+    assert (f"]({ADDRESS}): {outcome.verdict}, expected valid" in text) == bool(sections)
+    (case,) = ET.fromstring(junit(found, "../c"))[0]  # noqa: S314 - our own XML
+    (report,) = case.findall("properties/property")
+    assert (report.get("name"), report.get("value")) == ("report", ADDRESS)
+    lines = [line for problem in case if problem.text for line in problem.text.split("\n")]
+    assert [line.split(": ")[1] for line in lines if "#" in line] == addresses
+    local = [address.removeprefix("../c/") for address in addresses]
+    assert re.findall(r'href="([^"#]+#\w+)"', page(found)) == local
+
+
+def test_every_section_of_a_link_is_in_the_report_of_a_run(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run", synthetic_ops(lossy=True, rate=2)))
+    ids = set(re.findall(r'<section id="([^"]+)"', report_page(run)))
+    assert set(TITLES) <= ids
+
+
+def test_a_run_without_a_report_has_no_links() -> None:
+    found = summary(INVALID, UNKNOWN)
+    assert "](" not in markdown.report(found)
+    assert "<property" not in junit(found)
 
 
 def test_markdown_sets_unexpected_outcomes_apart() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -106,6 +108,23 @@ def test_the_exit_status_compares_with_the_expectation(
     text = jepsenvm("campaign", "report", "campaigns/nightly", "--format", "markdown")
     assert text.exit_code == status
     assert text.stdout == Path("s.md").read_text()
+
+
+def test_links_of_ci_files_start_at_their_own_folders(jepsenvm: Jepsenvm, fake: FakeRunner) -> None:
+    folder = Path("campaigns/nightly/runs/x y")
+    fake.answer = mirrored(Ended("verdict", INVALID, folder=folder))
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("")
+    Path("ci").mkdir()
+    files = ["--junit", "ci/j.xml", "--summary", "s.md"]
+    assert jepsenvm("campaign", "run", "c.yml", *files).exit_code == 1
+    again = ["--junit", "ci/again.xml", "--summary", "ci/s.md", "-o", "ci/all.html"]
+    assert jepsenvm("campaign", "report", "campaigns/nightly", *again).exit_code == 1
+    for file in map(Path, ("s.md", "ci/j.xml", "ci/again.xml", "ci/s.md", "ci/all.html")):
+        addresses = re.findall(r"[^\s\"(]+report\.html(?=#)", file.read_text())
+        assert len(addresses) >= 3
+        for address in addresses:
+            assert (file.parent / unquote(address)).samefile(folder / "report.html")
 
 
 def test_a_job_runs_one_cluster_and_the_report_has_all(
