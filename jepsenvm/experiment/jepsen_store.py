@@ -14,7 +14,7 @@ from jepsenvm.errors import UsageError
 from jepsenvm.experiment.analysis import JEPSEN_HISTORY, judge
 from jepsenvm.experiment.export import CUT_SHORT
 from jepsenvm.experiment.logs import INCOMPLETE
-from jepsenvm.experiment.store import history_file
+from jepsenvm.experiment.store import HISTORY, PLAN, history_file
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.history.export import write_edn
 from jepsenvm.history.readers import open_history
@@ -51,6 +51,8 @@ def write_jepsen_store(path: Path, output: Path | None) -> tuple[Path, list[str]
             f"{source}: another tool recorded this history",
             remedy=f"--format {JEPSEN} writes runs of jepsenvm; use another format",
         )
+    if source.name == HISTORY and (source.parent / PLAN).exists():
+        path = source.parent  # the run, as `jepsenvm check` takes it
     # First the verdict, then the history: of a run in progress, the files then have at least the
     # ops that were judged.
     results = judge(path).results

@@ -144,6 +144,12 @@ def test_an_exported_run_is_judged_as_the_run(
     }
 
 
+def test_the_history_file_of_a_run_stands_for_the_run(tmp_path: Path) -> None:
+    slow_recovery_of_an_old_version(tmp_path / "run")
+    folder, _ = write_jepsen_store(tmp_path / "run" / HISTORY, tmp_path / "out")
+    assert judge(folder).results.verdict is Verdict.INVALID
+
+
 def test_the_files_are_those_of_jepsens_store(tmp_path: Path) -> None:
     lossy(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))
