@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jepsenvm.errors import MALFORMED, JepsenvmError, RunError, shown
@@ -54,6 +54,17 @@ END_S: Final = 15.0
 HIDDEN: Final = "other faults hid it each time it was probed"
 
 
+@dataclass(frozen=True)
+class Healing:
+    """The healing of a fault that is not verified yet."""
+
+    active: ActiveFault
+    fired: Mapping[str, float]
+    """When each node had healed."""
+    problems: Sequence[str]
+    """Why nodes could not be healed."""
+
+
 class Nemesis:
     """Injects and heals faults. All methods block, and any thread may call them."""
 
@@ -91,6 +102,7 @@ class Nemesis:
         # A cancelled run may still have a fault in its staging: it must not fire after everything
         # was healed.
         self._acting = Acting()
+        self._unseen: dict[int, Healing] = {}
         # Asking the brokers takes seconds, most of all under a fault. No fault waits for it.
         self._viewers = ThreadPoolExecutor(1, "view")
 
@@ -165,6 +177,7 @@ class Nemesis:
         for number in self._active.numbers():
             if number >= FIRST_NUMBER:
                 self.heal(number)
+        self.settle()
 
     def inject(self, number: int, fault: Fault, at: float | None = None) -> None:
         """Inject a fault on all its nodes at one instant, and verify that it is in force.
@@ -185,14 +198,35 @@ class Nemesis:
             self._verify_injected(number, fault, before, fired)
 
     def heal(self, number: int, at: float | None = None) -> None:
-        """Verify that a fault is still in force, heal it at one instant, verify that it is gone."""
+        """Verify that a fault is still in force, heal it at one instant, verify that it is gone.
+
+        If other faults hide it, ``seen_healed`` and ``settle`` look again.
+        """
         if number not in self._active:
             return
         active = self._active[number]
         self._verify_lasted(number, active, at)
         fired, problems = self._healed(number, active.fault, at)
         self._view(AFTER, number, active.fault)
-        self._verify_healed(number, active, fired, problems)
+        self._verify_healed(number, Healing(active, fired, problems))
+
+    def seen_healed(self, number: int) -> bool:
+        """Return whether the healing of a fault is verified, or found to have failed.
+
+        If other faults hid it, look again as soon as they do not.
+        """
+        healing = self._unseen.get(number)
+        if healing is None:
+            return True
+        if self._is_hidden(number, healing.active.fault):
+            return False
+        self._verify_healed(number, self._unseen.pop(number))
+        return number not in self._unseen
+
+    def settle(self) -> None:
+        """Look a last time at the healings that other faults hid."""
+        for number in sorted(self._unseen):
+            self._verify_healed(number, self._unseen.pop(number), last=True)
 
     # The steps of an injection.
 
@@ -300,17 +334,22 @@ class Nemesis:
             finally:
                 self._active.remove(number)
 
-    def _verify_healed(
-        self, number: int, active: ActiveFault, fired: Mapping[str, float], problems: list[str]
-    ) -> None:
-        fault = active.fault
+    def _is_hidden(self, number: int, fault: Fault) -> bool:
+        return fault.hidden_by(self._active.concurrent_with(number))
+
+    def _verify_healed(self, number: int, healing: Healing, *, last: bool = False) -> None:
+        fault = healing.active.fault
         timeout = fault.heals_s * self._fleet.patience
         seen = self._evidence.observe(
-            number, fault, type(fault).verify_healed, active.before, timeout
+            number, fault, type(fault).verify_healed, healing.active.before, timeout
         )
-        problems = problems + seen.problems
+        problems = [*healing.problems, *seen.problems]
         # Every link of a grudge was compared on its own. Other faults were seen as a whole.
         if seen.hidden and not fault.grudge:
+            if not last and self._is_hidden(number, fault):
+                self._unseen[number] = healing
+                logger.info(f"fault {number}: healed; hidden by other faults until later")
+                return
             problems.append(HIDDEN)
         self._note(
             STOP,
@@ -319,7 +358,7 @@ class Nemesis:
             fault,
             proof={AFTER: seen.evidence},
             error="; ".join(problems) or None,
-            fired=fired,
+            fired=healing.fired,
         )
         outcome = f"NOT HEALED: {'; '.join(problems)}" if problems else "healed, and seen healed"
         logger.info(f"fault {number}: {outcome}")

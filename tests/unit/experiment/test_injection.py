@@ -19,6 +19,7 @@ class Nemesis:
     def __init__(self, *slow: int) -> None:
         self.events: list[str] = []
         self.slow = slow
+        self.unseen: set[int] = set()
         self.released = threading.Event()
         self.lock = threading.Lock()
 
@@ -33,6 +34,12 @@ class Nemesis:
 
     def heal(self, number: int, *_: Any) -> None:
         self.note(f"heal {number}")
+
+    def seen_healed(self, number: int) -> bool:
+        return number not in self.unseen
+
+    def settle(self) -> None:
+        self.note("settle")
 
 
 def steps(*kinds: str) -> list[ScheduledFault]:
@@ -55,7 +62,7 @@ def test_the_next_node_waits_until_the_one_before_was_upgraded() -> None:
     nemesis = Nemesis(1)
     asyncio.run(run(nemesis, "upgrade", "upgrade", "kill"))
     upgrades = [event for event in nemesis.events if not event.endswith("3")]
-    assert upgrades == ["inject 1", "heal 1", "inject 2", "heal 2"]
+    assert upgrades == ["inject 1", "heal 1", "inject 2", "heal 2", "settle"]
     # The other fault does not wait for an upgrade.
     assert nemesis.events.index("heal 3") < nemesis.events.index("heal 1")
 
@@ -65,3 +72,11 @@ def test_no_further_node_is_upgraded_after_the_load() -> None:
     asyncio.run(run(nemesis, "upgrade", "upgrade", "kill", stop_first=True))
     assert "inject 2" not in nemesis.events
     assert "heal 1" in nemesis.events
+
+
+def test_a_healing_that_is_hidden_is_settled_after_the_load() -> None:
+    nemesis = Nemesis()
+    nemesis.unseen = {1}
+    asyncio.run(run(nemesis, "drain", "kill", stop_first=True))
+    assert sorted(nemesis.events[:-1]) == ["heal 1", "heal 2", "inject 1", "inject 2"]
+    assert nemesis.events[-1] == "settle"

@@ -94,6 +94,11 @@ class World:
                 for phase in (HEAL, HEALED):
                     record(FaultRecord("stop", phase, number, FAULT.as_data()))
 
+            def seen_healed(self, _number: int) -> bool:
+                return True
+
+            def settle(self) -> None: ...
+
             def renew(self) -> None:
                 world.fail("renew")
 

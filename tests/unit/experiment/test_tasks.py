@@ -105,6 +105,11 @@ class Nemesis:
     def heal(self, number: int, at: float | None) -> None:
         self.acts.append(("heal", number, at is not None))
 
+    def seen_healed(self, _number: int) -> bool:
+        return True
+
+    def settle(self) -> None: ...
+
 
 def injected(steps: list[ScheduledFault], *, stopped: bool = False) -> list[tuple[str, int, bool]]:
     nemesis: Any = Nemesis()

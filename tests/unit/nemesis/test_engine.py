@@ -235,6 +235,29 @@ def test_a_fault_that_was_hidden_each_time_is_not_proven() -> None:
     }
 
 
+def test_a_healing_that_another_fault_hides_is_seen_when_that_one_is_healed() -> None:
+    run = Run(ScriptedProbe(["whole", "broken", "whole", *["broken"] * 4, "whole"]))
+    run.nemesis.inject(1, FakeFault(name="fake", text="n1", nodes=("n1",)))
+    run.nemesis.inject(2, MutingFault(name="muting", text="n1", nodes=("n1",)))
+    run.nemesis.heal(1)
+    assert run.records[-1].phase == HEAL
+    assert not run.nemesis.seen_healed(1)
+    run.nemesis.heal(2)
+    assert run.nemesis.seen_healed(1)
+    assert (run.records[-1].number, run.records[-1].phase) == (1, HEALED)
+    assert set(run.errors().values()) == {None}
+
+
+def test_a_healing_that_stays_hidden_is_not_proven() -> None:
+    run = Run(ScriptedProbe(["whole", "broken", "whole", *["broken"] * 4, "whole"]))
+    run.nemesis.inject(1, FakeFault(name="fake", text="n1", nodes=("n1",)))
+    run.nemesis.inject(2, MutingFault(name="muting", text="n1", nodes=("n1",)))
+    run.nemesis.heal(1)
+    run.nemesis.settle()
+    assert (run.records[-1].number, run.records[-1].error) == (1, HIDDEN)
+    assert run.nemesis.seen_healed(1), "there is nothing left to look at"
+
+
 def test_a_momentary_fault_that_was_hidden_is_not_proven() -> None:
     run = Run(_probe_by_fault_count())
     run.nemesis.inject(1, MutingFault(name="muting", text="n1", nodes=("n1",)))
