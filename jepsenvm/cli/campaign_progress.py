@@ -15,6 +15,7 @@ from jepsenvm.campaign.judgement import Judgement, judged
 from jepsenvm.campaign.planned import PlannedRun
 from jepsenvm.campaign.record import Record
 from jepsenvm.campaign.spec import Machines
+from jepsenvm.cli.live_terminal import is_live
 from jepsenvm.errors import printable_line
 
 
@@ -43,7 +44,7 @@ class CampaignProgress:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show a bar on a terminal while the context is open."""
-        if not self._console.is_terminal:
+        if not is_live(self._console):
             yield
             return
         with self._progress:

@@ -58,7 +58,7 @@ def command(
     )
     store = run.store
     with progress.kept_in(store.path / LOG):
-        results = resume(run, inventory)
+        results = resume(run, inventory, progress.watch)
         for line in verdict_lines(results, presentation_of(WORKLOADS[run.plan.workload])):
             logger.info(line)
         logger.info(f"stored in {store.path}, report: {store.path / REPORT}")

@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a 
     inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
     store = create(store_root, plan)
     with progress.kept_in(store.path / LOG):
-        results = run_experiment(plan, inventory, store, progress.load, may_deploy=not no_deploy)
+        results = run_experiment(plan, inventory, store, progress.watch, may_deploy=not no_deploy)
         for line in verdict_lines(results, presentation_of(WORKLOADS[plan.workload])):
             logger.info(line)
         logger.info(f"stored in {store.path}, report: {store.path / REPORT}")

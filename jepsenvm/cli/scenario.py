@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
                 Record(scenario.name, number, count),
                 inventory,
                 store,
-                progress.load,
+                progress.watch,
                 may_deploy=not no_deploy,
             )
             presentation = presentation_of(WORKLOADS[plan.workload])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from jepsenvm.experiment.tasks import run_all
+from jepsenvm.history.recent_latencies import RecentLatencies
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.figures import Figures, taken
 from jepsenvm.workloads.workload import Workload
 
 FLUSH_EVERY_S: Final = 0.1
@@ -28,13 +30,23 @@ class Load(Protocol):
     async def settle(self) -> None:
         """Record what only the drain could show about the load."""
 
+    def figures(self) -> Figures:
+        """Return what the clients did since the last call; nothing if nobody watches the run."""
+
 
 class OwnLoad:
     """A load in this process."""
 
-    def __init__(self, workload: Workload[WorkloadOptions], context: Context) -> None:
+    def __init__(
+        self,
+        workload: Workload[WorkloadOptions],
+        context: Context,
+        recent: RecentLatencies | None = None,
+    ) -> None:
+        """``recent`` are the latencies of the run's journal; None if nobody watches the run."""
         self._workload = workload
         self._context = context
+        self._recent = recent
 
     async def prepare(self) -> None:
         """Do nothing: the clients need no preparation."""
@@ -48,3 +60,7 @@ class OwnLoad:
 
     async def settle(self) -> None:
         """Do nothing: this process has recorded everything."""
+
+    def figures(self) -> Figures:
+        """Return what the clients did since the last call; nothing if nobody watches the run."""
+        return {} if self._recent is None else taken(self._context.clients, self._recent)

@@ -26,7 +26,10 @@ from jepsenvm.experiment.load_protocol import MOST_BYTES, Assignment, Message
 from jepsenvm.experiment.plan_file import parse_plan
 from jepsenvm.experiment.tasks import every, first_error, run_all
 from jepsenvm.history.journal import Journal
+from jepsenvm.history.recent_latencies import RecentLatencies
+from jepsenvm.workloads.connection_log import connection_event
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.figures import taken
 from jepsenvm.workloads.registry import WORKLOADS
 from jepsenvm.workloads.share import Share
 
@@ -51,7 +54,11 @@ class _ToRun(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Message("log", record.getMessage()))
+        event = connection_event(record)
+        if event is None:
+            self._tell(Message("log", record.getMessage()))
+        else:
+            self._tell(Message("connection", event))
 
 
 class _LoadProcess:
@@ -59,11 +66,14 @@ class _LoadProcess:
         plan = parse_plan(assignment.plan, "the plan of the run").patient(assignment.patience)
         self._tell = tell
         self._workload = WORKLOADS[plan.workload]
+        acknowledgements = self._workload.acknowledgements
+        self._recent = RecentLatencies(acknowledgements) if assignment.watched else None
         self._journal = Journal(
             Path(assignment.segment),
             # The monotonic clock is the same in all processes of a machine.
             lambda: time.monotonic_ns() - assignment.began,
             about=assignment.about,
+            observe=None if self._recent is None else self._recent.add,
         )
         self._context = Context(
             plan=plan,
@@ -109,6 +119,10 @@ class _LoadProcess:
             for name, count in self._context.op_counts.items()
         }
         self._tell(Message("counts", counts))
+        if self._recent is not None:
+            figures = taken(self._context.clients, self._recent)
+            data = {node: of_node.as_data() for node, of_node in figures.items()}
+            self._tell(Message("figures", data))
 
 
 async def _next_message(reader: asyncio.StreamReader) -> Message:

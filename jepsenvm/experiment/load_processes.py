@@ -25,7 +25,9 @@ from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.open_ops import open_ops
 from jepsenvm.history.segments import record_sizes
 from jepsenvm.plan.plan import Plan
+from jepsenvm.workloads.connection_log import log_connection
 from jepsenvm.workloads.context import Context, OpCounts
+from jepsenvm.workloads.figures import Figures, NodeFigures, figures_from_data, latest, total
 from jepsenvm.workloads.publishers import publisher_addresses
 from jepsenvm.workloads.share import Share
 
@@ -47,11 +49,14 @@ def assignments_of(
     first_segment: Path,
     segments: Sequence[LoadSegment],
     began: int,
+    *,
+    watched: bool = False,
 ) -> list[Assignment]:
     """Return the assignment of each load process, one for each of the ``segments``.
 
     ``plan`` is the plan without the ``patience`` of the hosts. ``began`` is the reading of the
-    monotonic clock at which the run began, in nanoseconds.
+    monotonic clock at which the run began, in nanoseconds. ``watched`` says that somebody watches
+    the run.
     """
     return [
         Assignment(
@@ -65,6 +70,7 @@ def assignments_of(
             index=index,
             processes=len(segments),
             parent=os.getpid(),
+            watched=watched,
         )
         for index, segment in enumerate(segments)
     ]
@@ -94,6 +100,8 @@ class LoadProcesses:
         self._patience = patience
         self._processes = [StartedProcess(command) for _ in assignments]
         self._silent = silent * patience
+        self._figures: dict[int, Figures] = {}
+        """What each process has told since the figures were taken."""
         self._dead: list[int] = []
         """The indices of the processes that have died."""
 
@@ -145,6 +153,16 @@ class LoadProcesses:
         )
         logger.info(f"{recorded:,} messages came back that dead load processes had not recorded")
 
+    def figures(self) -> Figures:
+        """Return what the clients did since the last call; nothing if nobody watches the run."""
+        told = total(self._figures.values())
+        # The clients stay connected until the process tells something else.
+        self._figures = {
+            index: {node: NodeFigures(of_node.clients) for node, of_node in figures.items()}
+            for index, figures in self._figures.items()
+        }
+        return told
+
     async def end(self) -> None:
         """Kill the processes that still run, and wait until they have ended."""
         for process in self._processes:
@@ -168,6 +186,7 @@ class LoadProcesses:
             return
         process.dismiss()
         await process.ended()
+        self._figures.pop(index, None)
         data = {"load-process": index + 1, "of": len(self._processes)}
         self._context.journal.append("info", LOAD_PROCESS, process=NEMESIS, data=data)
 
@@ -178,12 +197,18 @@ class LoadProcesses:
                     self._context.op_counts[name] = OpCounts(*counts)
             case "log":
                 logger.info(message.content)
+            case "figures":
+                told = latest(self._figures.get(index, {}), figures_from_data(message.content))
+                self._figures[index] = told
+            case "connection":
+                log_connection(*message.content)
             case "failed":
                 raise RunError(f"{self._name(index)}: {message.content}")
 
     async def _bury(self, index: int, cause: str) -> None:
         """Record that a process is dead, and its ops in flight as ``info``."""
         self._dead.append(index)
+        self._figures.pop(index, None)
         segment, name = Path(self._assignments[index].segment), self._name(index)
         if await self._processes[index].ended() and segment.is_file():
             # Nobody writes to the segment any more.

@@ -11,13 +11,25 @@ from jepsenvm.errors import MALFORMED, shown
 from jepsenvm.rabbitmq.amqp import Address
 from jepsenvm.rabbitmq.tls import Tls
 
-Kind = Literal["assign", "start", "stop", "ready", "counts", "log", "ended", "failed"]
+Kind = Literal[
+    "assign",
+    "start",
+    "stop",
+    "ready",
+    "counts",
+    "figures",
+    "log",
+    "connection",
+    "ended",
+    "failed",
+]
 """What a message is about.
 
 - From the run: ``assign`` (the first message, an ``Assignment``), ``start`` and ``stop`` the load.
 - From the load process: ``ready`` to start; the ``counts`` of its ops by publisher, which also show
-  that it is alive; a line for the ``log``; that its load has ``ended`` and its segment is closed;
-  that it has ``failed``, and why.
+  that it is alive; its ``figures`` by node if the run is watched; a line for the ``log``; what
+  happened to a ``connection``; that its load has ``ended`` and its segment is closed; that it has
+  ``failed``, and why.
 """
 
 MOST_BYTES: Final = 1 << 24
@@ -68,6 +80,8 @@ class Assignment:
     processes: int
     parent: int
     """The process id of the run. Its load processes end with it."""
+    watched: bool = False
+    """Whether somebody watches the run, so that the process must collect figures."""
 
     def message(self) -> Message:
         """Return the message with this assignment. It has the password of the brokers' user."""

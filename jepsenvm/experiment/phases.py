@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -28,20 +28,31 @@ from jepsenvm.experiment.queue_status import (
 )
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumption import Resumption
+from jepsenvm.experiment.run_events import (
+    FIGURES_EVERY_S,
+    LoadFigures,
+    Phase,
+    PhaseBegan,
+    RunEvent,
+    Watch,
+    fault_step,
+)
 from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import Store
 from jepsenvm.experiment.tasks import every, first_error, is_set_before, to_the_end
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.load_segments import LoadSegment, about_load_segments, new_load_segments
-from jepsenvm.history.nemesis_records import INTERRUPT, SCHEDULE
+from jepsenvm.history.nemesis_records import INTERRUPT, SCHEDULE, VIEW
 from jepsenvm.history.op import NEMESIS
+from jepsenvm.history.recent_latencies import RecentLatencies
+from jepsenvm.history.units import SECOND
 from jepsenvm.machines.power import power_of
 from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
 from jepsenvm.nemesis.records import FaultRecord, Recorder, journaled
 from jepsenvm.plan.plan import Plan
-from jepsenvm.workloads.context import Context, OpCounts, QueueStatus
+from jepsenvm.workloads.context import Context, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
 
 logger = logging.getLogger(__name__)
@@ -49,18 +60,18 @@ logger = logging.getLogger(__name__)
 SHOW_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
 
-ShowLoad = Callable[[Mapping[str, OpCounts], float], None]
-"""Shows the counts of each publisher. The second argument is the elapsed share of the time."""
+TALLY: Final = "tally"
+"""The attribute of log records that count what the clients have done."""
 
 
-def execute(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
+def execute(prepared: Prepared, store: Store, watch: Watch | None = None) -> Results:
     """Run all phases and return the results of the checkers.
 
-    Every fault is healed before this function returns or raises. Raises RunError when a phase
-    fails.
+    ``watch`` is told what happens, and without it no figures are collected. Every fault is healed
+    before this function returns or raises. Raises RunError when a phase fails.
     """
     try:
-        return asyncio.run(_Run(prepared, store, show_load).execute())
+        return asyncio.run(_Run(prepared, store, watch).execute())
     except BaseExceptionGroup as group:
         raise first_error(group) from None
 
@@ -79,20 +90,23 @@ def _healing_goes_on(record: Recorder) -> Recorder:
 
 
 class _Run:
-    def __init__(self, prepared: Prepared, store: Store, show_load: ShowLoad) -> None:
+    def __init__(self, prepared: Prepared, store: Store, watch: Watch | None) -> None:
         self._prepared = prepared
         self._cluster, self._steps = prepared.cluster, prepared.steps
-        self._store, self._show_load = store, show_load
+        self._store, self._watch = store, watch
         self._fleet = self._cluster.fleet
         self._plan = prepared.plan.patient(self._fleet.patience)
         self._workload = WORKLOADS[self._plan.workload]
         began, self._began_at = time.monotonic_ns(), time.time()
+        self._load_began = began / SECOND
         segments = new_load_segments(self._plan.workers) if self._plan.workers > 1 else []
+        self._recent = self._recent_latencies() if watch and not segments else None
         self._journal = Journal(
             store.history,
             lambda: time.monotonic_ns() - began,
             # A history that is moved or exported takes its plan along.
             about={"plan": prepared.plan.to_yaml(), **about_load_segments(segments)},
+            observe=None if self._recent is None else self._recent.add,
         )
         self._stop = asyncio.Event()
         self._interrupts = Interrupts(self._stop)
@@ -108,7 +122,7 @@ class _Run:
             list_bindings=binding_listing(self._fleet),
         )
         self._load = self._load_of(prepared.plan, segments, began)
-        self._record = _healing_goes_on(journaled(self._journal))
+        self._record = self._also_told(_healing_goes_on(journaled(self._journal)))
         self._spool = Spool(store.path)
         self._nemesis = Nemesis(
             fleet=self._fleet,
@@ -122,7 +136,8 @@ class _Run:
 
     async def execute(self) -> Results:
         self._interrupts.listen()
-        async with every(FLUSH_EVERY_S, self._flush):
+        async with every(FLUSH_EVERY_S, self._flush), self._telling_figures():
+            self._begin("set up")
             log_sizes_before = await asyncio.to_thread(log_sizes, self._fleet)
             self._prepare_resumption(log_sizes_before)
             hurrying = asyncio.create_task(self._hurry_when_interrupted_again())
@@ -136,10 +151,13 @@ class _Run:
             await self._recover_and_drain()
             await self._load.settle()
         self._journal.close()
+        self._begin("collect")
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
+        self._begin("check")
         results = await asyncio.to_thread(judge_run, self._store.path)
         write_results(self._store, results)
         if results.verdict is not Verdict.VALID:
+            self._begin("collect")
             await asyncio.to_thread(
                 collect_broker_state,
                 self._fleet,
@@ -160,9 +178,17 @@ class _Run:
     def _load_of(self, plan: Plan, segments: Sequence[LoadSegment], began: int) -> Load:
         """Return the load in this process, or in a process for each of the segments."""
         if not segments:
-            return OwnLoad(self._workload, self._context)
+            return OwnLoad(self._workload, self._context, self._recent)
         first, patience = self._store.history, self._fleet.patience
-        assignments = assignments_of(plan, patience, self._context, first, segments, began)
+        assignments = assignments_of(
+            plan,
+            patience,
+            self._context,
+            first,
+            segments,
+            began,
+            watched=self._watch is not None,
+        )
         return LoadProcesses(self._context, first, assignments, patience=patience)
 
     # Phases.
@@ -184,15 +210,16 @@ class _Run:
         await self._load.prepare()
 
     async def _load_and_inject(self) -> None:
-        began = asyncio.get_running_loop().time()
-        showing = every(SHOW_EVERY_S, lambda: self._show(began))
+        began = self._load_began = asyncio.get_running_loop().time()
+        self._begin("load", self._plan.time_limit)
+        showing = every(SHOW_EVERY_S, self._show)
         async with showing, self._renewing_timers(), asyncio.TaskGroup() as tasks:
             load = tasks.create_task(self._load.run())
             tasks.create_task(inject_steps(self._nemesis, self._steps, self._stop, began))
             tasks.create_task(self._stop_at_time_limit(began))
             await asyncio.wait({load})
             self._stop.set()
-        await self._show(began)
+        await self._show()
 
     async def _end_load_and_heal(self) -> None:
         ending = asyncio.create_task(self._load.end())
@@ -202,6 +229,7 @@ class _Run:
             await ending
 
     async def _heal(self) -> None:
+        self._begin("heal")
         try:
             await asyncio.to_thread(self._nemesis.heal_by_hand)
         finally:
@@ -236,7 +264,9 @@ class _Run:
             deadline=self._plan.recovery_deadline,
             may_restart=may_restart(self._cluster.inventory),
         )
+        self._begin("recover", self._plan.recovery_deadline)
         await recovery.wait()
+        self._begin("drain", self._plan.drain_deadline)
 
         async def get_status(queue: str) -> QueueStatus:
             return await queue_status(self._fleet, queue)
@@ -267,9 +297,49 @@ class _Run:
             )
         self._journal.flush()
 
-    async def _show(self, began: float) -> None:
-        elapsed = asyncio.get_running_loop().time() - began
-        self._show_load(self._context.op_counts, min(1.0, elapsed / self._plan.time_limit))
+    async def _show(self) -> None:
+        for name, counts in self._context.op_counts.items():
+            logger.info(counts.line(name), extra={TALLY: True})
+
+    # What whoever watches the run is told.
+
+    def _tell(self, event: RunEvent) -> None:
+        if self._watch is not None:
+            self._watch(event)
+
+    def _begin(self, phase: Phase, limit_s: float | None = None) -> None:
+        self._tell(PhaseBegan(phase, limit_s))
+
+    def _recent_latencies(self) -> RecentLatencies:
+        return RecentLatencies(self._workload.acknowledgements)
+
+    def _also_told(self, record: Recorder) -> Recorder:
+        """Return a recorder that also tells whoever watches the run."""
+
+        def record_and_tell(entry: FaultRecord) -> None:
+            record(entry)
+            if entry.f != VIEW:
+                self._tell(fault_step(entry, [*self._fleet.nodes], self._ends_in(entry.number)))
+
+        return record if self._watch is None else record_and_tell
+
+    def _ends_in(self, number: int) -> float | None:
+        """Return the seconds until a scheduled fault is healed; None for a fault by hand."""
+        if not 1 <= number <= len(self._steps):
+            return None
+        return self._load_began + self._steps[number - 1].until - time.monotonic()
+
+    @asynccontextmanager
+    async def _telling_figures(self) -> AsyncIterator[None]:
+        if self._watch is None:
+            yield
+            return
+
+        async def tell() -> None:
+            self._tell(LoadFigures(self._load.figures()))
+
+        async with every(FIGURES_EVERY_S, tell):
+            yield
 
     @asynccontextmanager
     async def _renewing_timers(self) -> AsyncIterator[None]:

@@ -38,6 +38,7 @@ from jepsenvm.experiment.resumed_history import (
 )
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.run import finish
+from jepsenvm.experiment.run_events import PhaseBegan, Watch, ignore, run_began
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import HISTORY, PLAN, RESULTS, Store
 from jepsenvm.experiment.tasks import every, first_error
@@ -93,12 +94,15 @@ class UnfinishedRun:
         return cls(Store(folder), plan, resumption)
 
 
-def resume(run: UnfinishedRun, inventory: Inventory) -> Results:
+def resume(run: UnfinishedRun, inventory: Inventory, watch: Watch | None = None) -> Results:
     """Resume a run and return its results, which are never valid if its load was cut short.
 
-    Raises UsageError if the run is in progress, another process uses the cluster, or the queue of
-    the run is gone.
+    ``watch`` is told what happens. Raises UsageError if the run is in progress, another process
+    uses the cluster, or the queue of the run is gone.
     """
+    tell = watch or ignore
+    tell(run_began(run.plan, inventory))
+    tell(PhaseBegan("heal"))
     with (
         Fleet(inventory.nodes, patience=inventory.patience) as fleet,
         ClusterLock(fleet, "resume", run.store.path) as lock,
@@ -116,15 +120,18 @@ def resume(run: UnfinishedRun, inventory: Inventory) -> Results:
         if not recorded.complete:
             _require_queue(fleet, run)
             try:
-                asyncio.run(_Resumed(run, recorded, inventory, fleet).execute())
+                asyncio.run(_Resumed(run, recorded, inventory, fleet, tell).execute())
             except BaseExceptionGroup as group:
                 raise first_error(group) from None
             finally:
                 raise_on_signals()  # the loop has removed the handlers
+        tell(PhaseBegan("collect"))
         collect(fleet, run.store, run.resumption.log_sizes)
+        tell(PhaseBegan("check"))
         results = judge_run(run.store.path)
         write_results(run.store, results)
         finish(fleet, run.store)
+    tell(PhaseBegan("report"))
     write_report(run.store, results)
     return results
 
@@ -157,8 +164,14 @@ def _require_queue(fleet: Fleet, run: UnfinishedRun) -> None:
 
 class _Resumed:
     def __init__(
-        self, run: UnfinishedRun, recorded: Recorded, inventory: Inventory, fleet: Fleet
+        self,
+        run: UnfinishedRun,
+        recorded: Recorded,
+        inventory: Inventory,
+        fleet: Fleet,
+        tell: Watch,
     ) -> None:
+        self._tell = tell
         self._run, self._inventory, self._fleet = run, inventory, fleet
         self._plan = run.plan.patient(fleet.patience)
         self._recorded = recorded
@@ -210,7 +223,9 @@ class _Resumed:
             deadline=self._plan.recovery_deadline,
             may_restart=may_restart(self._inventory),
         )
+        self._tell(PhaseBegan("recover", self._plan.recovery_deadline))
         await recovery.wait()
+        self._tell(PhaseBegan("drain", self._plan.drain_deadline))
 
         async def get_status(queue: str) -> QueueStatus:
             return await queue_status(self._fleet, queue)

@@ -10,8 +10,9 @@ from jepsenvm.errors import JepsenvmError
 from jepsenvm.experiment.existing_cluster import create_virtual_host, remove_virtual_host
 from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.outputs import write_report
-from jepsenvm.experiment.phases import ShowLoad, execute
+from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import AcceptVersion, Prepared, prepare
+from jepsenvm.experiment.run_events import PhaseBegan, Watch, ignore, run_began
 from jepsenvm.experiment.run_in_progress import RUN
 from jepsenvm.experiment.store import PLAN, Store
 from jepsenvm.machines.cluster_lock import ClusterLock
@@ -28,7 +29,7 @@ def run_experiment(
     plan: Plan,
     inventory: Inventory,
     store: Store,
-    show_load: ShowLoad,
+    watch: Watch | None,
     *,
     may_deploy: bool,
     accept_version: AcceptVersion | None = None,
@@ -36,8 +37,12 @@ def run_experiment(
     """Prepare the cluster, run all phases, and write the results and the report to the store.
 
     The folder of the run is removed if the run is refused or interrupted before its history begins.
-    ``accept_version`` may refuse the version of RabbitMQ, before anything is changed (``prepare``).
+    ``watch`` is told what happens. ``accept_version`` may refuse the version of RabbitMQ, before
+    anything is changed (``prepare``).
     """
+    tell = watch or ignore
+    tell(run_began(plan, inventory))
+    tell(PhaseBegan("prepare"))
     try:
         with (
             Fleet(inventory.nodes, patience=inventory.patience) as fleet,
@@ -53,15 +58,16 @@ def run_experiment(
             )
             store.write(PLAN, prepared.plan.to_yaml())
             if inventory.existing:
-                results = _execute_in_virtual_host(prepared, store, show_load)
+                results = _execute_in_virtual_host(prepared, store, watch)
             else:
                 store.begin()
-                results = _executed(prepared, store, show_load)
+                results = _executed(prepared, store, watch)
                 finish(fleet, store)
     except BaseException:
         if not store.begun:
             store.discard()
         raise
+    tell(PhaseBegan("report"))
     write_report(store, results)
     return results
 
@@ -90,20 +96,20 @@ def _has(names: Collection[str], store: Store) -> bool:
     return any(run_of_queue(name) == store.path.name for name in names)
 
 
-def _executed(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
+def _executed(prepared: Prepared, store: Store, watch: Watch | None) -> Results:
     try:
-        return execute(prepared, store, show_load)
+        return execute(prepared, store, watch)
     finally:
         raise_on_signals()  # the loop of the phases has removed the handlers
 
 
-def _execute_in_virtual_host(prepared: Prepared, store: Store, show_load: ShowLoad) -> Results:
+def _execute_in_virtual_host(prepared: Prepared, store: Store, watch: Watch | None) -> Results:
     cluster = prepared.cluster
     created = create_virtual_host(cluster.inventory, cluster.fleet, cluster.credentials)
     store.begin()
     decided = False
     try:
-        results = _executed(prepared, store, show_load)
+        results = _executed(prepared, store, watch)
         decided = results.verdict is not Verdict.UNKNOWN
         if not (created and decided):
             finish(cluster.fleet, store)

@@ -89,15 +89,18 @@ class Journal:
         clock: Callable[[], int],
         *,
         about: Mapping[str, str] | None = None,
+        observe: Callable[[pa.RecordBatch], None] | None = None,
         create: Callable[[Path], RawFile] = create_file,
     ) -> None:
         """Create the file ``path``; raise RunError if it exists or cannot be created.
 
         ``clock``  returns the time of an op: nanoseconds since the run began.
         ``about``  what the history is about, such as its ``plan`` as YAML. It stays in the file.
+        ``observe``  is called with each batch that was written. It must be quick and never fail.
         """
         self._path = path
         self._clock = clock
+        self._observe = observe
         # Reentrant, because a failure may be noticed while the lock is held.
         self._lock = threading.RLock()
         self._failure: RunError | None = None
@@ -169,11 +172,14 @@ class Journal:
                 pa.array(error, pa.utf8()),
                 pa.array(data, pa.utf8()),
             ]
-            self._writer.write_batch(pa.record_batch(columns, names=SCHEMA.names))
+            batch = pa.record_batch(columns, names=SCHEMA.names)
+            self._writer.write_batch(batch)
             messages = self._written.getvalue()
             self._written.seek(0)
             self._written.truncate()
             self._write_messages(messages)
+            if self._observe is not None:
+                self._observe(batch)
 
     def close(self) -> None:
         """Flush, sync, and write the end mark. Only a closed history is complete.

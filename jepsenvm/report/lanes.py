@@ -42,7 +42,7 @@ def fault_bars(
         interval = fault.interval
         begin = interval.injected if interval.in_force is None else interval.in_force
         until = end if interval.ended is None else interval.ended
-        label = _label(interval, node, nodes)
+        label = label_on_node(interval, node, nodes)
         if label is None:
             continue
         measured = [
@@ -55,7 +55,7 @@ def fault_bars(
         yield Bar(begin, until, label, kind, detail, interval.number)
 
 
-def _label(interval: FaultInterval, node: str, nodes: Sequence[str]) -> str | None:
+def label_on_node(interval: FaultInterval, node: str, nodes: Sequence[str]) -> str | None:
     """Return what a fault does to a node; None if it does nothing to it."""
     if interval.isolates_nodes:
         groups = sides(interval, nodes)

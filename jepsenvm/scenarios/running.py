@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from jepsenvm.checkers.verdict import Results
-from jepsenvm.experiment.phases import ShowLoad
 from jepsenvm.experiment.run import run_experiment
+from jepsenvm.experiment.run_events import Watch
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
@@ -82,14 +82,14 @@ def run_scenario(
     record: Record,
     inventory: Inventory,
     store: Store,
-    show_load: ShowLoad,
+    watch: Watch | None,
     *,
     may_deploy: bool,
 ) -> ScenarioRun:
     """Run a scenario once, compare its verdict, and record both in the folder of the run.
 
-    ``plan`` is the plan of this repetition. Raises UsageError, before anything is changed, if the
-    cluster cannot show the scenario.
+    ``plan`` is the plan of this repetition. ``watch`` is told what happens. Raises UsageError,
+    before anything is changed, if the cluster cannot show the scenario.
     """
     versions: list[str] = []
 
@@ -103,7 +103,7 @@ def run_scenario(
         store.discard()
         raise
     results = run_experiment(
-        plan, inventory, store, show_load, may_deploy=may_deploy, accept_version=accept
+        plan, inventory, store, watch, may_deploy=may_deploy, accept_version=accept
     )
     running = versions[-1]
     expectation = scenario.expectation(running)

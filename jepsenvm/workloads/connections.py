@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -11,9 +10,8 @@ from itertools import count
 import tenacity
 
 from jepsenvm.rabbitmq.amqp import Address, Session, SessionLost, connect, failure_text
+from jepsenvm.workloads.connection_log import log_connection
 from jepsenvm.workloads.context import Context
-
-logger = logging.getLogger(__name__)
 
 
 class ProcessNumbers(Iterator[int]):
@@ -47,24 +45,26 @@ async def connect_with_retries(
     """
     name = f"{address.node}: {role}".rstrip(": ")
     failed = False
-    async for attempt in tenacity.AsyncRetrying(
-        wait=tenacity.wait_exponential(0.1, max=2),
-        retry=tenacity.retry_if_exception_type((SessionLost, TimeoutError)),
-        sleep=partial(wait, context.stop),
-        stop=lambda _: context.stop.is_set(),
-        retry_error_callback=lambda _: None,
-    ):
-        with attempt:
-            try:
-                async with asyncio.timeout(address.connect_timeout):
-                    opened = await connect(address, transactions=transactions)
-            except (SessionLost, TimeoutError) as problem:
-                if not failed:
-                    logger.info(f"{name}: no connection: {failure_text(problem)}")
-                    failed = True
-                raise
-            logger.info(f"{name}: connected" + (" again" if failed else ""))
-            return opened
+    with context.clients.connecting(address.node):
+        async for attempt in tenacity.AsyncRetrying(
+            wait=tenacity.wait_exponential(0.1, max=2),
+            retry=tenacity.retry_if_exception_type((SessionLost, TimeoutError)),
+            sleep=partial(wait, context.stop),
+            stop=lambda _: context.stop.is_set(),
+            retry_error_callback=lambda _: None,
+        ):
+            with attempt:
+                try:
+                    async with asyncio.timeout(address.connect_timeout):
+                        opened = await connect(address, transactions=transactions)
+                except (SessionLost, TimeoutError) as problem:
+                    if not failed:
+                        log_connection(f"{name}: no connection", failure_text(problem))
+                        failed = True
+                    raise
+                log_connection(f"{name}: connected" + (" again" if failed else ""))
+                context.clients.connected(opened)
+                return opened
     return None
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
 from jepsenvm.rabbitmq.amqp import Address, Session
+from jepsenvm.workloads.connection_log import log_connection
 from jepsenvm.workloads.connections import ProcessNumbers, wait
 from jepsenvm.workloads.consumer_schedule import ConsumerSchedule, consumer_schedule
 from jepsenvm.workloads.context import Context
@@ -16,8 +16,6 @@ from jepsenvm.workloads.pushed_consumer import Consumption, PushedConsumer
 from jepsenvm.workloads.reader import Reader, Source
 from jepsenvm.workloads.reconnecting import reconnecting
 from jepsenvm.workloads.usable_queues import QueuesOfConsumer, queues_of_consumer
-
-logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S: Final = 0.05
 RECONNECT_DELAY_S: Final = 1.0
@@ -65,7 +63,7 @@ async def _consume(context: Context, address: Address, processes: ProcessNumbers
     """Consume until the load ends; reconnect after a lost connection."""
     async for session in reconnecting(context, address, processes, use):
         if session.lost is not None and not context.stop.is_set():
-            logger.info(f"{address.node}: consumer's connection lost: {session.lost}")
+            log_connection(f"{address.node}: consumer's connection lost", session.lost)
             await wait(context.stop, RECONNECT_DELAY_S)
 
 

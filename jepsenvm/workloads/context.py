@@ -14,6 +14,7 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
 from jepsenvm.rabbitmq.ctl import Binding, Listing
 from jepsenvm.workloads.bodies import Bodies, bodies_of
+from jepsenvm.workloads.clients import Clients
 from jepsenvm.workloads.routes import Routes
 from jepsenvm.workloads.share import EVERY_CLIENT, Share
 
@@ -110,6 +111,8 @@ class Context:
     """Set when the load must end."""
     op_counts: dict[str, OpCounts] = field(default_factory=dict)
     """By publisher."""
+    clients: Clients = field(default_factory=Clients)
+    """Those of this process."""
     list_node: ListNode = _refuse
     list_queues: ListQueues = _refuse_queues
     list_bindings: ListBindings = _refuse_bindings

@@ -38,6 +38,7 @@ from jepsenvm.rabbitmq.amqp import (
     failure_text,
 )
 from jepsenvm.rabbitmq.connections import close, session
+from jepsenvm.workloads.connection_log import log_connection
 from jepsenvm.workloads.connections import connect_with_retries, process_numbers, wait
 from jepsenvm.workloads.context import Context, GetQueueStatus, OpCounts, QueueStatus, gone_queues
 from jepsenvm.workloads.declare import NO_DELIVERY_LIMIT, declare, queue_arguments
@@ -181,7 +182,7 @@ async def _client(
         if opened.lost is None:
             await close(opened)
         elif not context.stop.is_set():
-            logger.info(f"{address.node}: connection lost: {opened.lost}")
+            log_connection(f"{address.node}: connection lost", opened.lost)
 
 
 async def acquire(

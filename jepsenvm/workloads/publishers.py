@@ -14,7 +14,6 @@ Every publish is one op ``enqueue``, and its completion decides whether a loss c
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
@@ -24,13 +23,12 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.rate import rate_curve
 from jepsenvm.rabbitmq.amqp import Address, Outcome, Session, SessionLost
 from jepsenvm.rabbitmq.connections import close
+from jepsenvm.workloads.connection_log import log_connection
 from jepsenvm.workloads.connections import ProcessNumbers, connect_with_retries, process_numbers
 from jepsenvm.workloads.consumers import consumers
 from jepsenvm.workloads.context import Context, OpCounts
 from jepsenvm.workloads.pace import Pace
 from jepsenvm.workloads.routes import Route
-
-logger = logging.getLogger(__name__)
 
 NACKED_BY_ONE: Final = "nacked: at least one of its queues does not have it"
 
@@ -140,7 +138,7 @@ class _Publisher:
                 for numbers in processes:
                     window.create_task(self._publish_in_turn(session, numbers))
             if session.lost is not None:
-                logger.info(f"{node}: connection lost: {session.lost}")
+                log_connection(f"{node}: connection lost", session.lost)
                 # Each process may have had a publish in flight, so all of them retire.
                 _retire(processes)
             else:

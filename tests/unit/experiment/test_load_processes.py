@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from itertools import count
@@ -33,7 +34,10 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
 from jepsenvm.rabbitmq.tls import Tls
+from jepsenvm.workloads.clients import ClientCounts
+from jepsenvm.workloads.connection_log import ConnectionEvent, connection_event
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.figures import NodeFigures
 from jepsenvm.workloads.registry import WORKLOADS
 from tests.unit.rabbitmq.broker import HOST, Broker
 
@@ -57,6 +61,9 @@ WORKING: Final = """
 tell("ready")
 assert hear() == ["start", None]
 tell("log", f"fake {number} began")
+tell("connection", [f"n{number}: connection lost", "reset"])
+for count in (10, 20):
+    tell("figures", {"n1": [number, 1, [[40, count]]], f"n{number}": [number, 1, [[40, count]]]})
 tell("counts", {f"n{number}": [number, 2, 3]})
 while not select.select([channel], [], [], 0.1)[0]:
     tell("counts", {f"n{number}": [number, 2, 3]})
@@ -76,6 +83,8 @@ class World:
         program: str | None = None,
         port: int = 1,
         silent: float = DEADLINE_S,
+        *,
+        watched: bool = False,
         **keys: Any,
     ) -> None:
         plan = Plan(**{"nemesis": "none", "workers": 2, **keys})
@@ -93,7 +102,9 @@ class World:
             journal=self.journal,
             stop=asyncio.Event(),
         )
-        self.assignments = assignments_of(plan, 1.0, self.context, self.first, segments, began)
+        self.assignments = assignments_of(
+            plan, 1.0, self.context, self.first, segments, began, watched=watched
+        )
         command = COMMAND if program is None else (sys.executable, "-S", "-c", FAKE + program)
         self.load = LoadProcesses(
             self.context,
@@ -150,11 +161,21 @@ def test_processes_that_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     async def both_have_reported() -> None:
         await until(lambda: counts.keys() == {"n1", "n2"})
         assert [counts[node].ok for node in ("n1", "n2")] == [1, 2]
+        n1, n2 = ClientCounts(3, 2), ClientCounts(2, 1)
+        assert world.load.figures() == {
+            "n1": NodeFigures(n1, {40: 60}),
+            "n2": NodeFigures(n2, {40: 30}),
+        }
+        # Its ops are taken, and its clients are still connected.
+        assert world.load.figures() == {"n1": NodeFigures(n1), "n2": NodeFigures(n2)}
 
     world.run(both_have_reported)
     assert [counts[node].ok for node in ("n1", "n2")] == [11, 12]
     assert (counts["n1"].failed, counts["n1"].unknown) == (2, 3)
+    assert world.load.figures() == {}
     assert {"fake 1 began", "fake 2 began"} <= {record.getMessage() for record in caplog.records}
+    events = [event for record in caplog.records if (event := connection_event(record))]
+    assert ConnectionEvent("n2: connection lost", "reset") in events
     records = sorted(world.records(), key=lambda op: op.data["load-process"])
     assert [(op.process, op.error, op.data) for op in records] == [
         (NEMESIS, None, {"load-process": 1, "of": 2}),
@@ -359,6 +380,30 @@ def test_the_same_plan_gives_the_same_ops_in_several_processes(tmp_path: Path) -
     }
     publishers = {(process % 8, value % 4) for process, value, *_ in in_processes}
     assert publishers == {(process % 8, value % 4) for process, value, *_ in ops}
+
+
+def test_watched_processes_tell_figures(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(DEADLINE_S), Broker().listening() as broker:
+            keys = {**KEYS, "messages": None, "rate": 100}
+            world = World(tmp_path, port=broker.port, watched=True, **keys)
+            await world.load.prepare()
+            running = asyncio.ensure_future(world.load.run())
+            acknowledged: Counter[str] = Counter()
+            while not acknowledged["n1"] or not acknowledged["n2"]:
+                await asyncio.sleep(0.05)
+                figures = world.load.figures()
+                for node, of_node in figures.items():
+                    acknowledged[node] += sum(of_node.latencies.values())
+            # Two publishers of each node, spread over two processes.
+            assert figures["n1"].clients == ClientCounts(connected=2)
+            world.context.stop.set()
+            await running
+            await world.load.end()
+            counts = world.context.op_counts
+            assert acknowledged.total() <= sum(count.ok for count in counts.values())
+
+    asyncio.run(run())
 
 
 def test_a_killed_process_leaves_its_ops_in_doubt(tmp_path: Path) -> None:

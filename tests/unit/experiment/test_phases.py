@@ -22,6 +22,7 @@ from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import Cluster, Prepared
 from jepsenvm.experiment.recovery import Recovery
 from jepsenvm.experiment.resumption import Resumption
+from jepsenvm.experiment.run_events import FaultStep, LoadFigures, PhaseBegan, RunEvent
 from jepsenvm.experiment.store import PLAN, RESULTS, Store, create
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import (
@@ -43,6 +44,7 @@ from jepsenvm.nemesis.schedule import ScheduledFault
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.credentials import Credentials
 from jepsenvm.workloads.context import Context
+from jepsenvm.workloads.figures import Figures
 from jepsenvm.workloads.registry import WORKLOADS
 
 FAULT = Pause(name="pause", text="n1", nodes=("n1",))
@@ -54,6 +56,7 @@ Drain = Callable[[Context], Awaitable[None]]
 
 class Fleet:
     patience: ClassVar[float] = 1.0
+    nodes: ClassVar[list[str]] = ["n1", "n2"]
 
 
 class World:
@@ -64,6 +67,8 @@ class World:
         self.states: list[bool] = []
         """An entry for each time at which the state of the brokers was collected."""
         self.problems: list[str] = []
+        self.events: list[RunEvent] = []
+        """What the run has told whoever watches it."""
         self._load, self._drain = load, drain
         self.lock: Any = SimpleNamespace(require_held=lambda: None)
         self.failing: str = ""
@@ -131,6 +136,7 @@ class World:
             load=lambda context: [self._load(context)],
             drain=drain,
             checkers=real.checkers,
+            acknowledgements=real.acknowledgements,
         )
 
 
@@ -179,11 +185,7 @@ def run(
     cluster = Cluster(inventory, fleet, {}, Credentials("u", "p"), world.lock)
     store = create(tmp_path / "store", plan)
     holder["store"] = store
-    shown: list[float] = []
-    results = execute(
-        Prepared(plan, (STEP,), cluster), store, lambda _tallies, share: shown.append(share)
-    )
-    assert shown
+    results = execute(Prepared(plan, (STEP,), cluster), store, world.events.append)
     return world, store, results
 
 
@@ -201,6 +203,41 @@ def is_complete(store: Store) -> bool:
 def recorded(store: Store) -> list[str]:
     """Return the nemesis ops of the history in their order."""
     return [op.f for op in open_history(store.history).nemesis_ops()]
+
+
+def test_whoever_watches_is_told_the_phases_the_faults_and_the_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(phases, "FIGURES_EVERY_S", 0.01)
+    world, store, _ = run(monkeypatch, tmp_path)
+    began = [event.phase for event in world.events if isinstance(event, PhaseBegan)]
+    assert began == ["set up", "load", "heal", "recover", "drain", "collect", "check", "collect"]
+    steps = [event for event in world.events if isinstance(event, FaultStep)]
+    assert [step.phase for step in steps] == [INJECT, IN_FORCE, HEAL, HEALED]
+    assert {step.number for step in steps} == {1}
+    assert steps[0].labels == {"n1": "pause"}
+    assert steps[0].ends_in_s is not None
+    assert steps[0].ends_in_s <= STEP.until
+    figures = [event.nodes for event in world.events if isinstance(event, LoadFigures)]
+    acknowledged = sum(sum(each["n1"].latencies.values()) for each in figures if each)
+    assert acknowledged == 1
+    assert is_complete(store)
+
+
+def test_a_run_that_nobody_watches_collects_no_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("nobody watches")
+
+    def unwatched(prepared: Prepared, store: Store, _watch: object) -> Results:
+        monkeypatch.setattr(phases, "RecentLatencies", refuse)
+        return phases.execute(prepared, store)
+
+    monkeypatch.setitem(globals(), "execute", unwatched)
+    world, _, _ = run(monkeypatch, tmp_path)
+    assert world.events == []
+    assert "drain" in world.acts
 
 
 def test_the_phases_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -260,6 +297,9 @@ def test_load_processes_end_before_the_healing_and_settle_after_the_drain(
 
         async def settle(self) -> None:
             holder["world"].acts.append("settle")
+
+        def figures(self) -> Figures:
+            return {}
 
     monkeypatch.setattr(phases, "LoadProcesses", Processes)
     if problem is not None:
