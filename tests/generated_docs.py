@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from jepsenvm.campaign import spec as campaign_file
+from jepsenvm.cli.json_shapes import SHAPES, Shape
 from jepsenvm.nemesis.registry import FAULTS, MIXES, NEMESES
 from jepsenvm.nemesis.request import NemesisSpec
 from jepsenvm.plan.keys import PlanKey, keys_of
@@ -147,6 +148,21 @@ def upgrade_steps() -> str:
     return table(["from", "to", "feature flags that must be enabled before"], rows)
 
 
+def json_shapes() -> str:
+    """Return what each command prints with --json."""
+    commands: dict[tuple[type[Shape], bool], list[str]] = {}
+    for command, shape in SHAPES.items():
+        is_list = isinstance(shape, list)
+        model = shape[0] if isinstance(shape, list) else shape
+        commands.setdefault((model, is_list), []).append(f"`{command}`")
+    parts = []
+    for (model, is_list), names in commands.items():
+        kind = "a list of objects" if is_list else "an object"
+        rows = ([f"`{key.key}`", key.description] for key in keys_of(model))
+        parts.append(f"{', '.join(names)}: {kind}\n\n{table(['key', 'meaning'], rows)}")
+    return "\n" + "\n".join(parts) + "\n"
+
+
 def campaign_keys() -> str:
     """Return the keys of a campaign file."""
     keys = (
@@ -169,6 +185,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "expectation-keys": partial(keys_table, Expectation),
     "outcome-keys": partial(keys_table, Outcomes),
     "upgrade-steps": upgrade_steps,
+    "json-shapes": json_shapes,
     "campaign-keys": campaign_keys,
     "campaign-expectations": partial(keys_table, campaign_file.Expectation),
     "campaign-machines": partial(keys_table, campaign_file.Machines),

@@ -30,6 +30,8 @@ from jepsenvm.campaign.summary import Summary, summarized
 from jepsenvm.cli.campaign_progress import CampaignProgress
 from jepsenvm.cli.campaign_workers import dask_workers, worker
 from jepsenvm.cli.durations import duration
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import campaign_shape, difference_shape
 from jepsenvm.errors import UsageError, printable_line, shorten
 
 file_argument = click.argument("file", metavar="FILE.yml", type=click.Path(path_type=Path))
@@ -102,6 +104,7 @@ group.add_command(worker)
     "with `jepsenvm campaign worker`.",
 )
 @outputs
+@as_json
 @click.pass_context
 def run(  # noqa: PLR0913 - one parameter per option
     context: click.Context,
@@ -116,6 +119,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     scheduler: str | None,
     junit_file: Path | None,
     summary_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the experiments of a campaign, or those that are left of it.
 
@@ -137,7 +141,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     seconds = budget if budget is not None else campaign.budget
     with folder.locked():
         folder.begin(campaign.name, everything)
-        progress = CampaignProgress(len(expansion.runs))
+        progress = CampaignProgress(len(expansion.runs), stderr=as_json)
         context.with_resource(progress.shown())
         end_left_processes(folder.path, progress.note)
         runner = new_runner(folder, campaign.versions)
@@ -147,6 +151,8 @@ def run(  # noqa: PLR0913 - one parameter per option
     _write_outputs(summary, folder.path, junit_file, summary_file)
     progress.note(summary.headline)
     progress.note(f"report: {report_file}")
+    if as_json:
+        print_json(campaign_shape(summary, report_file))
     context.exit(summary.exit_status)
 
 
@@ -160,11 +166,12 @@ def run(  # noqa: PLR0913 - one parameter per option
     show_default=True,
     help="`json`: every run. `github`: a matrix of GitHub Actions, one job for each cluster.",
 )
-def plan(file: Path, *, as_format: str) -> None:
+@as_json
+def plan(file: Path, *, as_format: str, as_json: bool) -> None:
     """Print the runs of a campaign without running them."""
     campaign = read_campaign(file)
     expansion = expanded(campaign, file)
-    if as_format == "json":
+    if as_json or as_format == "json":
         data = {
             "runs": [run.as_data() for run in expansion.runs],
             "left-out": [{**vars(one)} for one in expansion.left_out],
@@ -196,6 +203,7 @@ def plan(file: Path, *, as_format: str) -> None:
     help="File of the report.  [default: DIR/report.html; Markdown is printed]",
 )
 @outputs
+@as_json
 @click.pass_context
 def report(
     context: click.Context,
@@ -206,6 +214,7 @@ def report(
     output: Path | None,
     junit_file: Path | None,
     summary_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Report the outcomes of a campaign, whose jobs may have several folders.
 
@@ -219,10 +228,13 @@ def report(
     base = output.parent if output is not None else directories[0]
     summary = merged(folders, base)
     text = page(summary) if as_format == "html" else markdown.report(summary)
-    if output is None:
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json(campaign_shape(summary, output))
+    elif output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
         click.echo(f"{printable_line(summary.headline)}\nreport: {output}")
     _write_outputs(summary, base, junit_file, summary_file)
     context.exit(summary.exit_status)
@@ -237,9 +249,16 @@ def report(
     metavar="V W",
     help="Compare this version in A with that version in B, or in A without B.",
 )
+@as_json
 @click.pass_context
 def diff(
-    context: click.Context, /, before: Path, after: Path | None, versions: tuple[str, str] | None
+    context: click.Context,
+    /,
+    before: Path,
+    after: Path | None,
+    *,
+    versions: tuple[str, str] | None,
+    as_json: bool,
 ) -> None:
     """Compare the outcomes of two campaigns, such as of two dates, or of two versions.
 
@@ -253,7 +272,10 @@ def diff(
     if not found:
         raise UsageError("no combination of settings is in both", remedy="check --versions")
     names = versions or (str(before), str(after))
-    click.echo(markdown.difference_report(found, *names), nl=False)
+    if as_json:
+        print_json(list(map(difference_shape, found)))
+    else:
+        click.echo(markdown.difference_report(found, *names), nl=False)
     context.exit(comparison.exit_status(found))
 
 

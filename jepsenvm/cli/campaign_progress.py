@@ -22,10 +22,13 @@ from jepsenvm.errors import printable_line
 class CampaignProgress:
     """Shows the progress of a campaign. Any thread may report."""
 
-    def __init__(self, runs: int, console: Console | None = None) -> None:
-        """``runs`` is the number of runs of the campaign."""
+    def __init__(self, runs: int, console: Console | None = None, *, stderr: bool = False) -> None:
+        """``runs`` is the number of runs of the campaign.
+
+        It prints to ``stderr`` if stdout is for the result alone.
+        """
         self._runs = runs
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or Console(highlight=False, soft_wrap=True, stderr=stderr)
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._done: set[str] = set()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from jepsenvm.cli.json_option import as_json
 from jepsenvm.experiment.analysis import judge
 from jepsenvm.report.terminal import verdict_lines
 
@@ -25,7 +26,7 @@ from jepsenvm.report.terminal import verdict_lines
     help="Value, as EDN, with which each register of a history begins (workload register).  "
     "[default: nil]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@as_json
 @click.pass_context
 def command(
     context: click.Context,

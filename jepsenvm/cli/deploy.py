@@ -9,6 +9,8 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import deploy_shape
 from jepsenvm.errors import UsageError, printable_line, shown
 from jepsenvm.experiment.deploy import deploy
 from jepsenvm.plan.plan import PartitionHandling
@@ -79,12 +81,14 @@ SOURCES = ("distribution", "repository", "archive", "package")
     "or with a newer version than requested.",
 )
 @options.ansible_log
+@as_json
 def command(
     inventory_path: Path | None,
     *,
     patience: float | None,
     reset: bool,
     log: Path | None,
+    as_json: bool,
     **settings: object,
 ) -> None:
     """Install RabbitMQ on every node, form a cluster and verify it.
@@ -97,8 +101,11 @@ def command(
         given["rabbitmq_file"] = _absolute(str(given["rabbitmq_file"]))
     inventory = inventory_for(inventory_path, patience=patience)
     recap = deploy(inventory, given, reset=reset, log=log)
-    options.print_recap(recap)
     version = printable_line(recap.stats["rabbitmq_version"])
+    if as_json:
+        print_json(deploy_shape(recap, version))
+        return
+    options.print_recap(recap)
     click.echo(f"deployed: RabbitMQ {version} on {len(recap.nodes)} nodes, changed={recap.changed}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from jepsenvm.cli.json_option import as_json
 from jepsenvm.errors import UsageError, printable_line, shorten, shown
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.history import edn
@@ -32,7 +33,7 @@ from jepsenvm.report.life_text import life_lines
     show_default=True,
     help="Explain at most N messages with --lost or --duplicated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the lives as JSON.")
+@as_json
 def command(path: Path, value: str | None, kind: str | None, *, limit: int, as_json: bool) -> None:
     """Show the life of a message, and why it counts as it does.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import ExportShape
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.experiment.export import CUT_SHORT, export_to_file
 from jepsenvm.experiment.jepsen_store import JEPSEN, write_jepsen_store
@@ -33,7 +35,8 @@ NAMES = (*FORMATS, JEPSEN)
     help="File to write, or - for stdout; the folder of jepsen.  [default: next to the history]",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
-def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
+@as_json
+def command(path: Path, format_: str, output: Path | None, *, force: bool, as_json: bool) -> None:
     """Write a history in another format.
 
     PATH is the folder of a run, or a history file. Jepsen, Knossos and Elle read edn. The formats
@@ -44,8 +47,10 @@ def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
         raise UsageError(
             f"--format: unknown format {shorten(format_)!r}", remedy=f"known: {', '.join(NAMES)}"
         )
+    if as_json and output == Path("-"):
+        raise UsageError("--json: stdout has the history", remedy="give a file with -o")
     if format_ == JEPSEN:
-        _write_folder(path, output, force=force)
+        _write_folder(path, output, force=force, as_json=as_json)
         return
     source = history_file(path)
     history = open_history(source)
@@ -56,18 +61,25 @@ def command(path: Path, format_: str, output: Path | None, force: bool) -> None:
     else:
         target = output or source.with_suffix(f".{format_}")
         export_to_file(history, format_, target, overwrite=force)
-        click.echo(f"{target}")
+        if as_json:
+            print_json(ExportShape(file=str(target), format=format_, complete=history.complete))
+        else:
+            click.echo(f"{target}")
     if not history.complete:
         click.echo(f"jepsenvm: {CUT_SHORT}", err=True)
 
 
-def _write_folder(path: Path, output: Path | None, *, force: bool) -> None:
+def _write_folder(path: Path, output: Path | None, *, force: bool, as_json: bool) -> None:
     if output == Path("-"):
         raise UsageError(f"{JEPSEN} is a folder, not a file", remedy="give a folder with -o")
     if force:
         raise UsageError("--force overwrites files only", remedy="remove the folder, or use -o")
     folder, notes = write_jepsen_store(path, output)
-    click.echo(f"{folder}")
+    if as_json:
+        complete = CUT_SHORT not in notes
+        print_json(ExportShape(file=str(folder), format=JEPSEN, complete=complete))
+    else:
+        click.echo(f"{folder}")
     for note in notes:
         click.echo(f"jepsenvm: {note}", err=True)
 

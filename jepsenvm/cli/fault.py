@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import FaultKindShape, FaultStartShape, FaultStatusShape
 from jepsenvm.errors import printable_line
 from jepsenvm.experiment.fault_texts import parse_texts
 from jepsenvm.experiment.manual_fault import (
@@ -25,6 +28,7 @@ from jepsenvm.experiment.manual_fault import (
 )
 from jepsenvm.machines.reachability import Matrix
 from jepsenvm.nemesis.registry import NEMESES
+from jepsenvm.nemesis.request import NemesisSpec
 
 
 @click.group("fault")
@@ -33,8 +37,12 @@ def group() -> None:
 
 
 @group.command("list")
-def list_() -> None:
+@as_json
+def list_(*, as_json: bool) -> None:
     """Show every fault, the targets that it takes, and its settings with their defaults."""
+    if as_json:
+        print_json([_kind(name, spec) for name, spec in NEMESES.items() if spec is not None])
+        return
     table = Table("fault", "targets", "settings", "what it does")
     table.columns[0].no_wrap = True
     for name, spec in NEMESES.items():
@@ -45,6 +53,11 @@ def list_() -> None:
             settings = " ".join([*numbers, *texts])
             table.add_row(name, targets, settings, spec.about)
     _console().print(table)
+
+
+def _kind(name: str, spec: NemesisSpec) -> FaultKindShape:
+    settings: dict[str, float | str] = {**spec.settings, **spec.texts}
+    return FaultKindShape(name=name, takes=spec.takes, settings=settings, about=spec.about)
 
 
 @group.command("start")
@@ -74,6 +87,7 @@ def list_() -> None:
     metavar="KEY=VALUE",
     help="Any other setting that `jepsenvm fault list` shows. May be repeated.",
 )
+@as_json
 def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     name: str,
     targets: Sequence[str],
@@ -85,6 +99,7 @@ def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     percent: float | None,
     more: Sequence[str],
     existing: bool,
+    as_json: bool,
 ) -> None:
     """Inject a fault and verify that it is in force.
 
@@ -97,20 +112,50 @@ def start(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     settings = parse_settings(name, {"ms": ms, "jitter": jitter, "percent": percent}, more)
     nodes = [node.name for node in inventory.nodes]
     fault = draw_fault(name, targets, settings, nodes, parse_texts(name, more))
-    start_fault(inventory, fault, seconds)
+    started = start_fault(inventory, fault, seconds)
+    if as_json:
+        print_json(
+            FaultStartShape(
+                number=started.number,
+                fault=fault.describe(),
+                problems=started.problems,
+                healed=started.healed,
+            )
+        )
 
 
 @group.command("status")
 @options.inventory
 @options.existing
 @options.patience
-def status(inventory_path: Path | None, *, existing: bool, patience: float | None) -> None:
+@as_json
+def status(
+    inventory_path: Path | None, *, existing: bool, patience: float | None, as_json: bool
+) -> None:
     """Show the faults in force on every node, and which nodes reach each other."""
     inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
     current = fault_status(inventory)
+    if as_json:
+        faults = {node: _status(faults) for node, faults in current.faults.items()}
+        print_json(FaultStatusShape(faults=faults, reachable=current.matrix))
+        return
     console = _console()
     console.print(_fault_table(current))
     console.print(_matrix_table(current.matrix))
+
+
+def _status(faults: list[dict[str, Any]] | Exception) -> list[dict[str, Any]] | None:
+    if isinstance(faults, Exception):
+        return None
+    return [
+        {
+            "number": entry["number"],
+            "name": entry["fault"]["name"],
+            "targets": entry["fault"]["text"],
+            "since": entry["since"],
+        }
+        for entry in faults
+    ]
 
 
 def _fault_table(status_of_nodes: FaultStatus) -> Table:

@@ -8,6 +8,9 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import HealShape
+from jepsenvm.errors import UsageError
 from jepsenvm.experiment.heal import heal
 from jepsenvm.nemesis.heal_all import heal_and_disarm
 
@@ -27,6 +30,7 @@ from jepsenvm.nemesis.heal_all import heal_and_disarm
     help="Heal everything even if a run or another command uses the cluster. "
     "The verdict of the run is then unknown.",
 )
+@as_json
 def command(
     inventory_path: Path | None,
     *,
@@ -34,6 +38,7 @@ def command(
     patience: float | None,
     script: bool,
     force: bool,
+    as_json: bool,
 ) -> None:
     """Remove every fault that jepsenvm injected, from every node.
 
@@ -41,8 +46,13 @@ def command(
     machine it heals only the faults of `jepsenvm fault start`, because the run heals its own. A
     cluster that another run or command uses is refused.
     """
+    if script and as_json:
+        raise UsageError("--script prints a shell script, not JSON", remedy="drop --json")
     if script:
         click.echo(heal_and_disarm())
         return
     inventory = inventory_for(inventory_path, existing=existing, patience=patience, may_be_off=True)
-    heal(inventory, force=force)
+    healing = heal(inventory, force=force)
+    if as_json:
+        run = None if healing.run is None else str(healing.run)
+        print_json(HealShape(nodes=healing.removed, run=run))

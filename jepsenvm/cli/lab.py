@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
@@ -11,8 +12,11 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import HostShape, LabDownShape, LabShape, LabUpShape
 from jepsenvm.experiment.lab_in_use import require_unused_lab
 from jepsenvm.machines import lab
+from jepsenvm.machines.lab.overview import LabStatus
 
 WIDTH: Final = 110
 """Columns of the list of labs."""
@@ -39,21 +43,26 @@ def group() -> None:
 @click.option(
     "--suite", default="bookworm", show_default=True, help="Debian or Ubuntu suite of the hosts."
 )
-def up(name: str, nodes: int, suite: str) -> None:
+@as_json
+def up(name: str, nodes: int, suite: str, *, as_json: bool) -> None:
     """Create a lab, or start those of its hosts that are off.
 
     Several labs with different names can be up at once.
     """
     inventory = lab.up(nodes, suite, name)
-    click.echo(f"inventory: {inventory}")
+    if as_json:
+        print_json(LabUpShape(name=name, inventory=str(inventory)))
+    else:
+        click.echo(f"inventory: {inventory}")
 
 
 @group.command()
 @_named
 @click.option("--all", "every", is_flag=True, help="Remove all labs of this machine.")
 @click.option("--force", is_flag=True, help="Remove the lab even if a process uses its hosts.")
+@as_json
 @click.pass_context
-def down(context: click.Context, name: str, *, every: bool, force: bool) -> None:
+def down(context: click.Context, name: str, *, every: bool, force: bool, as_json: bool) -> None:
     """Remove a lab. The cached base stays.
 
     A lab that a run or another command uses is refused. With --all, nothing is removed if one of
@@ -67,15 +76,22 @@ def down(context: click.Context, name: str, *, every: bool, force: bool) -> None
             require_unused_lab(each)
     for each in names:
         lab.down(each)
-        click.echo(f"{lab.title(each)} is down")
-    if not names:
+        if not as_json:
+            click.echo(f"{lab.title(each)} is down")
+    if as_json:
+        print_json(LabDownShape(down=names))
+    elif not names:
         click.echo("no lab is up")
 
 
 @group.command("list")
-def list_() -> None:
+@as_json
+def list_(*, as_json: bool) -> None:
     """Show every lab of this machine, with the inventory that selects it for -i."""
     found = lab.labs()
+    if as_json:
+        print_json(list(map(_lab_shape, found)))
+        return
     if not found:
         click.echo("no lab is up")
         return
@@ -89,11 +105,26 @@ def list_() -> None:
     Console(width=max(WIDTH, Console().width)).print(table)
 
 
+def _lab_shape(status: LabStatus) -> LabShape:
+    return LabShape(
+        name=status.name,
+        suite=status.state.suite if status.state else None,
+        hosts=status.state.nodes if status.state else None,
+        running=status.running,
+        subnet=status.subnet,
+        inventory=str(status.inventory),
+    )
+
+
 @group.command()
 @_named
-def status(name: str) -> None:
+@as_json
+def status(name: str, *, as_json: bool) -> None:
     """Show every host of a lab, whether it runs and whether it answers."""
     hosts = lab.status(name)
+    if as_json:
+        print_json([HostShape(**asdict(host)) for host in hosts])
+        return
     if not hosts:
         click.echo(f"{lab.title(name)} is down")
         return

@@ -19,12 +19,16 @@ LOGGER: Final = logging.getLogger("jepsenvm")
 
 
 class PlainHandler(logging.Handler):
-    """Prints each line."""
+    """Prints each line, to stderr if ``err`` is True."""
+
+    def __init__(self, *, err: bool = False) -> None:
+        super().__init__()
+        self._err = err
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line. A line that cannot be written must not end the command."""
         with suppress(OSError):
-            click.echo(printable_line(record.getMessage()))
+            click.echo(printable_line(record.getMessage()), err=self._err)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import ReportShape
 from jepsenvm.experiment.report_file import make_report
 
 
@@ -18,7 +20,8 @@ from jepsenvm.experiment.report_file import make_report
     type=click.Path(path_type=Path),
     help="File to write.  [default: report.html in the folder of the run]",
 )
-def command(path: Path, output: Path | None) -> None:
+@as_json
+def command(path: Path, output: Path | None, *, as_json: bool) -> None:
     """Write the report of a stored run again.
 
     RUN is the folder of a run, or a history file. The report is one HTML file that needs no
@@ -26,6 +29,10 @@ def command(path: Path, output: Path | None) -> None:
     not depend on the verdict.
     """
     target, run = make_report(path, output)
-    click.echo(f"{target}")
+    if as_json:
+        verdict = str(run.results.verdict)
+        print_json(ReportShape(report=str(target), verdict=verdict, missing=run.missing))
+    else:
+        click.echo(f"{target}")
     for sentence in run.missing:
         click.echo(f"jepsenvm: {sentence}", err=True)

@@ -9,6 +9,8 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import run_shape
 from jepsenvm.cli.run_progress import RunProgress
 from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.resume import UnfinishedRun, resume
@@ -32,9 +34,15 @@ logger = logging.getLogger(__name__)
 @options.group
 @options.vault
 @options.patience
+@as_json
 @click.pass_context
 def command(
-    context: click.Context, /, run_path: Path, inventory_path: Path | None, patience: float | None
+    context: click.Context,
+    /,
+    run_path: Path,
+    inventory_path: Path | None,
+    patience: float | None,
+    as_json: bool,
 ) -> None:
     """Resume a run whose controller was killed, and exit with its verdict.
 
@@ -43,7 +51,7 @@ def command(
     unknown. A run that was cut short is never valid.
     """
     run = UnfinishedRun.at(run_path)
-    progress = RunProgress()
+    progress = RunProgress(stderr=as_json)
     context.with_resource(progress.shown())
     if inventory_path is None:
         # The same file may choose the group by a variable, or the run by --group.
@@ -62,4 +70,6 @@ def command(
         for line in verdict_lines(results, presentation_of(WORKLOADS[run.plan.workload])):
             logger.info(line)
         logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
+    if as_json:
+        print_json(run_shape(store, results))
     context.exit(results.verdict.exit_status)

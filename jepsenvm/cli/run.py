@@ -11,6 +11,8 @@ import click
 
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import run_shape
 from jepsenvm.cli.run_progress import RunProgress
 from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.plan_file import parse_overrides, plan_of_new_run
@@ -86,6 +88,7 @@ logger = logging.getLogger(__name__)
 @click.option("--name", metavar="NAME", help="Name of the run in the store.")
 @options.store
 @options.no_deploy
+@as_json
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a key of the plan
     context: click.Context,
@@ -96,6 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a 
     store_root: Path,
     no_deploy: bool,
     existing: bool,
+    as_json: bool,
     more: Sequence[str],
     **keys: Any,
 ) -> None:
@@ -107,7 +111,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a 
     """
     overrides = {key.replace("_", "-"): value for key, value in keys.items() if value is not None}
     plan = plan_of_new_run(plan_path, {**overrides, **parse_overrides(more)})
-    progress = RunProgress()
+    progress = RunProgress(stderr=as_json)
     context.with_resource(progress.shown())
     inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
     store = create(store_root, plan)
@@ -116,4 +120,6 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a 
         for line in verdict_lines(results, presentation_of(WORKLOADS[plan.workload])):
             logger.info(line)
         logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
+    if as_json:
+        print_json(run_shape(store, results))
     context.exit(results.verdict.exit_status)

@@ -45,8 +45,9 @@ class RunProgress:
     Anywhere but on a terminal, it prints plain lines.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None, *, stderr: bool = False) -> None:
+        """Print to stdout, or to ``stderr`` if stdout is for the result alone."""
+        self._console = console or Console(highlight=False, soft_wrap=True, stderr=stderr)
         self._is_live = is_live(self._console)
         self._screen = _Screen(self._console, moves=self._is_live)
 

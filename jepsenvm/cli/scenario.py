@@ -14,10 +14,17 @@ from rich.table import Table
 from jepsenvm.checkers.verdict import worst
 from jepsenvm.cli import options
 from jepsenvm.cli.choose import inventory_for
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import (
+    FileShape,
+    ScenarioRunShape,
+    ScenarioRunsShape,
+    run_shape,
+)
 from jepsenvm.cli.run_progress import RunProgress
 from jepsenvm.errors import UsageError, printable_line
 from jepsenvm.experiment.analysis import presentation_of
-from jepsenvm.experiment.store import LOG, REPORT, create
+from jepsenvm.experiment.store import LOG, REPORT, Store, create
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.scenarios import library
 from jepsenvm.scenarios.from_run import scenario_text
@@ -39,7 +46,7 @@ def group() -> None:
 
 
 @group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the scenarios as JSON.")
+@as_json
 def list_(*, as_json: bool) -> None:
     """Show the scenarios of the library, with the versions that they apply to."""
     scenarios = library.scenarios()
@@ -56,7 +63,7 @@ def list_(*, as_json: bool) -> None:
 
 @group.command("show")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print the scenario as JSON.")
+@as_json
 def show(name: str, *, as_json: bool) -> None:
     """Show the story of a scenario, its sources, the expected verdicts and its plan.
 
@@ -90,6 +97,7 @@ def show(name: str, *, as_json: bool) -> None:
 )
 @options.store
 @options.no_deploy
+@as_json
 @click.pass_context
 def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     context: click.Context,
@@ -102,6 +110,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     store_root: Path,
     no_deploy: bool,
     existing: bool,
+    as_json: bool,
 ) -> None:
     """Run a scenario, and compare its verdict with the expected one for this RabbitMQ.
 
@@ -111,11 +120,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     """
     scenario = library.find(name)
     count = repeat or scenario.about.repeat
-    progress = RunProgress()
+    progress = RunProgress(stderr=as_json)
     context.with_resource(progress.shown())
     inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
     require_nodes(scenario, inventory)
     runs: list[ScenarioRun] = []
+    shapes: list[ScenarioRunShape] = []
     for number, plan in enumerate(plans(scenario, count, seed), start=1):
         store = create(store_root, plan)
         with progress.kept_in(store.path / LOG):
@@ -133,9 +143,24 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
                 logger.info(line)
             logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
         runs.append(finished)
+        shapes.append(_shape(finished, store))
     if count > 1:
         logger.info(summary(runs))
-    context.exit(worst(*(finished.results.verdict for finished in runs)).exit_status)
+    verdict = worst(*(finished.results.verdict for finished in runs))
+    if as_json:
+        print_json(ScenarioRunsShape(verdict=str(verdict), runs=shapes))
+    context.exit(verdict.exit_status)
+
+
+def _shape(finished: ScenarioRun, store: Store) -> ScenarioRunShape:
+    expectation = finished.expectation
+    return ScenarioRunShape(
+        **dict(run_shape(store, finished.results)),
+        scenario=finished.scenario.name,
+        rabbitmq=finished.rabbitmq,
+        expected=expectation.describe() if expectation else None,
+        comparison=str(finished.comparison),
+    )
 
 
 @group.command("new")
@@ -155,7 +180,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     metavar="FOLDER",
     help="Folder of the new file.  [default: the current folder]",
 )
-def new(name: str, run_path: Path, output: Path) -> None:
+@as_json
+def new(name: str, run_path: Path, output: Path, *, as_json: bool) -> None:
     """Write a scenario with the plan and the faults of a run, also those by hand.
 
     The file is NAME.yml. It is never overwritten. It expects nothing: complete its story and the
@@ -172,4 +198,7 @@ def new(name: str, run_path: Path, output: Path) -> None:
         raise UsageError(
             f"{path}: cannot be written: {error.strerror}", remedy="choose another --output"
         ) from None
-    click.echo(f"written: {path}")
+    if as_json:
+        print_json(FileShape(file=str(path)))
+    else:
+        click.echo(f"written: {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,15 @@ from jepsenvm.campaign.launcher import end_left_processes
 from jepsenvm.campaign.runner import ProcessRunner
 from jepsenvm.campaign.spec import Machines
 from jepsenvm.cli.durations import duration
-from jepsenvm.errors import UsageError, printable_line, shorten
+from jepsenvm.cli.json_option import as_json, print_json
+from jepsenvm.cli.json_shapes import ShrinkShape
+from jepsenvm.errors import UsageError, shorten
 from jepsenvm.shrink.original import OriginalRun, original_run
 from jepsenvm.shrink.search import Answer, smallest
 from jepsenvm.shrink.subject import Subject, with_faults
 from jepsenvm.shrink.trials import Effort, Trials, folder_of, is_valid, text_of
+
+logger = logging.getLogger(__name__)
 
 SHRUNK = "shrunk.yml"
 
@@ -57,8 +62,9 @@ SHRUNK = "shrunk.yml"
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the trials and of shrunk.yml.  [default: shrunk/RUN]",
 )
+@as_json
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913 - one parameter per option
     context: click.Context,
     /,
     run_path: Path,
@@ -68,6 +74,7 @@ def command(
     budget: float,
     tries: int,
     directory: Path | None,
+    as_json: bool,
 ) -> None:
     """Search for a smaller plan that still fails in the same way.
 
@@ -79,25 +86,37 @@ def command(
     machines = _machines(original, inventory, lab)
     folder = Folder(folder_of(run_path, directory))
     with folder.locked():
-        end_left_processes(folder.path, _print)
+        end_left_processes(folder.path, logger.info)
         trials = Trials(
             original,
             machines,
             folder,
             ProcessRunner(folder, {}),
-            _print,
+            logger.info,
             effort=Effort(time.monotonic() + budget, tries),
         )
         start = _reproduced(original, trials)
         if start is None:
-            _print("the run was not repeated within the budget: it did not fail again")
+            logger.info("the run was not repeated within the budget: it did not fail again")
+            if as_json:
+                print_json(ShrinkShape(reproduced=False))
             context.exit(2)
         _write(folder, start)
         result = smallest(start, trials, valid=is_valid, found=partial(_write, folder))
     ended = "nothing smaller fails" if result.complete else "the budget is used up"
-    _print(f"{ended}; {result.trials} smaller plans were tried")
-    _print(f"the smallest: {result.subject.describe()}")
-    _print(f"plan: {folder.path / SHRUNK}")
+    logger.info(f"{ended}; {result.trials} smaller plans were tried")
+    logger.info(f"the smallest: {result.subject.describe()}")
+    logger.info(f"plan: {folder.path / SHRUNK}")
+    if as_json:
+        print_json(
+            ShrinkShape(
+                reproduced=True,
+                complete=result.complete,
+                tried=result.trials,
+                smallest=result.subject.describe(),
+                plan=str(folder.path / SHRUNK),
+            )
+        )
 
 
 def _machines(original: OriginalRun, inventory: str | None, lab: str | None) -> Machines:
@@ -127,8 +146,4 @@ def _write(folder: Folder, subject: Subject) -> None:
     plan = {**subject.plan, "name": f"{subject.plan['name']}-shrunk"[-64:].lstrip("._-")}
     size = f"# Needs a cluster of {subject.nodes} nodes.\n" if subject.nodes else ""
     folder.write(SHRUNK, size + text_of(plan))
-    _print(f"smaller: {subject.describe()}")
-
-
-def _print(line: str) -> None:
-    click.echo(printable_line(line))
+    logger.info(f"smaller: {subject.describe()}")

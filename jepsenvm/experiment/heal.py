@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +23,23 @@ logger = logging.getLogger(__name__)
 FORCE: Final = "`jepsenvm heal --force` heals its faults too, and its verdict is then unknown"
 
 
-def heal(inventory: Inventory, *, force: bool = False) -> None:
+@dataclass(frozen=True)
+class Healing:
+    """What was healed."""
+
+    removed: Mapping[str, Sequence[str]]
+    """What was removed from each node; empty if only faults by hand were healed."""
+    run: Path | None = None
+    """The folder of the run beside which only the faults by hand were healed."""
+
+
+def heal(inventory: Inventory, *, force: bool = False) -> Healing:
     """Switch on hosts that are off, and remove every fault of jepsenvm from every node.
 
     Beside a run of this machine, only the faults by hand are healed: the run heals its own, and its
     verdict depends on that. ``force`` heals everything, whoever uses the cluster.
 
-    What was removed is logged. Raises RunError with every node that could not be healed, and
+    What was removed is logged, too. Raises RunError with every node that could not be healed, and
     UsageError if another process uses the cluster.
     """
     with (
@@ -37,19 +49,22 @@ def heal(inventory: Inventory, *, force: bool = False) -> None:
         run = _run_beside(fleet, force=force)
         if run is not None and not force:
             _heal_by_hand(fleet, inventory, run)
-            return
+            return Healing({}, run)
         if not force:
             lock.take(skip_silent=True)
         problems = switch_on(inventory)
         if run is not None:
             # The history of the run must record that faults injected by hand are healed.
             _heal_noted(fleet, inventory, run)
-        problems += heal_nodes(fleet)
+        answers = heal_everything(fleet)
+    problems += _log_healed(answers)
     if problems:
         raise RunError(
             f"not healed: {'; '.join(problems)}",
             remedy="repair that and run `jepsenvm heal` again",
         )
+    removed = {node: lines for node, lines in answers.items() if not isinstance(lines, Exception)}
+    return Healing(removed)
 
 
 def _heal_noted(fleet: Fleet, inventory: Inventory, run: Path) -> None:
@@ -62,8 +77,13 @@ def _heal_noted(fleet: Fleet, inventory: Inventory, run: Path) -> None:
 
 def heal_nodes(fleet: Fleet) -> list[str]:
     """Remove every fault from every node; log what was removed, and return the problems."""
+    return _log_healed(heal_everything(fleet))
+
+
+def _log_healed(answers: Mapping[str, list[str] | Exception]) -> list[str]:
+    """Log what was removed from each node; return the problems."""
     problems = []
-    for node, answer in heal_everything(fleet).items():
+    for node, answer in answers.items():
         if isinstance(answer, Exception):
             problems.append(str(answer))
             continue

@@ -27,6 +27,7 @@ from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.manual import FIRST_NUMBER, spooled
 from jepsenvm.nemesis.probes import probe
+from jepsenvm.nemesis.records import FaultRecord, Recorder
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
@@ -53,6 +54,17 @@ class FaultStatus:
     faults: Mapping[str, list[dict[str, Any]] | Exception]
     """node -> the faults in force, or the error of a node that does not answer."""
     matrix: Matrix
+
+
+@dataclass(frozen=True)
+class StartedFault:
+    """A fault that was injected by hand."""
+
+    number: int
+    problems: Sequence[str]
+    """Why the fault, or its healing, is not proven; empty if it is."""
+    healed: bool
+    """Whether it was healed again."""
 
 
 def parse_settings(
@@ -118,11 +130,12 @@ def draw_fault(
     return drawn[0].fault
 
 
-def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> None:
+def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> StartedFault:
     """Inject a fault and verify it; heal it after ``duration`` seconds if that is given.
 
-    Without a duration it stays in force until `jepsenvm heal`, or until the timers of the nodes
-    heal it. Raises UsageError if the fault is not allowed or not possible on these hosts.
+    Return what became of it. Without a duration it stays in force until `jepsenvm heal`, or until
+    the timers of the nodes heal it. Raises UsageError if the fault is not allowed or not possible
+    on these hosts.
     """
     fault = preflight.suited(inventory, fault)
     preflight.require_allowed(inventory, [fault])
@@ -135,10 +148,11 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
             fault = _with_package(fleet, fault)
             if run is not None:
                 logger.info(f"a run is in progress, and its history records this fault: {run}")
+            problems: list[str] = []
             nemesis = Nemesis(
                 fleet=fleet,
                 facts=facts,
-                record=spooled(run),
+                record=_noting_problems(spooled(run), problems),
                 longest_fault=duration or MAX_DURATION_S,
                 queue=newest_queue(fleet) if fault.role else None,
                 power=power_of(inventory),
@@ -146,11 +160,24 @@ def start_fault(inventory: Inventory, fault: Fault, duration: float | None) -> N
             nemesis.prepare()
             number = FIRST_NUMBER + int(time.strftime("%H%M%S"))
             injected = _injected(nemesis, number, fault)
-        if not injected or _waited(duration):
+        healed = not injected or _waited(duration)
+        if healed:
             nemesis.heal(number)
             # A run has its own timers. Without one, the timers end with the last fault.
             if run is None and not any(in_force(fleet).values()):
                 _end(nemesis, fleet)
+    return StartedFault(number, problems, healed)
+
+
+def _noting_problems(record: Recorder, problems: list[str]) -> Recorder:
+    """Return a recorder that also appends why a fault, or its healing, is not proven."""
+
+    def record_and_note(entry: FaultRecord) -> None:
+        record(entry)
+        if entry.error is not None:
+            problems.append(entry.error)
+
+    return record_and_note
 
 
 def _with_package(fleet: Fleet, fault: Fault) -> Fault:

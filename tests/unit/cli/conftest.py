@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner, Result
 
+from jepsenvm.cli.json_shapes import SHAPES, ScenarioShape
 from jepsenvm.cli.main import cli
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
+from jepsenvm.plan.keys import keys_of
 from tests.unit.fakes import LockedHosts
 
 Jepsenvm = Callable[..., Result]
@@ -95,6 +98,19 @@ class Inventories:
 def inventories(tmp_path: Path) -> Inventories:
     nodes = (node("n1", 1), node("n2", 2))
     return Inventories(Inventory(tmp_path / "hosts.yml", "cloud", nodes, tmp_path / "secrets", {}))
+
+
+def json_of(result: Result, command: str, status: int = 0) -> Any:
+    """Return the JSON that a command has printed; assert its documented shape and its status."""
+    assert result.exit_code == status, result.output
+    data, shape = json.loads(result.stdout), SHAPES[command]
+    model = shape[0] if isinstance(shape, list) else shape
+    keys = {key.key for key in keys_of(model)}
+    assert isinstance(data, list) == isinstance(shape, list)
+    for one in data if isinstance(data, list) else [data]:
+        # A scenario has the keys of its file, too.
+        assert set(one) == keys or (model is ScenarioShape and set(one) > keys)
+    return data
 
 
 def assert_one_line(result: Result, status: int, *texts: str) -> None:

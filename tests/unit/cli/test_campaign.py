@@ -17,7 +17,7 @@ from jepsenvm.campaign.planned import PlannedRun
 from jepsenvm.campaign.runner import Ended
 from jepsenvm.cli import campaign
 from tests.unit.campaign.builders import INVALID, UNKNOWN, VALID, FakeRunner
-from tests.unit.cli.conftest import Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Jepsenvm, assert_one_line, json_of
 
 CONTENT: dict[str, Any] = {
     "name": "nightly",
@@ -227,3 +227,19 @@ def test_the_folder_keeps_every_plan(jepsenvm: Jepsenvm, fake: FakeRunner) -> No
     folder = Folder(Path("campaigns/nightly"))
     for run in folder.expansion().runs:
         assert folder.plan_of(run.id).read_text() == run.plan
+
+
+def test_json(jepsenvm: Jepsenvm, fake: FakeRunner) -> None:
+    plan = json_of(jepsenvm("campaign", "plan", "c.yml", "--json"), "campaign plan")
+    assert len(plan["runs"]) == 3
+    fake.answer = mirrored(Ended("verdict", INVALID))
+    result = jepsenvm("campaign", "run", "c.yml", "--dir", "d", "--json")
+    data = json_of(result, "campaign run", result.exit_code)
+    assert data["report"] == "d/report.html"
+    assert {"invalid": 1} in [line["verdicts"] for line in data["lines"]]
+    assert "3 runs" in result.stderr
+    again = jepsenvm("campaign", "report", "d", "--json")
+    assert json_of(again, "campaign report", result.exit_code) == data
+    compared = jepsenvm("campaign", "diff", "d", "--versions", "3.10.8", "4.0.5", "--json")
+    changes = json_of(compared, "campaign diff", compared.exit_code)
+    assert {change["change"] for change in changes} <= {"same", "only before", "unclear"}

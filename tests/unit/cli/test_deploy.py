@@ -15,7 +15,7 @@ from jepsenvm.experiment import deploy as deployment
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Counts, Recap
 from jepsenvm.machines.inventory import Inventory
-from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 from tests.unit.rabbitmq.tls_server import certified, cluster
 
@@ -177,3 +177,9 @@ def test_without_tls_nothing_is_made(played: list[Any], locks: LockedHosts, tmp_
     inventory = replace(cluster(tmp_path), broker_ca=None)
     deployment.deploy(inventory, {})
     assert not inventory.secrets_dir.exists()
+
+
+def test_json(jepsenvm: Jepsenvm, played: list[Any]) -> None:
+    data = json_of(jepsenvm("deploy", "--json"), "deploy")
+    assert data["nodes"] == {"n1": {"ok": 9, "changed": 2}, "n2": {"ok": 8, "changed": 0}}
+    assert (data["changed"], data["version"]) == (2, "3.10.8")

@@ -17,7 +17,7 @@ from jepsenvm.machines.lab import machine
 from jepsenvm.machines.lab.provider import LabProvider
 from jepsenvm.machines.vagrant import fitness, machines
 from jepsenvm.machines.vagrant.provider import VagrantProvider
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
 from tests.unit.fakes import FakeFleet
 from tests.unit.rabbitmq.tls_server import certified, echo, on_loopback
 
@@ -146,3 +146,12 @@ def test_certificates_are_checked_as_clients_do(tmp_path: Path) -> None:
     (finding,) = checks._certificate_findings(fleet, missing)
     assert finding.fails
     assert "none.pem: cannot be read: No such file or directory; run" in str(finding.problem)
+
+
+def test_json(jepsenvm: Jepsenvm, findings: dict[str, Any]) -> None:
+    findings["machine"] = [Finding("a"), Finding("b", "no b", required=False)]
+    data = json_of(jepsenvm("doctor", "--json", "-i", "x"), "doctor")
+    assert data["suitable"]
+    assert data["findings"][1] == {"subject": "b", "problem": "no b", "required": False}
+    findings["hosts"] = [Finding("c", "no c")]
+    assert not json_of(jepsenvm("doctor", "--json", "-i", "x"), "doctor", 254)["suitable"]

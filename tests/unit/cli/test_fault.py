@@ -21,10 +21,11 @@ from jepsenvm.experiment.manual_fault import (
     parse_settings,
 )
 from jepsenvm.machines.lock_owner import LockOwner
+from jepsenvm.machines.reachability import Matrix
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.rabbitmq import ctl
-from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 
 
@@ -280,3 +281,26 @@ def test_a_text_that_a_plan_would_refuse_is_refused(name: str, word: str, says: 
 def test_several_nodes_are_upgraded_by_a_schedule_only() -> None:
     with pytest.raises(UsageError, match="several stages"):
         draw_fault("upgrade", [], {}, ["n1", "n2"], {"to": "3.10.9"})
+
+
+def test_json_of_a_fault(jepsenvm: Jepsenvm, nemeses: list[Nemesis]) -> None:
+    data = json_of(jepsenvm("fault", "start", "pause", "n2", "--json"), "fault start")
+    assert data["fault"] == "pause {n2}"
+    assert (data["problems"], data["healed"]) == ([], False)
+    kinds = json_of(jepsenvm("fault", "list", "--json"), "fault list")
+    assert {kind["name"] for kind in kinds} == {name for name, spec in NEMESES.items() if spec}
+
+
+def test_json_of_the_status(
+    jepsenvm: Jepsenvm, monkeypatch: pytest.MonkeyPatch, inventories: Inventories
+) -> None:
+    entry = {"number": 1, "since": 5, "fault": {"name": "kill", "text": "n1"}}
+    reached: Matrix = {"n1": {"n2": True}, "n2": {"n1": None}}
+    status = manual_fault.FaultStatus({"n1": [entry], "n2": UnreachableError("no")}, reached)
+    monkeypatch.setattr(fault, "inventory_for", inventories)
+    monkeypatch.setattr(fault, "fault_status", lambda _: status)
+    data = json_of(jepsenvm("fault", "status", "--json"), "fault status")
+    (shown,) = data["faults"]["n1"]
+    assert shown == {"number": 1, "name": "kill", "targets": "n1", "since": 5}
+    assert data["faults"]["n2"] is None
+    assert data["reachable"] == reached

@@ -14,7 +14,7 @@ from jepsenvm.errors import UnreachableError
 from jepsenvm.experiment import heal as healing
 from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.power import Power
-from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 
 
@@ -141,3 +141,14 @@ def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("heal", "--help").stdout
     for word in ("--inventory", "--existing", "--script"):
         assert word in text
+
+
+def test_json(jepsenvm: Jepsenvm, answers: dict[str, Any]) -> None:
+    result = jepsenvm("heal", "--json")
+    removed = {"n1": ["removed from iptables: -j DROP"], "n2": []}
+    assert json_of(result, "heal") == {"nodes": removed, "run": None}
+    assert "n2: nothing to heal" in result.stderr
+    assert_one_line(jepsenvm("heal", "--json", "--script"), 254, "--script prints a shell script")
+    answers["n1"] = UnreachableError("silent", node="n1")
+    failed = jepsenvm("heal", "--json")
+    assert (failed.exit_code, failed.stdout) == (255, "")

@@ -12,7 +12,7 @@ from jepsenvm.cli import hello
 from jepsenvm.experiment import hello as greeting
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost
 from jepsenvm.rabbitmq.credentials import Credentials
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
 
 
 class Broker:
@@ -108,3 +108,11 @@ def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("hello", "--help").stdout
     for word in ("--inventory", "--existing", "--patience"):
         assert word in text
+
+
+def test_json(jepsenvm: Jepsenvm, broker: Broker) -> None:
+    result = jepsenvm("hello", "--json")
+    assert json_of(result, "hello") == {"nodes": {"n1": True, "n2": True}}
+    broker.outcome = Outcome.RETURNED
+    failed = json_of(jepsenvm("hello", "--json"), "hello", 255)
+    assert failed == {"nodes": {"n1": False, "n2": False}}

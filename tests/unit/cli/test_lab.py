@@ -11,8 +11,9 @@ from jepsenvm.errors import UsageError
 from jepsenvm.experiment import lab_in_use
 from jepsenvm.machines import lab
 from jepsenvm.machines.lab import lab as lab_module
+from jepsenvm.machines.lab.overview import LabStatus
 from jepsenvm.machines.lab.state import State
-from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 
 
@@ -240,3 +241,20 @@ def test_help_names_the_arguments(jepsenvm: Jepsenvm, command: str, words: list[
     assert result.exit_code == 0
     for word in words:
         assert word in result.stdout
+
+
+def test_json(jepsenvm: Jepsenvm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "up", lambda *_: Path("/lab.yml"))
+    up = json_of(jepsenvm("lab", "up", "--json"), "lab up")
+    assert up == {"name": "default", "inventory": "/lab.yml"}
+    monkeypatch.setattr(lab, "down", lambda _name: None)
+    down = json_of(jepsenvm("lab", "down", "--force", "--json"), "lab down")
+    assert down == {"down": ["default"]}
+    broken = LabStatus("bad", None, 0, "10.0.0.0/24", Path("/bad.yml"))
+    monkeypatch.setattr(lab, "labs", lambda: [broken])
+    (shown,) = json_of(jepsenvm("lab", "list", "--json"), "lab list")
+    assert (shown["name"], shown["suite"], shown["hosts"]) == ("bad", None, None)
+    host = lab_module.HostStatus("n1", "10.0.0.1", 7, True, False)
+    monkeypatch.setattr(lab, "status", lambda _name: [host])
+    (shown,) = json_of(jepsenvm("lab", "status", "--json"), "lab status")
+    assert (shown["name"], shown["pid"], shown["running"], shown["ssh"]) == ("n1", 7, True, False)

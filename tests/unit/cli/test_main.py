@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from jepsenvm.cli import check, main
+from jepsenvm.cli.json_shapes import SHAPES
 from jepsenvm.cli.main import COMMANDS, cli
 from jepsenvm.errors import CommandError, RunError, UsageError
 from tests.unit.cli.conftest import Jepsenvm, assert_one_line
@@ -175,3 +177,25 @@ def test_a_shell_gets_its_completion_script() -> None:
     )
     assert done.returncode == 0
     assert "_JEPSENVM_COMPLETE=zsh_complete" in done.stdout
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that is no group, with its name."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def test_every_command_with_a_result_prints_it_as_json() -> None:
+    takes_json = {
+        name
+        for name, command in commands(cli)
+        if any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert takes_json == set(SHAPES)
+    assert {name for name, _ in commands(cli)} - takes_json == {"campaign worker", "lab ssh"}

@@ -10,7 +10,7 @@ from jepsenvm.cli import remove
 from jepsenvm.experiment import deploy as deployment
 from jepsenvm.machines import ansible
 from jepsenvm.machines.ansible_progress import Counts, Recap
-from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 
 
@@ -63,3 +63,9 @@ def test_help_names_the_options(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("remove", "--help").stdout
     for word in ("--inventory", "--patience", "--log", "--vault-password-file"):
         assert word in text
+
+
+def test_json(jepsenvm: Jepsenvm, played: list[str]) -> None:
+    data = json_of(jepsenvm("remove", "--json"), "remove")
+    assert (data["nodes"]["n1"], data["changed"]) == ({"ok": 5, "changed": 3}, 3)
+    assert data["version"] is None

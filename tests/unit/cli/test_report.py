@@ -9,7 +9,7 @@ import pytest
 
 from jepsenvm.experiment.store import HISTORY, REPORT
 from tests.report_runs import synthetic_ops, write_run
-from tests.unit.cli.conftest import Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Jepsenvm, assert_one_line, json_of
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +107,20 @@ def test_either_a_value_or_a_kind_is_needed(
 
 def test_a_value_that_is_no_edn_is_refused(jepsenvm: Jepsenvm, run: Path) -> None:
     assert_one_line(jepsenvm("explain", run, "["), 254, "VALUE")
+
+
+def test_json(jepsenvm: Jepsenvm, run: Path, tmp_path: Path) -> None:
+    data = json_of(jepsenvm("report", run, "--json"), "report")
+    assert (data["report"], data["verdict"]) == (str(run / REPORT), "invalid")
+    assert any("There is no results.json" in sentence for sentence in data["missing"])
+    files = json_of(jepsenvm("plot", run, "-o", tmp_path, "--json"), "plot")["files"]
+    assert files
+    assert all(Path(file).is_file() for file in files)
+    lives = json_of(jepsenvm("explain", run, "--lost", "--limit", 1, "--json"), "explain")
+    assert lives[0]["counts-as"] == ["lost"]
+    assert json_of(jepsenvm("check", run, "--json"), "check", 1)["verdict"] == "invalid"
+    output = tmp_path / "h.edn"
+    data = json_of(jepsenvm("export", run, "--format", "edn", "-o", output, "--json"), "export")
+    assert data == {"file": str(output), "format": "edn", "complete": True}
+    refused = jepsenvm("export", run, "--format", "edn", "-o", "-", "--json")
+    assert_one_line(refused, 254, "--json: stdout has the history")

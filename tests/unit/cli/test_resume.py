@@ -14,7 +14,7 @@ from jepsenvm.experiment.store import LOG, Store, create
 from jepsenvm.history.journal import Journal
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_exit_status_is_the_verdict(
     verdict: Verdict,
     status: int,
 ) -> None:
-    def judge(run: UnfinishedRun, _inventory: Inventory) -> Results:
+    def judge(run: UnfinishedRun, _inventory: Inventory, _watch: object) -> Results:
         assert run.store.path == killed.path.resolve()
         return Results(verdict, ("because",), {})
 
@@ -76,3 +76,10 @@ def test_help_names_the_arguments(jepsenvm: Jepsenvm) -> None:
     text = jepsenvm("resume", "--help").stdout
     for word in ("RUN", "--inventory", "--patience", "--vault-password-file"):
         assert word in text
+
+
+def test_json(jepsenvm: Jepsenvm, killed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "resume", lambda *_: Results(Verdict.UNKNOWN, ("because",), {}))
+    result = jepsenvm("resume", killed.path, "--json")
+    assert json_of(result, "resume", 2)["verdict"] == "unknown"
+    assert "UNKNOWN" in result.stderr

@@ -14,7 +14,7 @@ from jepsenvm.errors import RunError
 from jepsenvm.experiment.store import LOG, PLAN, Store
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
 
 
 @dataclass
@@ -119,3 +119,15 @@ def test_help_names_the_arguments_and_explains_every_option(jepsenvm: Jepsenvm) 
         assert word in text
     for option in run.command.params[1:]:
         assert getattr(option, "help", None), f"{option.name} has no help"
+
+
+def test_json_has_the_results_and_progress_goes_to_stderr(
+    jepsenvm: Jepsenvm, experiment: Experiment
+) -> None:
+    experiment.verdict = Verdict.INVALID
+    result = jepsenvm("run", "--json")
+    data = json_of(result, "run", 1)
+    (store,) = experiment.stores
+    assert (data["verdict"], data["folder"]) == ("invalid", str(store.path))
+    assert data["results"]["reasons"] == ["because"]
+    assert "INVALID" in result.stderr

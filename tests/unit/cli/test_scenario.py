@@ -20,7 +20,7 @@ from jepsenvm.scenarios import library, running
 from jepsenvm.scenarios.comparison import Comparison
 from jepsenvm.scenarios.reading import read_scenario
 from jepsenvm.scenarios.record import FILE, Record
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
 from tests.unit.scenarios.test_from_run import stored
 from tests.unit.scenarios.texts import write
 
@@ -235,3 +235,9 @@ def test_new_writes_a_scenario_and_overwrites_nothing(
     assert_one_line(
         jepsenvm("scenario", "new", "x", "--from", tmp_path), 254, "there is no such history"
     )
+
+
+def test_json(jepsenvm: Jepsenvm) -> None:
+    scenarios = json_of(jepsenvm("scenario", "list", "--json"), "scenario list")
+    name = scenarios[0]["name"]
+    assert json_of(jepsenvm("scenario", "show", name, "--json"), "scenario show") == scenarios[0]
