@@ -1,21 +1,19 @@
 """Steps of work that takes more than a moment, for a progress bar.
 
-The packages report steps with ``report``, to a logger of their own. Only the command line listens,
-and only on a terminal.
+The packages report steps, and the command line listens on a terminal. A step that nobody hears
+costs nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
-_LOGGER: Final = logging.getLogger("jepsenvm.steps")
-_ATTRIBUTE: Final = "step"
-
-T = TypeVar("T")
+MOVING: Final[Mapping[str, bool]] = {"is_moving": True}
+"""The ``extra`` of log lines that only say how far some work is. A bar or a view replaces them."""
 
 
 @dataclass(frozen=True)
@@ -29,39 +27,33 @@ class Step:
     """None if nobody knows how much there is to do."""
 
 
+Listener = Callable[[Step], None]
+
+_listeners: Final[list[Listener]] = []
+
+
+def is_heard() -> bool:
+    """Return whether anybody listens. Counting what there is to do is worth it only then."""
+    return bool(_listeners)
+
+
 def report(what: str, done: int = 0, total: int | None = None) -> None:
     """Report how far some work is, to whoever listens."""
-    if _LOGGER.handlers:
-        _LOGGER.info(what, extra={_ATTRIBUTE: Step(what, done, total)})
-
-
-def each(what: str, items: Iterable[T], total: int | None = None) -> Iterator[T]:
-    """Yield the items, and report how many of them are done."""
-    done = 0
-    for item in items:
-        report(what, done, total)
-        yield item
-        done += 1
-    report(what, done, total)
+    # A copy, because another thread may begin or end to listen.
+    for listener in _listeners.copy():
+        listener(Step(what, done, total))
 
 
 @contextmanager
-def listening(listener: Callable[[Step], None]) -> Iterator[None]:
+def listening(listener: Listener) -> Iterator[None]:
     """Call a listener with each step while the context is open. Any thread may call it."""
-    handler = _Handler(listener)
-    _LOGGER.setLevel(logging.INFO)
-    _LOGGER.propagate = False
-    _LOGGER.addHandler(handler)
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _LOGGER.removeHandler(handler)
+        _listeners.remove(listener)
 
 
-class _Handler(logging.Handler):
-    def __init__(self, listener: Callable[[Step], None]) -> None:
-        super().__init__()
-        self._listener = listener
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._listener(getattr(record, _ATTRIBUTE))
+def is_still(record: logging.LogRecord) -> bool:
+    """Return whether a log record has something to say beside how far some work is."""
+    return not any(getattr(record, name, False) for name in MOVING)

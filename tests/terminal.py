@@ -12,6 +12,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,24 +24,34 @@ _PLAIN_VARIABLES: Final = ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "C
 
 
 class Terminal:
-    """A command in a pseudo-terminal of 80 columns. Its standard streams are the terminal."""
+    """A command in a pseudo-terminal of 80 columns. Its standard streams are the terminal.
+
+    Its standard output may be a file instead.
+    """
 
     def __init__(
-        self, argv: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
     ) -> None:
         self._controller, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
         self._before = termios.tcgetattr(terminal)
         inherited = {k: v for k, v in os.environ.items() if k not in _PLAIN_VARIABLES}
-        self._process = subprocess.Popen(
-            argv,
-            cwd=folder,
-            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        )
+        with ExitStack() as files:
+            output = terminal if stdout is None else files.enter_context(stdout.open("wb"))
+            self._process = subprocess.Popen(
+                argv,
+                cwd=folder,
+                env={**inherited, "TERM": "xterm-256color", **(environment or {})},
+                stdin=terminal,
+                stdout=output,
+                stderr=terminal,
+                start_new_session=True,
+            )
         self._terminal = terminal
         self.text = ""
         """Everything that the command has written so far."""

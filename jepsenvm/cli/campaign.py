@@ -142,10 +142,10 @@ def run(  # noqa: PLR0913 - one parameter per option
     with folder.locked():
         folder.begin(campaign.name, everything)
         progress = CampaignProgress(len(expansion.runs), stderr=as_json)
-        context.with_resource(progress.shown())
-        end_left_processes(folder.path, progress.note)
-        runner = new_runner(folder, campaign.versions)
-        _execute(campaign, expansion, folder, seconds, progress, runner)
+        with progress.shown():
+            end_left_processes(folder.path, progress.note)
+            runner = new_runner(folder, campaign.versions)
+            _execute(campaign, expansion, folder, seconds, progress, runner)
         summary = summarized(campaign.name, expansion, folder.records(expansion.runs))
         report_file = folder.write(REPORT, page(summary))
     _write_outputs(summary, folder.path, junit_file, summary_file)

@@ -41,6 +41,7 @@ class CampaignProgress:
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
+            redirect_stdout=not stderr,
         )
         self._task = self._progress.add_task("runs", total=runs, left="")
 

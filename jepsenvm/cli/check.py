@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from jepsenvm.cli.json_option import as_json
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.experiment.analysis import judge
 from jepsenvm.report.terminal import verdict_lines
 
@@ -41,7 +42,8 @@ def command(
     PATH is the folder of a run, or a history file (.arrow, .jsonl, .edn). The exit status is 0 for
     valid, 1 for invalid and 2 for unknown.
     """
-    analysis = judge(path, workload, initial=initial)
+    with shown_if_slow("checking"):
+        analysis = judge(path, workload, initial=initial)
     results = analysis.results
     if as_json:
         click.echo(json.dumps(results.as_data(), indent=2))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from jepsenvm.cli.json_option import as_json
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.errors import UsageError, printable_line, shorten, shown
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.history import edn
@@ -46,14 +47,16 @@ def command(path: Path, value: str | None, kind: str | None, *, limit: int, as_j
             "explain needs a VALUE, --lost or --duplicated, and only one of them",
             remedy="name the message, as in `jepsenvm explain store/latest 4711`",
         )
-    run = load_run(path)
+    with shown_if_slow("reading the run"):
+        run = load_run(path)
     if has_several_queues(run):
         raise UsageError(
             f"{path}: each message of this run has its own queue or several",
             remedy="see the results of `jepsenvm check`, which name the queues of lost messages",
         )
     values, count = values_of_kind(run, kind) if kind else ([_parsed(value or "")], 1)
-    explained = list(lives(run, values[:limit]))
+    with shown_if_slow("explaining"):
+        explained = list(lives(run, values[:limit]))
     if as_json:
         _print_json(explained)
     else:

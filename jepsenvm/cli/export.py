@@ -10,6 +10,7 @@ import click
 
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import ExportShape
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.errors import UsageError, shorten
 from jepsenvm.experiment.export import CUT_SHORT, export_to_file
 from jepsenvm.experiment.jepsen_store import JEPSEN, write_jepsen_store
@@ -53,14 +54,17 @@ def command(path: Path, format_: str, output: Path | None, *, force: bool, as_js
         _write_folder(path, output, force=force, as_json=as_json)
         return
     source = history_file(path)
-    history = open_history(source)
+    with shown_if_slow("reading the history"):
+        history = open_history(source)
     if output == Path("-"):
         if format_ not in TEXT_FORMATS:
             raise UsageError(f"{format_} does not go to stdout", remedy="give a file with -o")
-        _write_to_stdout(format_, history)
+        with shown_if_slow("exporting"):
+            _write_to_stdout(format_, history)
     else:
         target = output or source.with_suffix(f".{format_}")
-        export_to_file(history, format_, target, overwrite=force)
+        with shown_if_slow("exporting"):
+            export_to_file(history, format_, target, overwrite=force)
         if as_json:
             print_json(ExportShape(file=str(target), format=format_, complete=history.complete))
         else:
@@ -74,7 +78,8 @@ def _write_folder(path: Path, output: Path | None, *, force: bool, as_json: bool
         raise UsageError(f"{JEPSEN} is a folder, not a file", remedy="give a folder with -o")
     if force:
         raise UsageError("--force overwrites files only", remedy="remove the folder, or use -o")
-    folder, notes = write_jepsen_store(path, output)
+    with shown_if_slow("exporting"):
+        folder, notes = write_jepsen_store(path, output)
     if as_json:
         complete = CUT_SHORT not in notes
         print_json(ExportShape(file=str(folder), format=JEPSEN, complete=complete))

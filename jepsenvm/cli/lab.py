@@ -14,6 +14,7 @@ from rich.table import Table
 
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import HostShape, LabDownShape, LabShape, LabUpShape
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.experiment.lab_in_use import require_unused_lab
 from jepsenvm.machines import lab
 from jepsenvm.machines.lab.overview import LabStatus
@@ -49,7 +50,8 @@ def up(name: str, nodes: int, suite: str, *, as_json: bool) -> None:
 
     Several labs with different names can be up at once.
     """
-    inventory = lab.up(nodes, suite, name)
+    with shown_if_slow("starting the hosts"):
+        inventory = lab.up(nodes, suite, name)
     if as_json:
         print_json(LabUpShape(name=name, inventory=str(inventory)))
     else:

@@ -111,11 +111,15 @@ class LiveState:
             case PhaseBegan():
                 self._phase, self._limit_s, self._began = event.phase, event.limit_s, now
                 self._step = None
+                if event.phase not in _PHASES_WITH_CLIENTS:
+                    self._faults = {}  # everything is healed
             case FaultStep():
                 self._faults[event.number] = (event, now)
                 if event.phase == HEALED:
                     del self._faults[event.number]
             case LoadFigures():
+                for node in self._nodes.values():
+                    node.clients = NO_CLIENTS  # a load process that died tells nothing any more
                 for name, figures in event.nodes.items():
                     self._nodes.setdefault(name, _Node()).add(now, figures.latencies)
                     self._nodes[name].clients = figures.clients
@@ -140,12 +144,15 @@ class LiveState:
 
     def _fault_lines(self, now: float) -> Iterator[str]:
         for number, (step, at) in sorted(self._faults.items()):
+            left_s = None if step.ends_in_s is None else max(0.0, step.ends_in_s - (now - at))
+            if left_s == 0 and step.phase == IN_FORCE and step.error and not step.labels:
+                continue  # it could not be injected, so nothing heals it
             doing = {IN_FORCE: "in force", HEAL: "healing"}.get(step.phase, "being injected")
             if step.phase == IN_FORCE and step.error is not None:
                 doing = f"NOT PROVEN: {step.error}"
             left = ""
-            if step.ends_in_s is not None and step.phase != HEAL:
-                left = f", {max(0.0, step.ends_in_s - (now - at)):.0f} s left"
+            if left_s is not None and step.phase != HEAL:
+                left = f", {left_s:.0f} s left"
             yield f"fault {number}: {step.text} {doing}{left}"
 
     def _rows(self, now: float) -> Iterator[Row]:

@@ -8,6 +8,7 @@ import click
 
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import FilesShape
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.plot_files import write_plots
 
@@ -37,10 +38,11 @@ def command(path: Path, format_: str, output: Path | None, *, as_json: bool) -> 
     written. RUN is the folder of a run, or a history file.
     """
     written: list[str] = []
-    for file in write_plots(path, format_, output):
-        written.append(str(file))
-        if not as_json:
-            click.echo(f"{file}")
+    with shown_if_slow("drawing"):
+        for file in write_plots(path, format_, output):
+            written.append(str(file))
+            if not as_json:
+                click.echo(f"{file}")
     if as_json and written:
         print_json(FilesShape(files=written))
     if not written:

@@ -8,6 +8,7 @@ import click
 
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import ReportShape
+from jepsenvm.cli.slow_bar import shown_if_slow
 from jepsenvm.experiment.report_file import make_report
 
 
@@ -28,7 +29,8 @@ def command(path: Path, output: Path | None, *, as_json: bool) -> None:
     network. What the run does not have is named in the report, and on stderr. The exit status does
     not depend on the verdict.
     """
-    target, run = make_report(path, output)
+    with shown_if_slow("reading the run"):
+        target, run = make_report(path, output)
     if as_json:
         verdict = str(run.results.verdict)
         print_json(ReportShape(report=str(target), verdict=verdict, missing=run.missing))

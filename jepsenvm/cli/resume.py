@@ -52,24 +52,24 @@ def command(
     """
     run = UnfinishedRun.at(run_path)
     progress = RunProgress(stderr=as_json)
-    context.with_resource(progress.shown())
-    if inventory_path is None:
-        # The same file may choose the group by a variable, or the run by --group.
-        context.meta[options.GROUP_OPTION] = (
-            context.meta.get(options.GROUP_OPTION) or run.resumption.group
+    with progress.shown():
+        if inventory_path is None:
+            # The same file may choose the group by a variable, or the run by --group.
+            context.meta[options.GROUP_OPTION] = (
+                context.meta.get(options.GROUP_OPTION) or run.resumption.group
+            )
+        inventory = inventory_for(
+            inventory_path or Path(run.resumption.inventory),
+            existing=run.resumption.existing,
+            patience=patience if patience is not None else run.resumption.patience,
+            may_be_off=True,
         )
-    inventory = inventory_for(
-        inventory_path or Path(run.resumption.inventory),
-        existing=run.resumption.existing,
-        patience=patience if patience is not None else run.resumption.patience,
-        may_be_off=True,
-    )
-    store = run.store
-    with progress.kept_in(store.path / LOG):
-        results = resume(run, inventory, progress.watch)
-        for line in verdict_lines(results, presentation_of(WORKLOADS[run.plan.workload])):
-            logger.info(line)
-        logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
+        store = run.store
+        with progress.kept_in(store.path / LOG):
+            results = resume(run, inventory, progress.watch)
+            for line in verdict_lines(results, presentation_of(WORKLOADS[run.plan.workload])):
+                logger.info(line)
+            logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
     if as_json:
         print_json(run_shape(store, results))
     context.exit(results.verdict.exit_status)

@@ -112,14 +112,18 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option that is not a 
     overrides = {key.replace("_", "-"): value for key, value in keys.items() if value is not None}
     plan = plan_of_new_run(plan_path, {**overrides, **parse_overrides(more)})
     progress = RunProgress(stderr=as_json)
-    context.with_resource(progress.shown())
-    inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
-    store = create(store_root, plan)
-    with progress.kept_in(store.path / LOG):
-        results = run_experiment(plan, inventory, store, progress.watch, may_deploy=not no_deploy)
-        for line in verdict_lines(results, presentation_of(WORKLOADS[plan.workload])):
-            logger.info(line)
-        logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
+    with progress.shown():
+        inventory = inventory_for(
+            inventory_path, bring_up=True, existing=existing, patience=patience
+        )
+        store = create(store_root, plan)
+        with progress.kept_in(store.path / LOG):
+            results = run_experiment(
+                plan, inventory, store, progress.watch, may_deploy=not no_deploy
+            )
+            for line in verdict_lines(results, presentation_of(WORKLOADS[plan.workload])):
+                logger.info(line)
+            logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
     if as_json:
         print_json(run_shape(store, results))
     context.exit(results.verdict.exit_status)

@@ -25,7 +25,6 @@ from jepsenvm.cli.live_terminal import is_live
 from jepsenvm.cli.progress import shown
 from jepsenvm.cli.repeated_lines import RepeatedLines
 from jepsenvm.errors import printable, printable_line
-from jepsenvm.experiment.phases import TALLY
 from jepsenvm.experiment.run_events import RunEvent, Watch
 from jepsenvm.steps import Step
 from jepsenvm.workloads.connection_log import ConnectionEvent, connection_event
@@ -60,7 +59,9 @@ class RunProgress:
     def shown(self) -> Iterator[None]:
         """Print progress while the context is open."""
         with self._screen.open():
-            handler = _ConsoleHandler(self._screen, tallies=not self._is_live)
+            handler = _ConsoleHandler(self._screen)
+            if self._is_live:
+                handler.addFilter(steps.is_still)
             with shown(handler, alone=True), steps.listening(self._screen.tell):
                 yield
 
@@ -151,7 +152,7 @@ class _Screen:
                     self._print(self._repeated.lines(item, at), at)
                 case _:
                     self._state.apply(item, at)
-                    self._start_moving(item)
+                    self._start_moving()
         return True
 
     def _print(self, lines: Iterator[str] | list[str], at: float) -> None:
@@ -159,11 +160,18 @@ class _Screen:
             with suppress(OSError):  # a line that cannot be written must not end the run
                 self._console.print(f"{at:7.1f}  {printable_line(line)}", markup=False)
 
-    def _start_moving(self, item: RunEvent | Step) -> None:
-        """Show the live view from the first event of a run on."""
-        if not self._moves or self._live is not None or isinstance(item, Step):
+    def _start_moving(self) -> None:
+        """Show the live view, from the first event or step on."""
+        if not self._moves or self._live is not None:
             return
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        # What others print goes where it belongs: a redirected stdout would end up on stderr.
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def _refresh(self, now: float) -> None:
@@ -191,12 +199,9 @@ class _PrintableFormatter(logging.Formatter):
 
 
 class _ConsoleHandler(logging.Handler):
-    def __init__(self, screen: _Screen, *, tallies: bool) -> None:
-        """``tallies`` says whether the counts of clients are printed: the live view has them."""
+    def __init__(self, screen: _Screen) -> None:
         super().__init__()
         self._screen = screen
-        self._tallies = tallies
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._tallies or not getattr(record, TALLY, False):
-            self._screen.tell(connection_event(record) or record.getMessage())
+        self._screen.tell(connection_event(record) or record.getMessage())

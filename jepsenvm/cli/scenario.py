@@ -121,31 +121,33 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     scenario = library.find(name)
     count = repeat or scenario.about.repeat
     progress = RunProgress(stderr=as_json)
-    context.with_resource(progress.shown())
-    inventory = inventory_for(inventory_path, bring_up=True, existing=existing, patience=patience)
-    require_nodes(scenario, inventory)
-    runs: list[ScenarioRun] = []
-    shapes: list[ScenarioRunShape] = []
-    for number, plan in enumerate(plans(scenario, count, seed), start=1):
-        store = create(store_root, plan)
-        with progress.kept_in(store.path / LOG):
-            finished = run_scenario(
-                scenario,
-                plan,
-                Record(scenario.name, number, count),
-                inventory,
-                store,
-                progress.watch,
-                may_deploy=not no_deploy,
-            )
-            presentation = presentation_of(WORKLOADS[plan.workload])
-            for line in (*verdict_lines(finished.results, presentation), *finished.lines()):
-                logger.info(line)
-            logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
-        runs.append(finished)
-        shapes.append(_shape(finished, store))
-    if count > 1:
-        logger.info(summary(runs))
+    with progress.shown():
+        inventory = inventory_for(
+            inventory_path, bring_up=True, existing=existing, patience=patience
+        )
+        require_nodes(scenario, inventory)
+        runs: list[ScenarioRun] = []
+        shapes: list[ScenarioRunShape] = []
+        for number, plan in enumerate(plans(scenario, count, seed), start=1):
+            store = create(store_root, plan)
+            with progress.kept_in(store.path / LOG):
+                finished = run_scenario(
+                    scenario,
+                    plan,
+                    Record(scenario.name, number, count),
+                    inventory,
+                    store,
+                    progress.watch,
+                    may_deploy=not no_deploy,
+                )
+                presentation = presentation_of(WORKLOADS[plan.workload])
+                for line in (*verdict_lines(finished.results, presentation), *finished.lines()):
+                    logger.info(line)
+                logger.info(f"stored in {store.path}, report: {store.path / REPORT}")
+            runs.append(finished)
+            shapes.append(_shape(finished, store))
+        if count > 1:
+            logger.info(summary(runs))
     verdict = worst(*(finished.results.verdict for finished in runs))
     if as_json:
         print_json(ScenarioRunsShape(verdict=str(verdict), runs=shapes))

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm import steps
 from jepsenvm.checkers.availability import availability
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.exceptions import exceptions
@@ -165,7 +166,24 @@ def _judge_history(
     foreign = foreign_workloads()[name]
     checker = foreign.checker if initial is None else _register_from(initial)
     checkers = {foreign.presentation.main_checker: checker}
-    return Analysis(check(history, checkers), foreign.presentation)
+    return Analysis(_checked(history, checkers), foreign.presentation)
+
+
+def _checked(history: History, checkers: Mapping[str, Checker]) -> Results:
+    """Run checkers, and report each as a step."""
+
+    def reporting(number: int, name: str, checker: Checker) -> Checker:
+        def run(each_history: History) -> Result:
+            steps.report(f"checking {name}", number, len(checkers))
+            return checker(each_history)
+
+        return run
+
+    reported = {
+        name: reporting(number, name, checker)
+        for number, (name, checker) in enumerate(checkers.items())
+    }
+    return check(history, reported)
 
 
 OPERATIONS: Final[Mapping[str, Sequence[str]]] = {
@@ -224,7 +242,7 @@ def _judge_own(path: Path, history: History, workload: str | None) -> Analysis:
     else:
         plan = plan_of_new_run(None, {"workload": workload or _own_workload(history), "seed": 0})
     return Analysis(
-        check(history, _checkers_with_logs(plan, path.parent)),
+        _checked(history, _checkers_with_logs(plan, path.parent)),
         presentation_of(WORKLOADS[plan.workload]),
     )
 
@@ -254,7 +272,7 @@ def judge_stored(path: Path) -> Analysis:
     history = open_history(path / HISTORY)
     plan, remarks = plan_of_run(path, history)
     checkers = {**_checkers_with_logs(plan, path), **remarks}
-    return Analysis(check(history, checkers), presentation_of(WORKLOADS[plan.workload]))
+    return Analysis(_checked(history, checkers), presentation_of(WORKLOADS[plan.workload]))
 
 
 def judge_run(path: Path) -> Results:

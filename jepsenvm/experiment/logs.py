@@ -6,9 +6,11 @@ import logging
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
+from jepsenvm import steps
 from jepsenvm.experiment.store import Store
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.private_files import write_private
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 MAX_BYTES: Final = 20_000_000
 """The last bytes of a log file that are collected, at most."""
 
+
+COLLECTING: Final = "collecting logs"
 
 INCOMPLETE: Final = "incomplete.txt"
 """The file in a node's folder that says why lines of the run are missing from its logs."""
@@ -54,6 +58,7 @@ def collect(fleet: Fleet, store: Store, before: Mapping[str, LogFiles | None]) -
     lines cannot be told from its old ones, or are missing, gets a file INCOMPLETE.
     """
     after = log_sizes(fleet)
+    fetched = count(1)
 
     def fetch(node: str) -> None:
         folder = store.node(node)
@@ -77,7 +82,14 @@ def collect(fleet: Fleet, store: Store, before: Mapping[str, LogFiles | None]) -
             if file.size - start > MAX_BYTES:
                 _mark(folder, f"of {file.name}, only the last {MAX_BYTES:,} bytes were collected")
 
-    for node, error in fleet.each_or_error(fetch).items():
+    def fetch_and_report(node: str) -> None:
+        try:
+            fetch(node)
+        finally:
+            steps.report(COLLECTING, next(fetched), len(after))
+
+    steps.report(COLLECTING, 0, len(after))
+    for node, error in fleet.each_or_error(fetch_and_report).items():
         if isinstance(error, Exception):
             logger.info(f"{node}: its logs could not be collected: {error}")
             _mark(store.node(node), "its logs could not be collected")

@@ -52,6 +52,7 @@ from jepsenvm.nemesis.engine import Nemesis
 from jepsenvm.nemesis.manual import Spool
 from jepsenvm.nemesis.records import FaultRecord, Recorder, journaled
 from jepsenvm.plan.plan import Plan
+from jepsenvm.steps import MOVING
 from jepsenvm.workloads.context import Context, QueueStatus
 from jepsenvm.workloads.registry import WORKLOADS
 
@@ -59,9 +60,6 @@ logger = logging.getLogger(__name__)
 
 SHOW_EVERY_S: Final = 5.0
 RENEW_EVERY_S: Final = 15.0
-
-TALLY: Final = "tally"
-"""The attribute of log records that count what the clients have done."""
 
 
 def execute(prepared: Prepared, store: Store, watch: Watch | None = None) -> Results:
@@ -299,7 +297,7 @@ class _Run:
 
     async def _show(self) -> None:
         for name, counts in self._context.op_counts.items():
-            logger.info(counts.line(name), extra={TALLY: True})
+            logger.info(counts.line(name), extra=MOVING)
 
     # What whoever watches the run is told.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jepsenvm import steps
 from jepsenvm.experiment.draft import draft_of
 from jepsenvm.experiment.store import REPORT
 from jepsenvm.experiment.stored_run import load_run
@@ -19,6 +20,7 @@ def make_report(path: Path, output: Path | None) -> tuple[Path, StoredRun]:
     """
     run = load_run(path)
     target = output or (path / REPORT if path.is_dir() else path.with_suffix(".report.html"))
+    steps.report("drawing the report")
     with draft_of(target) as out:
         out.write(page(run).encode())
     return target, run

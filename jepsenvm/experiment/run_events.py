@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jepsenvm.checkers.fault_intervals import FaultInterval
+from jepsenvm.history.nemesis_records import IN_FORCE
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.plan.plan import Plan
@@ -76,7 +77,10 @@ def fault_step(
     """Return the event of a record of the nemesis."""
     fault = record.fault
     interval = FaultInterval(record.number, fault, injected=0, isolates_nodes=record.isolates_nodes)
-    labels = {node: label_on_node(interval, node, nodes) for node in nodes}
+    # A fault that could not be injected has acted on no node, and gets no further record.
+    failed = record.phase == IN_FORCE and not record.fired and record.error is not None
+    touched = [] if failed else nodes
+    labels = {node: label_on_node(interval, node, nodes) for node in touched}
     return FaultStep(
         number=record.number,
         phase=record.phase,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from jepsenvm import steps
 from jepsenvm.history import edn
 from jepsenvm.history.nemesis_records import ABOUT, ENDED, INTERRUPT
 from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
@@ -23,6 +24,8 @@ CUT_SHORT: Final = "the history that this was exported from is cut short"
 """The ``error`` of the op that marks the end of an incomplete history."""
 
 LINES_PER_WRITE: Final = 1000
+
+EXPORTING: Final = "exporting ops"
 
 _Marks = Mapping[str, Any]
 """The keys of an op beside those of ``Op``, with their values as JSON can represent them."""
@@ -44,9 +47,19 @@ def write_jsonl(history: History, out: BinaryIO) -> None:
 def _write_lines(history: History, out: BinaryIO, line: Callable[[int, Op, _Marks], str]) -> None:
     ops = history.ops() if history.labels is None else _without_expanded_drains(history.ops())
     lines = (line(index, op, marks) for index, (op, marks) in enumerate(_marked(history, ops)))
+    written, total = 0, _ops_to_write(history)
     # Many lines are written at once: a system call for each line would take most of the time.
     while lines_to_write := list(islice(lines, LINES_PER_WRITE)):
         out.write("".join(lines_to_write).encode())
+        written += len(lines_to_write)
+        steps.report(EXPORTING, written, total)
+
+
+def _ops_to_write(history: History) -> int | None:
+    """Return the number of ops for a progress bar; None if nobody sees one."""
+    if not steps.is_heard():
+        return None
+    return sum(len(chunk.type) for chunk in history)
 
 
 def _marked(history: History, ops: Iterator[Op]) -> Iterator[tuple[Op, _Marks]]:
@@ -209,10 +222,12 @@ def _schema(history: History) -> pa.Schema:
 
 def _write_batches(history: History, write: Callable[[pa.RecordBatch], object]) -> None:
     schema, first_index = _schema(history), 0
+    total = _ops_to_write(history)
     for chunk in history:
         columns = _columns(chunk, history, first_index)
         write(pa.record_batch([columns[name] for name in schema.names], schema=schema))
         first_index += len(chunk.type)
+        steps.report(EXPORTING, first_index, total)
 
 
 def _columns(chunk: Chunk, history: History, first_index: int) -> Mapping[str, pa.Array]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,7 +21,18 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.rabbitmq.amqp import Outcome, connect
 from jepsenvm.rabbitmq.credentials import credentials
-from tests.lab.conftest import JEPSENVM, cut, jepsenvm, made_whole, on, results, until
+from tests.lab.conftest import (
+    JEPSENVM,
+    UNKNOWN,
+    VALID,
+    cut,
+    jepsenvm,
+    made_whole,
+    on,
+    results,
+    until,
+)
+from tests.terminal import Terminal
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 PAIRS = list(itertools.permutations(NODES, 2))
@@ -114,6 +126,20 @@ def test_a_policy_of_a_run_is_no_deviation(cluster: Inventory, tmp_path: Path) -
     words = ["--nemesis", "none", "--time-limit", "5", "--queue-type", "mirrored"]
     run(tmp_path, "--net-ticktime", "8", *words, expect=0)
     jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
+
+
+def test_the_live_view_moves_while_a_fault_is_in_force(cluster: Inventory, tmp_path: Path) -> None:
+    fault = ["--nemesis", "pause", "--quiet-before", "5", "--fault-duration", "10"]
+    words = [*fault, "--net-ticktime", "8", "--time-limit", "25", "--store", str(tmp_path)]
+    shown = Terminal([JEPSENVM, "run", "-i", str(cluster.path), *words], folder=tmp_path)
+    assert shown.read_until(lambda text: "in force" in text, 300), shown.text
+    status = shown.ended(600)
+    assert status == {"valid": VALID, "unknown": UNKNOWN}[results(tmp_path / "latest")["verdict"]]
+    assert shown.is_restored
+    rates = set(re.findall(r"n1 +[0-9]+ of [0-9]+ +([0-9,]+) ", shown.text))
+    assert len(rates) >= 3, shown.text
+    for text in ("load ", " s left", "fault 1: pause {n", "serving", "pause", "recover", "drain"):
+        assert text in shown.text
 
 
 def test_quorum_queue_loses_nothing(cluster: Inventory, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jepsenvm import steps
 from jepsenvm.errors import RunError, UsageError
 from jepsenvm.machines.lab import locks
 from jepsenvm.machines.lab.command import last_line
@@ -141,7 +142,7 @@ def _build(suite: str, base: Path) -> None:
     argv = build_argv(suite, half / "root", mirror_for(suite))
     try:
         with log.open("wb") as output:
-            status = _watch(argv, output.fileno(), f"building the {suite} base ...")
+            status = _watch(argv, output.fileno(), f"building the {suite} base")
         if status != 0:
             raise build_error(suite, log.read_text(errors="replace"), log, status)
         # mmdebstrap makes the folder readable by root only. A host's users must be able to read it.
@@ -158,12 +159,13 @@ def _watch(argv: list[str], output: int, what: str) -> int:
         argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
     ) as build:
         try:
-            logger.info(what)
+            logger.info(f"{what} ...")
+            steps.report(what)
             while (spent := time.monotonic() - started) < PATIENCE:
                 try:
                     return build.wait(timeout=5)
                 except subprocess.TimeoutExpired:
-                    logger.info(f"{what} {spent + 5:.0f} s")
+                    logger.info(f"{what} ... {spent + 5:.0f} s", extra=steps.MOVING)
         finally:
             build.kill()
     raise RunError(

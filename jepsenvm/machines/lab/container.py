@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jepsenvm import steps
 from jepsenvm.errors import CommandError, RunError
 from jepsenvm.machines.lab import cgroups, data_disk
 from jepsenvm.machines.lab.command import last_line, run
@@ -184,11 +185,13 @@ def wait_until_ready(hosts: list[LabHost], patience: float = BOOT_PATIENCE) -> N
                 raise _not_ready(host, f"no answer from sshd {patience:.0f} s after power-on")
             if now - started > 3 and supervisor(host) is None:
                 raise _not_ready(host, "it went off while it booted")
+        steps.report("waiting for hosts to boot", len(hosts) - len(waiting), len(hosts))
         if now - last_said > 5:
             last_said = now
             logger.info(
                 f"waiting for {', '.join(h.name for h in waiting)} to boot ... "
-                f"{now - started:.0f} s"
+                f"{now - started:.0f} s",
+                extra=steps.MOVING,
             )
         time.sleep(0.1)
 

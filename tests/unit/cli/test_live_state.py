@@ -95,6 +95,8 @@ def test_a_node_without_connections() -> None:
     assert row(state, "n1", 12.0).state == ""
     shown = row(state, "n1", 14.0)
     assert (shown.state, shown.is_good, shown.clients.connecting) == ("no connection", False, 4)
+    state.apply(LoadFigures({}), 14.5)
+    assert row(state, "n1", 15.0).clients == ClientCounts(0, 0)
 
 
 def test_a_fault_from_its_injection_to_its_end() -> None:
@@ -150,3 +152,23 @@ def test_the_labels_of_a_partition() -> None:
     step = fault_step(record, ["n1", "n2", "n3"], 4.0)
     assert step.labels == {"n1": "with n2", "n2": "with n1", "n3": "alone"}
     assert (step.number, step.text, step.ends_in_s) == (7, "partition {n1 n2 | n3}", 4.0)
+
+
+def test_a_fault_that_could_not_be_injected_touches_no_node_and_goes_away() -> None:
+    fault = {"kind": "kill", "name": "kill", "text": "n1", "nodes": ["n1"], "grudge": {}}
+    record = FaultRecord("start", IN_FORCE, 1, fault, error="could not be injected: no answer")
+    state = started("n1")
+    state.apply(fault_step(record, ["n1"], 10.0), 12.0)
+    (line,) = state.view(13.0).faults
+    assert line == "fault 1: kill {n1} NOT PROVEN: could not be injected: no answer, 9 s left"
+    assert row(state, "n1", 12.5).state == ""
+    assert state.view(22.5).faults == ()
+
+
+def test_after_the_healing_no_fault_is_shown() -> None:
+    state = started("n1")
+    state.apply(FaultStep(1, IN_FORCE, "a {n1}", {"n1": "a"}), 11.0)
+    state.apply(PhaseBegan("heal"), 20.0)
+    assert state.view(20.0).faults == ("fault 1: a {n1} in force",)
+    state.apply(PhaseBegan("recover", 60.0), 25.0)
+    assert state.view(25.0).faults == ()

@@ -29,8 +29,8 @@ VIEW = View(
 )
 
 
-def text(view: View, width: int = 80, **options: object) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, record=True, **options)  # type: ignore[arg-type]  # options of a console
+def text(view: View, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, record=True, highlight=False, soft_wrap=True)
     console.print(drawn(view))
     return [line.rstrip() for line in console.export_text().splitlines()]
 

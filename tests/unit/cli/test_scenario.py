@@ -169,6 +169,21 @@ def test_repetitions_have_the_next_seeds_and_the_worst_status(
     ]
 
 
+def test_json_has_every_run_and_the_worst_verdict(
+    jepsenvm: Jepsenvm, experiment: Experiment
+) -> None:
+    write(Path(), expected=[{"versions": ">=3.8", "verdict": "valid"}], repeat=2)
+    experiment.verdicts = [Verdict.VALID, Verdict.INVALID]
+    result = jepsenvm("scenario", "run", "./mine.yml", "--json")
+    data = json_of(result, "scenario run", 1)
+    assert data["verdict"] == "invalid"
+    first, second = data["runs"]
+    assert (first["verdict"], first["comparison"]) == ("valid", "as expected")
+    assert (second["comparison"], second["rabbitmq"]) == ("worse than expected", "3.10.8")
+    assert [run["folder"] for run in data["runs"]] == [str(s.path) for s in experiment.stores]
+    assert "2 runs" in result.stderr
+
+
 def test_options_choose_the_repetitions_the_seed_the_store_and_the_machines(
     jepsenvm: Jepsenvm, experiment: Experiment, inventories: Inventories
 ) -> None:
@@ -231,6 +246,8 @@ def test_new_writes_a_scenario_and_overwrites_nothing(
     assert Path("outage.yml").read_text() == before
     elsewhere = ["--output", "missing"]
     refused = jepsenvm("scenario", "new", "other", "--from", run, *elsewhere)
+    made = jepsenvm("scenario", "new", "third", "--from", run, "--json")
+    assert json_of(made, "scenario new") == {"file": "third.yml"}
     assert_one_line(refused, 254, "missing/other.yml: cannot be written")
     assert_one_line(
         jepsenvm("scenario", "new", "x", "--from", tmp_path), 254, "there is no such history"

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import pytest
 
+from jepsenvm import steps
 from jepsenvm.errors import UnreachableError
 from jepsenvm.experiment.analysis import incomplete_logs
 from jepsenvm.experiment.logs import LogFile, collect, log_sizes
 from jepsenvm.experiment.store import Store
+from jepsenvm.steps import Step
 
 
 class Fleet:
@@ -73,7 +75,10 @@ def test_the_end_of_each_log_is_collected(tmp_path: Path) -> None:
         "n1": {"rabbit@n1.log": LogFile("rabbit@n1.log", 5, 100)},
         "n2": None,
     }
-    collect(fleet, Store(tmp_path), {"n1": listed(**{"rabbit@n1.log": (5, 60)}), "n2": {}})
+    heard: list[Step] = []
+    with steps.listening(heard.append):
+        collect(fleet, Store(tmp_path), {"n1": listed(**{"rabbit@n1.log": (5, 60)}), "n2": {}})
+    assert [(step.done, step.total) for step in heard] == [(0, 2), (1, 2), (2, 2)]
     assert "tail -c +61 -- /var/log/rabbitmq/rabbit@n1.log" in fleet.scripts[-1]
     assert (tmp_path / "nodes/n1/rabbit@n1.log").read_text() == "new lines"
     assert incomplete_logs(tmp_path / "nodes") == {

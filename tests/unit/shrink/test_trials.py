@@ -32,7 +32,7 @@ from jepsenvm.shrink.search import Answer
 from jepsenvm.shrink.subject import Subject
 from jepsenvm.shrink.trials import Effort, Trials
 from tests.unit.campaign.builders import INVALID, UNKNOWN, VALID, FakeRunner
-from tests.unit.cli.conftest import assert_one_line, jepsenvm  # noqa: F401 - a fixture
+from tests.unit.cli.conftest import assert_one_line, jepsenvm, json_of  # noqa: F401 - a fixture
 from tests.unit.fakes import node
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
@@ -164,10 +164,13 @@ def test_the_smallest_plan_is_written(
     monkeypatch.setattr(command, "original_run", lambda _: ORIGINAL)
     monkeypatch.setattr(command, "ProcessRunner", lambda *_: runner)
     result = jepsenvm(
-        "shrink", "RUN", "--lab", "default", "--dir", tmp_path / "s", "--budget", "10h"
+        "shrink", "RUN", "--lab", "default", "--dir", tmp_path / "s", "--budget", "10h", "--json"
     )
-    assert result.exit_code == 0, result.output
-    assert "nothing smaller fails" in result.stdout
+    data = json_of(result, "shrink")
+    assert (data["reproduced"], data["complete"]) == (True, True)
+    assert data["plan"] == str(tmp_path / "s/shrunk.yml")
+    assert f"the smallest: {data['smallest']}" in result.stderr
+    assert "nothing smaller fails" in result.stderr
     text = (tmp_path / "s/shrunk.yml").read_text()
     assert text.startswith("# Needs a cluster of 3 nodes.\n")
     small = parse_plan(text, "shrunk.yml")
