@@ -105,6 +105,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         "group",
         "Run experiments of papers, posts and issues.",
     ),
+    "serve": LazyCommand(
+        "jepsenvm.cli.serve",
+        "command",
+        "Show the store in a browser: search, compare, download and follow runs.",
+    ),
     "shrink": LazyCommand(
         "jepsenvm.cli.shrink",
         "command",

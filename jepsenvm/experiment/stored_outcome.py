@@ -44,7 +44,7 @@ def stored_outcome(folder: Path, workload: str) -> StoredOutcome:
         outcome = outcome_of(results, WORKLOADS[workload].main_checker)
     except (OSError, *MALFORMED):
         outcome = None
-    version, nodes = _cluster(folder / LOG)
+    version, nodes = cluster_in(folder / LOG)
     return StoredOutcome(folder, outcome, version, nodes)
 
 
@@ -52,7 +52,7 @@ def _time_of_run(folder: Path) -> str:
     return folder.name
 
 
-def _cluster(log: Path) -> tuple[str, int]:
+def cluster_in(log: Path) -> tuple[str, int]:
     """Return the version and the number of the nodes, as the log of a run says."""
     try:
         with log.open(encoding="utf-8", errors="replace") as file:

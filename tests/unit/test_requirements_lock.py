@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME: list[str] = PROJECT["dependencies"]
 TEST: list[str] = PROJECT["optional-dependencies"]["test"]
-DISTRIBUTED: list[str] = PROJECT["optional-dependencies"]["distributed"]
+OPTIONAL: list[str] = [
+    requirement
+    for extra in ("distributed", "serve")
+    for requirement in PROJECT["optional-dependencies"][extra]
+]
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
 
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==[A-Za-z0-9.+!]+( *; *[^;@]+)?")
@@ -84,7 +88,7 @@ def test_a_pin_may_have_a_marker() -> None:
 
 
 def test_the_runtime_dependencies_are_those_that_jepsenvm_imports_or_runs() -> None:
-    declared = {normalized(requirement) for requirement in [*RUNTIME, *DISTRIBUTED]}
+    declared = {normalized(requirement) for requirement in [*RUNTIME, *OPTIONAL]}
     assert imported_distributions("jepsenvm") | RUN_AS_PROGRAMS == declared
 
 
