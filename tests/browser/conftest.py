@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from jepsenvm.experiment.report_file import make_report
 from tests.report_runs import synthetic_ops, write_run
 
 DEADLINE_MS = 120_000
 """Only a browser that hangs needs this long. A shared machine is sometimes slow."""
+
+expect.set_options(timeout=DEADLINE_MS)
 
 
 @pytest.fixture(scope="session")
