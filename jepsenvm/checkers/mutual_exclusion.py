@@ -9,7 +9,7 @@ from typing import Final
 from jepsenvm.checkers.client_calls import Call
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization, linearize
 from jepsenvm.checkers.lock_holds import Overlaps, lock_holds, overlaps
-from jepsenvm.checkers.sequential_model import ILLEGAL, Model
+from jepsenvm.checkers.sequential_model import Effect, Model
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.checkers.wording import counted, seconds
 
@@ -23,13 +23,17 @@ SHOWN: Final = 20
 """At most this many calls of a violation are in a result."""
 
 
-def _step(holder: int | None, f: str, process: int) -> object:
-    if f == "acquire":
-        return process if holder is None else ILLEGAL
-    return None if holder == process else ILLEGAL
+FREE: Final = None
+"""The state of a lock without a holder."""
 
 
-MUTEX: Final = Model(initial=None, step=_step, operand=lambda call: call.process)
+def _effect(call: Call) -> Effect:
+    if call.f == "acquire":
+        return Effect(FREE, call.process)
+    return Effect(call.process, FREE)
+
+
+MUTEX: Final = Model(FREE, _effect)
 """Knossos' ``model/mutex`` with an owner: only the process that holds the lock can release it."""
 
 

@@ -12,7 +12,7 @@ from jepsenvm.checkers.client_calls import Call, client_calls, orphans_reason
 from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds, Linearization, linearize
 from jepsenvm.checkers.lock_holds import FOREVER
-from jepsenvm.checkers.sequential_model import ILLEGAL, Model
+from jepsenvm.checkers.sequential_model import ANY_STATE, UNKNOWN_STATE, Effect, Model
 from jepsenvm.checkers.value_key import value_key
 from jepsenvm.checkers.verdict import Result, Verdict, worst
 from jepsenvm.checkers.wording import counted, listed
@@ -34,38 +34,18 @@ REGISTER_EXERCISE: Final = Exercise(
 )
 
 
-UNKNOWN_VALUE: Final = ("unknown", "")
-"""The state of a register that nobody has read or written yet. No ``value_key`` equals it."""
-
 NIL: Final = value_key(None)
 
 
-def _step(value: Hashable, f: str, operand: Any) -> object:
-    if f == "read":
-        # Knossos allows a read of nil in every state: it stands for a read whose value is unknown.
-        return value if operand in (value, NIL) else ILLEGAL
-    if f == "write":
-        return operand
-    old, new = operand
-    return new if old == value else ILLEGAL
-
-
-def _step_from_unknown(value: Hashable, f: str, operand: Any) -> object:
-    """Step like ``_step``; the first read or cas shows which value the register began with."""
-    if value != UNKNOWN_VALUE or f == "write":
-        return _step(value, f, operand)
-    if f == "read":
-        return value if operand == NIL else operand
-    return operand[1]
-
-
-def _operand(call: Call) -> Hashable:
+def _effect(call: Call) -> Effect | None:
     if call.f == "read":
-        return value_key(call.answered)
+        value = value_key(call.answered)
+        # Knossos allows a read of nil in every state: it stands for a read whose value is unknown.
+        return None if value == NIL else Effect(value, value)
     argument = _argument(call)
     if call.f == "cas":
-        return value_key(argument[0]), value_key(argument[1])
-    return value_key(argument)
+        return Effect(value_key(argument[0]), value_key(argument[1]))
+    return Effect(ANY_STATE, value_key(argument))
 
 
 def _argument(call: Call) -> Any:
@@ -75,15 +55,13 @@ def _argument(call: Call) -> Any:
 
 def cas_register(initial: Any = None) -> Model:
     """Return Knossos' ``model/cas-register`` with an initial value, by default nil."""
-    return Model(
-        initial=value_key(initial), step=_step, operand=_operand, reads=frozenset({"read"})
-    )
+    return Model(value_key(initial), _effect)
 
 
 CAS_REGISTER: Final = cas_register()
 
-ANY_REGISTER: Final = Model(initial=UNKNOWN_VALUE, step=_step_from_unknown, operand=_operand)
-"""A register that may begin with any value. Its first read does change what is known of it."""
+ANY_REGISTER: Final = Model(UNKNOWN_STATE, _effect)
+"""A register that may begin with any value. Its first read or cas shows the value."""
 
 NOT_STATED: Final = object()
 """The initial value of registers if nobody states it."""
@@ -165,7 +143,7 @@ def _verdict(
         (call.returned or 0 for call in calls if call.f != "read" and call.type == "ok"),
         default=FOREVER,
     )
-    if len({_operand(call) for call in unwritten}) > explained or any(
+    if len({_effect(call) for call in unwritten}) > explained or any(
         call.invoked > overwritten for call in unwritten
     ):
         return Verdict.INVALID
@@ -235,15 +213,14 @@ def _unwritten_reads(calls: Sequence[Call], model: Model) -> list[Call]:
     first_write: dict[Hashable, int] = {model.initial: -1, NIL: -1}
     for call in calls:
         if call.f != "read" and call.type != "fail":
-            operand: Any = _operand(call)
-            new_value = operand[1] if call.f == "cas" else operand
-            first_write.setdefault(new_value, call.invoked)
+            written = _argument(call)[1] if call.f == "cas" else _argument(call)
+            first_write.setdefault(value_key(written), call.invoked)
     return [
         call
         for call in calls
         if call.f == "read"
         and call.type == "ok"
-        and first_write.get(_operand(call), call.returned or 0) >= (call.returned or 0)
+        and first_write.get(value_key(call.answered), call.returned or 0) >= (call.returned or 0)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 import pytest
@@ -10,12 +11,18 @@ from hypothesis import given, settings
 from jepsenvm.checkers.client_calls import client_calls
 from jepsenvm.checkers.linearizable import Bounds, Linearization, linearize
 from jepsenvm.checkers.mutual_exclusion import MUTEX
-from jepsenvm.checkers.register import CAS_REGISTER
+from jepsenvm.checkers.register import ANY_REGISTER, CAS_REGISTER
 from jepsenvm.checkers.verdict import Verdict
-from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.table import from_ops
 from tests.unit.builders import operation
-from tests.unit.checkers.linearizability import by_definition, histories
+from tests.unit.checkers.linearizability import (
+    by_definition,
+    by_exhaustion,
+    histories,
+    step_mutex,
+    step_register,
+)
 
 REGISTER_OPS = [
     ("read", None),
@@ -51,22 +58,42 @@ def test_an_empty_history_is_linearizable() -> None:
     assert linearize([], CAS_REGISTER).verdict is Verdict.VALID
 
 
+def verdict(*, legal: bool) -> Verdict:
+    return Verdict.VALID if legal else Verdict.INVALID
+
+
 @settings(max_examples=50, deadline=None)
 @given(histories(REGISTER_OPS, [None, 1, 2], retire=False, most=5))
 def test_registers_agree_with_the_definition(history: list[Op]) -> None:
     calls = client_calls(from_ops(history), "read", "write", "cas")[0]
-    expected = by_definition(calls, CAS_REGISTER)
-    assert linearize(calls, CAS_REGISTER).verdict is (
-        Verdict.VALID if expected else Verdict.INVALID
-    )
+    legal = by_definition(calls, step_register)
+    assert by_exhaustion(calls, step_register) is legal
+    assert linearize(calls, CAS_REGISTER).verdict is verdict(legal=legal)
 
 
 @settings(max_examples=50, deadline=None)
 @given(histories([("acquire", None), ("release", None)], [None], retire=False, most=5))
 def test_mutexes_agree_with_the_definition(history: list[Op]) -> None:
     calls = client_calls(from_ops(history), "acquire", "release")[0]
-    expected = by_definition(calls, MUTEX)
-    assert linearize(calls, MUTEX).verdict is (Verdict.VALID if expected else Verdict.INVALID)
+    legal = by_definition(calls, step_mutex)
+    assert by_exhaustion(calls, step_mutex) is legal
+    assert linearize(calls, MUTEX).verdict is verdict(legal=legal)
+
+
+MANY_WRITES = [("write", 1), ("write", 2), ("write", 3), ("read", None)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    histories(MANY_WRITES, [1, 2, 3], retire=False, most=10, processes=6)
+    | histories([*MANY_WRITES, *REGISTER_OPS], [1, 2, 3], retire=False, most=10, processes=6)
+)
+def test_many_open_writes_agree_with_all_legal_orders(history: list[Op]) -> None:
+    calls = client_calls(from_ops(history), "read", "write", "cas")[0]
+    legal = by_exhaustion(calls, step_register)
+    assert linearize(calls, CAS_REGISTER).verdict is verdict(legal=legal)
+    legal = any(by_exhaustion(calls, step_register, initial) for initial in (None, 1, 2, 3))
+    assert linearize(calls, ANY_REGISTER).verdict is verdict(legal=legal)
 
 
 def test_the_first_call_that_no_order_explains_is_named() -> None:
@@ -158,3 +185,135 @@ def test_a_legal_order_of_many_concurrent_writes_is_found_without_trying_all() -
     invokes = [Op("invoke", "write", process, process) for process in range(14)]
     oks = [Op("ok", "write", process, process) for process in range(14)]
     assert linearize_register([*invokes, *oks, *operation(50, "read", 7)]).verdict is Verdict.VALID
+
+
+COMPLETED: tuple[Type, ...] = ("invoke", "ok")
+IN_DOUBT: tuple[Type, ...] = ("invoke", "info")
+OPEN_WRITES = [Op("invoke", "write", process, process) for process in range(20)]
+WRITTEN = [Op("ok", "write", process, process) for process in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        ([], Verdict.VALID),
+        ([5], Verdict.VALID),
+        ([5, 5], Verdict.VALID),
+        ([5, 6], Verdict.INVALID),
+        ([19, 0], Verdict.INVALID),
+    ],
+)
+def test_concurrent_writes_leave_one_of_their_values(reads: list[int], expected: Verdict) -> None:
+    later = [op for value in reads for op in operation(50, "read", value)]
+    result = linearize_register([*OPEN_WRITES, *WRITTEN, *later])
+    assert (result.verdict, result.explored < 500) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    ("during", "after", "expected"),
+    [
+        (range(20), 19, Verdict.VALID),
+        (range(19), 19, Verdict.VALID),
+        (range(19), 18, Verdict.VALID),
+        (range(20), 5, Verdict.INVALID),  # its write took effect before the next read
+        ([3, 4, 3], 4, Verdict.INVALID),
+        ([3, 4, 3], 3, Verdict.INVALID),
+        ([3, 4], 3, Verdict.INVALID),
+        ([3, 4], 4, Verdict.VALID),
+    ],
+)
+def test_a_write_that_was_read_cannot_take_effect_again(
+    during: Sequence[int], after: int, expected: Verdict
+) -> None:
+    reads = [op for value in during for op in operation(50, "read", value)]
+    history = [*OPEN_WRITES, *reads, *WRITTEN, *operation(50, "read", after)]
+    result = linearize_register(history)
+    assert (result.verdict, result.explored < 500) == (expected, True)
+
+
+def test_a_write_that_began_after_another_took_effect_is_not_hidden_by_it() -> None:
+    hidden = [Op("invoke", "write", 1, 1), Op("invoke", "write", 2, 2)]
+    read = operation(9, "read", 2)
+    late = [Op("invoke", "write", 3, 3), Op("ok", "write", 3, 3), Op("ok", "write", 2, 2)]
+    last = Op("ok", "write", 1, 1)
+    for value, expected in ((2, Verdict.INVALID), (3, Verdict.VALID), (1, Verdict.VALID)):
+        history = [*hidden, *read, *late, last, *operation(9, "read", value)]
+        assert linearize_register(history).verdict is expected
+
+
+def test_an_open_write_may_serve_a_swap_in_doubt() -> None:
+    invoked = [("cas", [2, 1], 3), ("write", 2, 2), ("cas", [1, 2], 0)]
+    history = [Op("invoke", f, value, process) for f, value, process in invoked]
+    history += [Op("ok", "cas", [1, 2], 0), Op("ok", "write", 2, 2), *operation(0, "read", 2)]
+    assert linearize_register(history).verdict is Verdict.VALID
+    assert linearize_register([*history, *operation(0, "read", 1)]).verdict is Verdict.INVALID
+
+
+def test_equal_swaps_are_interchangeable() -> None:
+    swaps = [("cas", [process % 2, 1 - process % 2], process) for process in range(20)]
+    history = operation(50, "write", 0)
+    history += [Op(type_, *swap) for type_ in ("invoke", "ok") for swap in swaps]
+    result = linearize_register([*history, *operation(50, "read", 0)])
+    assert (result.verdict, result.explored < 500) == (Verdict.VALID, True)
+    result = linearize_register([*history, *operation(50, "read", 1)])
+    assert (result.verdict, result.explored < 500) == (Verdict.INVALID, True)
+
+
+def test_many_different_writes_in_doubt_cost_little() -> None:
+    doubts = [Op("invoke", "write", value, value) for value in range(2000)]
+    reads = [op for value in range(0, 2000, 7) for op in operation(5000, "read", value)]
+    result = linearize_register([*doubts, *reads])
+    assert (result.verdict, result.explored < 2000) == (Verdict.VALID, True)
+    result = linearize_register([*doubts, *reads, *operation(5000, "read", 7)])
+    assert (result.verdict, result.explored < 2000) == (Verdict.INVALID, True)
+
+
+def test_configurations_with_many_calls_in_doubt_count_several_times() -> None:
+    doubts = [Op("invoke", "write", value, value) for value in range(5000)]
+    reads = [op for value in range(4900, 5000) for op in operation(5000, "read", value)]
+    calls = client_calls(from_ops([*doubts, *reads]), "read", "write", "cas")[0]
+    result = linearize(calls, CAS_REGISTER, Bounds(configurations=300))
+    assert result.verdict is Verdict.UNKNOWN
+
+
+LEGAL: dict[str, list[tuple[Type, str, int | None, int]]] = {
+    "the write that was hidden serves a later read": [
+        ("invoke", "write", 1, 4),
+        ("invoke", "write", 0, 1),
+        *[(type_, "write", 1, 0) for type_ in COMPLETED],
+        ("invoke", "write", 0, 3),
+        ("ok", "write", 1, 4),
+        ("ok", "write", 0, 3),
+        ("ok", "write", 0, 1),
+        ("invoke", "write", 0, 1),
+        *[("invoke", "read", None, process) for process in (0, 3, 2)],
+        *[("ok", "read", 1, process) for process in (0, 2, 3)],
+        ("ok", "write", 0, 1),
+    ],
+    "a call in doubt is not taken for a write that returned before": [
+        *[(type_, "write", 1, 1) for type_ in COMPLETED],
+        *[(type_, "write", 0, 1) for type_ in IN_DOUBT],
+        ("invoke", "write", 2, 0),
+        *[(type_, "read", 0, 1) for type_ in COMPLETED],
+        *[(type_, "read", 0, 1) for type_ in COMPLETED],
+        ("invoke", "read", None, 1),
+        ("info", "write", 2, 0),
+        ("invoke", "write", 0, 0),
+        ("ok", "read", 2, 1),
+        ("ok", "write", 0, 0),
+        *[(type_, "write", 0, 1) for type_ in COMPLETED],
+        *[(type_, "write", 1, 0) for type_ in IN_DOUBT],
+        ("invoke", "write", 2, 0),
+        *[(type_, "read", 2, 1) for type_ in COMPLETED],
+    ],
+}
+
+
+@pytest.mark.parametrize("rows", LEGAL.values(), ids=LEGAL.keys())
+def test_legal_histories_that_a_wrong_search_refused(
+    rows: list[tuple[Type, str, int | None, int]],
+) -> None:
+    history = [Op(*row) for row in rows]
+    calls = client_calls(from_ops(history), "read", "write", "cas")[0]
+    assert by_exhaustion(calls, step_register)
+    assert linearize(calls, CAS_REGISTER).verdict is Verdict.VALID

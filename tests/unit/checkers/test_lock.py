@@ -21,7 +21,7 @@ from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import from_ops
 from tests.unit import builders
 from tests.unit.builders import op_at, operation
-from tests.unit.checkers.linearizability import by_definition, histories
+from tests.unit.checkers.linearizability import by_definition, histories, step_mutex
 
 OPERATIONS = [("acquire", None), ("release", None)]
 
@@ -212,7 +212,9 @@ def test_mutual_exclusion_agrees_with_the_definition(*, retire: bool) -> None:
         all_calls = client_calls(from_ops(history), *MUTEX_FS)[0]
         happened = [call for call in all_calls if call.type != "fail"]
         verdict = mutual_exclusion(happened).verdict
-        assert verdict is (Verdict.VALID if by_definition(happened, MUTEX) else Verdict.INVALID)
+        assert verdict is (
+            Verdict.VALID if by_definition(happened, step_mutex) else Verdict.INVALID
+        )
         verdicts.add(verdict)
 
     agrees()

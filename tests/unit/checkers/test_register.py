@@ -10,14 +10,14 @@ from hypothesis import given, settings
 
 from jepsenvm.checkers.client_calls import client_calls
 from jepsenvm.checkers.linearizable import Bounds
-from jepsenvm.checkers.register import CAS_REGISTER, cas_register, register
+from jepsenvm.checkers.register import register
 from jepsenvm.checkers.verdict import Result, Verdict
 from jepsenvm.history.op import NEMESIS, Op, Type
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import from_ops
 from tests.unit import builders
 from tests.unit.builders import op_at, operation
-from tests.unit.checkers.linearizability import by_definition, histories
+from tests.unit.checkers.linearizability import by_definition, histories, step_register
 
 DOUBT: tuple[Type, ...] = ("invoke", "info")
 FAILED: tuple[Type, ...] = ("invoke", "fail")
@@ -172,7 +172,7 @@ def test_each_key_is_a_register_of_its_own() -> None:
 
 def test_a_search_that_reached_its_bounds_is_unknown() -> None:
     result = register(
-        from_ops([*operation(1, "write", 1), *operation(2, "read")]),
+        from_ops([*operation(1, "write", 1), *operation(2, "read", 1)]),
         bounds=Bounds(configurations=1),
     )
     assert result.verdict is Verdict.UNKNOWN
@@ -203,7 +203,7 @@ REGISTER_OPS = [("read", None), ("write", 1), ("write", 2), ("cas", [1, 2]), ("c
 @given(histories(REGISTER_OPS, [None, 1, 2], retire=True, most=5))
 def test_it_agrees_with_the_definition(history: list[Op]) -> None:
     all_calls = client_calls(from_ops(history), "read", "write", "cas")[0]
-    verdict = Verdict.VALID if by_definition(all_calls, CAS_REGISTER) else Verdict.INVALID
+    verdict = Verdict.VALID if by_definition(all_calls, step_register) else Verdict.INVALID
     tested = any(call.type == "ok" for call in all_calls)
     stated = register(from_ops(history), initial=None).verdict
     assert stated is (verdict if tested else Verdict.UNKNOWN)
@@ -213,7 +213,7 @@ def test_it_agrees_with_the_definition(history: list[Op]) -> None:
 @given(histories(REGISTER_OPS, [None, 1, 2, 3], retire=True, most=5))
 def test_without_an_initial_value_it_is_invalid_only_if_every_value_is(history: list[Op]) -> None:
     all_calls = client_calls(from_ops(history), "read", "write", "cas")[0]
-    by_initial = [by_definition(all_calls, cas_register(value)) for value in (None, 1, 2, 3, 4)]
+    by_initial = [by_definition(all_calls, step_register, value) for value in (None, 1, 2, 3, 4)]
     verdict = Verdict.UNKNOWN if any(by_initial) else Verdict.INVALID
     tested = any(call.type == "ok" for call in all_calls)
     if by_initial[0] and tested:
