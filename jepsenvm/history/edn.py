@@ -22,7 +22,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import edn_format
@@ -84,15 +84,26 @@ def read(text: str) -> Any:
     return forms[0][0]
 
 
-def elements(text: str) -> Iterator[tuple[Any, int]]:
+class Lines(Protocol):
+    """Consecutive lines of a text that were read without this module."""
+
+    end: int
+    """The index after the lines."""
+
+
+def elements(
+    text: str, lines_at: Callable[[int], Lines | None] | None = None
+) -> Iterator[tuple[Any, int]]:
     """Yield each form of a text with the index at which it begins.
 
-    If the text is one vector or list, yield the elements of that vector instead. Raises EdnError.
+    If the text is one vector or list, yield the elements of that vector instead. ``lines_at`` may
+    return lines that begin at an index, which are then yielded instead of their forms. Raises
+    EdnError.
     """
     start = _skip_blank(text, 0)
     opening = text[start : start + 1]
     closing = _CLOSING[opening] if opening in ("[", "(") else None
-    end = yield from _forms(text, start + 1 if closing else start)
+    end = yield from _forms(text, start + 1 if closing else start, lines_at)
     if closing:
         if text[end : end + 1] != closing:
             raise EdnError("a vector is never closed", start)
@@ -104,7 +115,9 @@ def elements(text: str) -> Iterator[tuple[Any, int]]:
         )
 
 
-def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
+def _forms(
+    text: str, position: int, lines_at: Callable[[int], Lines | None] | None = None
+) -> Generator[tuple[Any, int], None, int]:
     """Yield the forms from a position on, each with the index at which it begins.
 
     Stops at the end of the text or at a closing bracket that no form opened; returns that index.
@@ -113,6 +126,11 @@ def _forms(text: str, position: int) -> Generator[tuple[Any, int], None, int]:
         position = _skip_blank(text, position)
         if position == len(text) or text[position] in "])}":
             return position
+        lines = lines_at(position) if lines_at else None
+        if lines is not None:
+            yield lines, position
+            position = lines.end
+            continue
         match = _PLAIN_MAP.match(text, position)
         try:
             plain_map = _plain_map(match[1]) if match else None

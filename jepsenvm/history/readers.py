@@ -22,6 +22,7 @@ from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.history import edn
 from jepsenvm.history.nemesis_records import ABOUT, ENDED
 from jepsenvm.history.op import NEMESIS, NO_PROCESS, TYPES, Op
+from jepsenvm.history.plain_lines import PlainLines, PlainRows
 from jepsenvm.history.segments import open_journal
 from jepsenvm.history.table import History, from_ops
 
@@ -176,7 +177,7 @@ def _edn_elements(path: Path, content: str, noticed: Noticed) -> Iterator[tuple[
 
     ops = 0
     try:
-        for form, position in edn.elements(content):
+        for form, position in edn.elements(content, PlainLines(content).at):
             yield _with_plain_keys(form), file_and_line(position)
             ops += 1
     except edn.UnfinishedError as problem:
@@ -233,8 +234,12 @@ class Noticed:
     """The number of ops that the last op of an export gives."""
     damage: str | None = None
 
-    def op(self, entry: Any) -> Op:
-        """Return an entry as an op; raise UsageError if it is none."""
+    def op(self, entry: Any) -> Op | PlainRows:
+        """Return an entry as an op, or plain rows as they are; raise UsageError if it is none."""
+        if isinstance(entry, PlainRows):
+            self._notice_marks({})
+            self.ops += len(entry)
+            return entry
         op = _op(entry)
         self._notice_marks(entry)
         self.ops += 1
@@ -277,7 +282,7 @@ def _history(elements: Callable[[Noticed], Iterator[tuple[Any, str]]]) -> Histor
     """Return the history of the entries of a file; each comes with its place in the file."""
     noticed = Noticed()
 
-    def ops() -> Iterator[Op]:
+    def ops() -> Iterator[Op | PlainRows]:
         for entry, where in elements(noticed):
             try:
                 yield noticed.op(entry)

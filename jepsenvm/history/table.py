@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ import pyarrow as pa
 from jepsenvm.history import edn
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
+from jepsenvm.history.plain_lines import Coded, PlainRows, value_of
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -334,49 +334,106 @@ def _history_codes(column: pa.ChunkedArray, names: list[str]) -> Ints:
     return np.array([*codes, -1], dtype=np.int64)
 
 
-def from_ops(ops: Iterable[Op], *, complete: bool = True) -> History:
+def from_ops(ops: Iterable[Op | PlainRows], *, complete: bool = True) -> History:
     """Return ops (of a foreign file, or made by a test) as a history in memory.
 
     Each value of an ok drain becomes an ok dequeue before the drain, as in Jepsen's
     ``expand-queue-drain-ops``. ``complete`` is False for a history that was cut short.
     """
-    names: dict[str, int] = {}
-    nodes: dict[str, int] = {}
-    codes_by_value: dict[Any, int] = {}
-    labels: list[Any] = []
+    columns = _ColumnsInMemory()
+    for op in ops:
+        if isinstance(op, PlainRows):
+            columns.extend(op)
+        else:
+            for each in _with_expanded_drain(op):
+                columns.append(each)
+    chunk = columns.chunk()
+    names, nodes = list(columns.names), list(columns.nodes)
+    return History(lambda _: iter((chunk,)), names, nodes, columns.labels, complete)
 
-    def value_code(value: Any) -> int:
-        code = codes_by_value.setdefault(_value_key(value), len(labels))
-        if code == len(labels):
-            labels.append(value)
-        return code
 
-    columns = {
-        name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")
-    }
-    # The bound methods are looked up once: this loop runs for every op of a file.
-    append_functions = [column.append for column in columns.values()]
-    # Few ops have an error or data, so these are kept by row.
-    errors: dict[int, str] = {}
-    datas: dict[int, Any] = {}
-    for row, op in enumerate(chain.from_iterable(map(_with_expanded_drain, ops))):
+class _ColumnsInMemory:
+    """The columns of a history in memory, while its ops are added."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.nodes: dict[str, int] = {}
+        self.labels: list[Any] = []
+        self._codes_by_value: dict[Any, int] = {}
+        self._columns = {
+            name: array("q") for name in ("time", "type", "process", "f", "value", "node", "offset")
+        }
+        # The bound methods are looked up once: ``append`` runs for every op of a file.
+        self._append_functions = [column.append for column in self._columns.values()]
+        # Few ops have an error or data, so these are kept by row.
+        self._errors: dict[int, str] = {}
+        self._datas: dict[int, Any] = {}
+
+    def append(self, op: Op) -> None:
+        """Add an op."""
+        row = len(self._columns["time"])
         fields = (
             op.time,
             TYPE_CODES[op.type],
             op.process,
-            names.setdefault(op.f, len(names)),
-            value_code(op.value),
-            -1 if op.node is None else nodes.setdefault(op.node, len(nodes)),
+            self._name_code(op.f),
+            self._value_code(op.value),
+            -1 if op.node is None else self._node_code(op.node),
             -1 if op.offset is None else op.offset,
         )
-        for append, field_ in zip(append_functions, fields, strict=True):
+        for append, field_ in zip(self._append_functions, fields, strict=True):
             append(field_)
         if op.error is not None:
-            errors[row] = op.error
+            self._errors[row] = op.error
         if op.data is not None:
-            datas[row] = op.data
-    chunk = _chunk_in_memory(columns, errors, datas)
-    return History(lambda _: iter((chunk,)), list(names), list(nodes), labels, complete)
+            self._datas[row] = op.data
+
+    def extend(self, rows: PlainRows) -> None:
+        """Add the ops of plain rows."""
+        none = np.full(len(rows), -1, dtype=np.int64)
+        columns = {
+            "time": rows.time,
+            "type": rows.type,
+            "process": rows.process,
+            "f": _recoded(rows.f, self._name_code_of_text),
+            "value": _recoded(rows.value, self._value_code_of_text),
+            "node": none if rows.node is None else _recoded(rows.node, self._node_code),
+            "offset": none,
+        }
+        for name, column in columns.items():
+            self._columns[name].frombytes(column.tobytes())
+
+    def chunk(self) -> Chunk:
+        """Return the ops."""
+        return _chunk_in_memory(self._columns, self._errors, self._datas)
+
+    def _name_code(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
+
+    def _name_code_of_text(self, text: str) -> int:
+        return self._name_code(text.removeprefix(":"))
+
+    def _node_code(self, node: str) -> int:
+        return self.nodes.setdefault(node, len(self.nodes))
+
+    def _value_code(self, value: Any) -> int:
+        code = self._codes_by_value.setdefault(_value_key(value), len(self.labels))
+        if code == len(self.labels):
+            self.labels.append(value)
+        return code
+
+    def _value_code_of_text(self, text: str) -> int:
+        return self._value_code(value_of(text))
+
+
+def _recoded(column: Coded, code_of: Callable[[str], int]) -> Ints:
+    """Return the history's code for each text of a column, the first texts first."""
+    used, first_rows = np.unique(column.codes, return_index=True)
+    codes = np.empty(len(column.texts), dtype=np.int64)
+    for code in used[np.argsort(first_rows)].tolist():
+        codes[code] = code_of(column.texts[code])
+    recoded: Ints = codes[column.codes]
+    return recoded
 
 
 def _chunk_in_memory(
