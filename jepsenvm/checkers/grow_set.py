@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jepsenvm.checkers.client_calls import Call, client_calls
@@ -105,7 +105,7 @@ def _sets(history: History, reads: Sequence[Call]) -> Mapping[str, _Set]:
         sets[key].acknowledged.append((row, element))
     for read in sorted(reads, key=lambda read: read.returned or 0):
         key, answered = split(read.answered)
-        sets[key].last_read = replace(read, answered=answered)
+        sets[key].last_read = read._replace(answered=answered)
     return sets
 
 

@@ -169,7 +169,7 @@ def _by_key(calls: Sequence[Call]) -> Sequence[Mapping[str, list[Call]]]:
     for call in calls:
         key, argument = call.asked
         answered = call.answered[1] if call.type == "ok" else None
-        without_key = replace(call, asked=argument, answered=answered)
+        without_key = call._replace(asked=argument, answered=answered)
         by_key.setdefault(value_key(key)[1], []).append(without_key)
     if reads:
         return [by_key]

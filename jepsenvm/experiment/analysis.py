@@ -27,9 +27,8 @@ from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Checker, Result, Results, Verdict, check
 from jepsenvm.checkers.versions import versions
 from jepsenvm.errors import UsageError, shorten, shown
-from jepsenvm.experiment.logs import INCOMPLETE
 from jepsenvm.experiment.plan_file import parse_plan, plan_of_new_run, read_plan
-from jepsenvm.experiment.store import HISTORY, PLAN
+from jepsenvm.experiment.store import HISTORY, INCOMPLETE, PLAN
 from jepsenvm.history import edn
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history

@@ -13,8 +13,7 @@ from typing import Final
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.analysis import JEPSEN_HISTORY, judge
 from jepsenvm.experiment.export import CUT_SHORT
-from jepsenvm.experiment.logs import INCOMPLETE
-from jepsenvm.experiment.store import HISTORY, PLAN, history_file
+from jepsenvm.experiment.store import HISTORY, INCOMPLETE, PLAN, history_file
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.history.export import write_edn
 from jepsenvm.history.readers import open_history

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jepsenvm import steps
-from jepsenvm.experiment.store import Store
+from jepsenvm.experiment.store import INCOMPLETE, Store
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.private_files import write_private
 from jepsenvm.rabbitmq.names import LOG_DIR
@@ -23,9 +23,6 @@ MAX_BYTES: Final = 20_000_000
 
 
 COLLECTING: Final = "collecting logs"
-
-INCOMPLETE: Final = "incomplete.txt"
-"""The file in a node's folder that says why lines of the run are missing from its logs."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ RESULTS: Final = "results.json"
 LOG: Final = "jepsenvm.log"
 REPORT: Final = "report.html"
 ENVIRONMENT: Final = "environment.json"
+INCOMPLETE: Final = "incomplete.txt"
+"""The file in a node's folder that says why lines of the run are missing from its logs."""
 
 MIN_FREE_BYTES: Final = 200_000_000
 

@@ -87,8 +87,9 @@ def read(text: str) -> Any:
 class Lines(Protocol):
     """Consecutive lines of a text that were read without this module."""
 
-    end: int
-    """The index after the lines."""
+    @property
+    def end(self) -> int:
+        """The index after the lines."""
 
 
 def elements(

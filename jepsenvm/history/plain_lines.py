@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jepsenvm.history import edn
 from jepsenvm.history.op import TYPES
@@ -27,14 +26,13 @@ BLOCK_CHARACTERS: Final = 1 << 20
 MOST_OTHERS: Final = 0.25
 """If more of the lines of a block are not plain, reading it in columns is not worth the effort."""
 
-_BLANK: Final = "[ ,]+"
 _INTEGER: Final = "(?:0|-?[1-9][0-9]{0,17})"
 _NUMBER: Final = f"(?:nil|{_INTEGER})"
 _NAME: Final = ":[a-zA-Z][a-zA-Z0-9_-]*"
 _PATTERNS: Final[Mapping[str, str]] = {
     "type": f":(?P<type>{'|'.join(TYPES)})",
     "f": f"(?P<f>{_NAME})",
-    "value": rf"(?P<value>{_NUMBER}|true|false|{_NAME}|\[{_NUMBER}(?:{_BLANK}{_NUMBER})*\])",
+    "value": rf"(?P<value>{_NUMBER}|true|false|{_NAME}|\[{_NUMBER}(?:[ ,]+{_NUMBER})*\])",
     "process": "(?P<process>0|[1-9][0-9]{0,17})",
     "time": f"(?P<time>{_INTEGER})",
     "node": r'"(?P<node>[^"\\]*)"',
@@ -48,7 +46,7 @@ _KEYS: Final = re.compile(r"[{ ,]:(\w+) ", re.ASCII)
 
 @dataclass(frozen=True)
 class Coded:
-    """A column of texts: each different text once, and the code of each row's text."""
+    """A column of texts: each different text once, the first first, and the code of each row."""
 
     texts: Sequence[str]
     codes: npt.NDArray[np.int64]
@@ -120,18 +118,18 @@ class PlainLines:
 
 def _pattern(line: str) -> str | None:
     """Return the expression for lines with the keys of this one, or None if it is not plain."""
-    if len(line) > BLOCK_CHARACTERS:
-        return None
     keys = tuple(_KEYS.findall(line))
-    return _pattern_of_keys(keys)
+    if not keys:
+        return None
+    return _pattern_of_keys(keys, ", " if f", :{keys[-1]} " in line else " ")
 
 
 @lru_cache(maxsize=100)
-def _pattern_of_keys(keys: tuple[str, ...]) -> str | None:
+def _pattern_of_keys(keys: tuple[str, ...], between: str) -> str | None:
     known = set(keys) <= _PATTERNS.keys() and set(keys) >= set(_REQUIRED)
     if not known or len(set(keys)) < len(keys):
         return None
-    entries = _BLANK.join(f":{key}{_BLANK}{_PATTERNS[key]}" for key in keys)
+    entries = between.join(f":{key} {_PATTERNS[key]}" for key in keys)
     return rf"^(?:#jepsen\.history\.Op *)?\{{{entries}\}}$"
 
 
@@ -139,6 +137,8 @@ class _Block:
     """Consecutive lines of a text, matched with an expression."""
 
     def __init__(self, text: str, position: int, pattern: str) -> None:
+        import pyarrow.compute as pc  # noqa: PLC0415 - it takes long to import
+
         lines = pc.split_pattern(pa.array([text.removesuffix("\n")]), "\n").flatten()
         ends = np.cumsum(pc.utf8_length(lines).to_numpy().astype(np.int64) + 1) + position
         self._starts = np.concatenate([[position], ends])
@@ -148,7 +148,9 @@ class _Block:
             field.name: pc.if_else(plain, matched.field(index), "0")
             for index, field in enumerate(matched.type)
         }
-        is_plain = plain.to_numpy(zero_copy_only=False) & ~_drained(texts)
+        # A drain with values stands for several ops.
+        drained = pc.and_(pc.equal(texts["f"], ":drain"), pc.starts_with(texts["value"], "["))
+        is_plain = pc.and_not(plain, drained).to_numpy(zero_copy_only=False)
         self.others = 1 - is_plain.mean()
         """The share of the lines that are not plain."""
         # The end counts as a line that is not plain.
@@ -158,8 +160,8 @@ class _Block:
             "type": _types(_coded(texts["type"])),
             "f": coded["f"],
             "value": coded["value"],
-            "process": pc.cast(texts["process"], pa.int64()).to_numpy(),
-            "time": pc.cast(texts["time"], pa.int64()).to_numpy(),
+            "process": texts["process"].cast(pa.int64()).to_numpy(),
+            "time": texts["time"].cast(pa.int64()).to_numpy(),
             "node": coded.get("node"),
         }
 
@@ -172,19 +174,12 @@ class _Block:
         if end <= first:
             return None
         rows = slice(first, end)
-        columns = {
+        columns: dict[str, Any] = {
             name: column.rows(rows) if isinstance(column, Coded) else column[rows]
             for name, column in self._columns.items()
             if column is not None
         }
         return PlainRows(int(self._starts[end]), **columns)
-
-
-def _drained(texts: Mapping[str, pa.Array]) -> npt.NDArray[np.bool_]:
-    """Return which lines are drains with values, which stand for several ops."""
-    drained = pc.and_(pc.equal(texts["f"], ":drain"), pc.starts_with(texts["value"], "["))
-    mask: npt.NDArray[np.bool_] = drained.to_numpy(zero_copy_only=False)
-    return mask
 
 
 def _coded(texts: pa.Array) -> Coded:

@@ -428,9 +428,8 @@ class _ColumnsInMemory:
 
 def _recoded(column: Coded, code_of: Callable[[str], int]) -> Ints:
     """Return the history's code for each text of a column, the first texts first."""
-    used, first_rows = np.unique(column.codes, return_index=True)
     codes = np.empty(len(column.texts), dtype=np.int64)
-    for code in used[np.argsort(first_rows)].tolist():
+    for code in np.flatnonzero(np.bincount(column.codes)).tolist():
         codes[code] = code_of(column.texts[code])
     recoded: Ints = codes[column.codes]
     return recoded

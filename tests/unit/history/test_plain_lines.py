@@ -141,6 +141,7 @@ def test_columns_and_single_forms_give_the_same_history(
         (LINE.replace(":ok", ":okay"), 0),
         (f" {LINE}", 0),
         (f"{LINE} ", 0),
+        (LINE.replace(" 3", "  3"), 0),
     ],
 )
 def test_only_lines_whose_meaning_is_certain_are_read_in_columns(line: str, expected: int) -> None:
