@@ -132,8 +132,8 @@ def _cpu() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _in_new_process(row: str, folder: Path) -> dict[str, float]:
-    # The peak memory of a process never falls, so each row gets a process of its own.
+def in_new_process(row: str, folder: Path) -> dict[str, float]:
+    """Return what ``measure`` returns in a process of its own: peak memory never falls."""
     command = [sys.executable, "-m", "benchmarks.edn", "--measure", row, str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return dict(json.loads(output))
@@ -151,7 +151,7 @@ def main() -> None:
         lines = write(Path(folder), arguments.operations)
         print(f"{lines:,} lines\nround     row   cpu s    lines/s  ratio     MB")
         for number in range(1, arguments.rounds + 1):
-            results = {row: _in_new_process(row, Path(folder)) for row in ROWS}
+            results = {row: in_new_process(row, Path(folder)) for row in ROWS}
             for row, result in results.items():
                 ratio = result["cpu"] / results["json"]["cpu"]
                 print(

@@ -110,14 +110,18 @@ def _peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def in_new_process(case: str) -> dict[str, Any]:
+    """Return what ``measure`` returns in a process of its own: peak memory never falls."""
+    command = [sys.executable, "-m", "benchmarks.search", "--measure", case]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(json.loads(output))
+
+
 def main() -> None:
     """Print a line for each case."""
     print("          case  verdict  configurations  cpu s     MB  bytes each")
     for case in sys.argv[1:] or CASES:
-        # The peak memory of a process never falls, so each case gets a process of its own.
-        command = [sys.executable, "-m", "benchmarks.search", "--measure", case]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        result = json.loads(output)
+        result = in_new_process(case)
         each = result["megabytes"] * 1024 * 1024 / result["configurations"]
         print(
             f"{case:>14} {result['verdict']:>8} {result['configurations']:>15,} "

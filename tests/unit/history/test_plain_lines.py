@@ -30,7 +30,7 @@ def read(path: Path) -> Any:
         history = open_history(path)
     except UsageError as problem:
         return problem.message, problem.remedy
-    ops = [(op, type(op.value), repr(op.value)) for op in history.ops()]
+    ops = [(repr(op), type(op.value)) for op in history.ops()]  # NaN differs from NaN
     labels = [(type(label), repr(label)) for label in history.labels or ()]
     codes = [(chunk.value.tolist(), chunk.f.tolist(), chunk.node.tolist()) for chunk in history]
     about = (history.complete, history.damage, history.doubts, history.plan)
