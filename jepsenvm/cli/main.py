@@ -108,7 +108,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "serve": LazyCommand(
         "jepsenvm.cli.serve",
         "command",
-        "Show the store in a browser: search, compare, download and follow runs.",
+        "Browse the store: search, compare, download and follow runs.",
     ),
     "shrink": LazyCommand(
         "jepsenvm.cli.shrink",

@@ -45,7 +45,7 @@ from jepsenvm.serve.catalogue import Catalogue
 def command(
     store_root: Path, campaigns: Path, *, host: str, port: int, token_file: Path | None
 ) -> None:
-    """Show the store in a browser: search, compare, download and follow runs.
+    """Browse the store: search, compare, download and follow runs.
 
     Nothing in the store is changed. Ctrl-C ends it. Needs jepsenvm[serve].
     """

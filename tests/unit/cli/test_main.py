@@ -198,4 +198,8 @@ def test_every_command_with_a_result_prints_it_as_json() -> None:
         if any("--json" in parameter.opts for parameter in command.params)
     }
     assert takes_json == set(SHAPES)
-    assert {name for name, _ in commands(cli)} - takes_json == {"campaign worker", "lab ssh"}
+    assert {name for name, _ in commands(cli)} - takes_json == {
+        "campaign worker",
+        "lab ssh",
+        "serve",
+    }

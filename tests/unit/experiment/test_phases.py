@@ -59,6 +59,19 @@ class Fleet:
     nodes: ClassVar[list[str]] = ["n1", "n2"]
 
 
+class QuietNemesis:
+    """What a nemesis does whose faults hide nothing."""
+
+    ahead = 0.0
+
+    def seen_healed(self, _number: int) -> bool:
+        return True
+
+    def settle(self) -> None: ...
+
+    def hurry(self) -> None: ...
+
+
 class World:
     """Records the phases, and stands for the nemesis and the workload."""
 
@@ -81,9 +94,7 @@ class World:
         world = self
         assert longest_fault == pytest.approx(STEP.until - STEP.at)
 
-        class Nemesis:
-            ahead = 0.0
-
+        class Nemesis(QuietNemesis):
             def prepare(self) -> None:
                 world.acts.append("prepare")
                 world.fail("prepare")
@@ -99,15 +110,8 @@ class World:
                 for phase in (HEAL, HEALED):
                     record(FaultRecord("stop", phase, number, FAULT.as_data()))
 
-            def seen_healed(self, _number: int) -> bool:
-                return True
-
-            def settle(self) -> None: ...
-
             def renew(self) -> None:
                 world.fail("renew")
-
-            def hurry(self) -> None: ...
 
             def heal_by_hand(self) -> None:
                 world.acts.append("heal by hand")
