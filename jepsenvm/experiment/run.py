@@ -14,7 +14,7 @@ from jepsenvm.experiment.phases import execute
 from jepsenvm.experiment.prepare import AcceptVersion, Prepared, prepare
 from jepsenvm.experiment.run_events import PhaseBegan, Watch, ignore, run_began
 from jepsenvm.experiment.run_in_progress import RUN
-from jepsenvm.experiment.store import PLAN, Store
+from jepsenvm.experiment.store import Store
 from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
@@ -56,7 +56,7 @@ def run_experiment(
                 may_deploy=may_deploy,
                 accept_version=accept_version,
             )
-            store.write(PLAN, prepared.plan.to_yaml())
+            store.write_plan(prepared.plan)
             if inventory.existing:
                 results = _execute_in_virtual_host(prepared, store, watch)
             else:

@@ -13,7 +13,7 @@ from typing import Final
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import UsageError
 from jepsenvm.plan.plan import Plan
-from jepsenvm.private_files import write_private
+from jepsenvm.private_files import replace_private, write_private
 
 PLAN: Final = "plan.yml"
 HISTORY: Final = "history.arrow"
@@ -65,6 +65,10 @@ class Store:
     def write_results(self, results: Results) -> None:
         """Write results.json atomically."""
         self.write(RESULTS, json.dumps(results.as_data(), indent=2) + "\n")
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write plan.yml atomically. Only its owner can read it, as when the folder was made."""
+        replace_private(self.path / PLAN, plan.to_yaml())
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the run atomically; return its path."""
