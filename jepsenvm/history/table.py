@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -30,6 +30,9 @@ _A = TypeVar("_A", Ints, Mask)
 
 CHUNK_ROWS: Final = 1 << 18
 """Small batches of a journal are joined to chunks of at least this many rows."""
+
+LARGE_BATCH: Final = 1 << 10
+"""Batches of at least this many rows are read where they are in the file."""
 
 TYPE_CODES: Final = {name: code for code, name in enumerate(TYPES)}
 
@@ -238,24 +241,50 @@ def _is_of_fault(data: Any) -> bool:
 
 def history_of_stream(stream: pa.Buffer) -> History:
     """Return the history in an Arrow IPC stream whose bytes are known to be undamaged."""
-    return History(partial(_arrow_chunks, stream))
+    return History(_JoinedBatches(stream).chunks)
 
 
-def _arrow_chunks(mapped: pa.Buffer, history: History) -> Iterator[Chunk]:
-    """Yield the journal's small batches joined to large chunks.
+class _JoinedBatches:
+    """The batches of a journal, joined to large tables once.
 
-    A chunk costs some time of its own; in a large chunk that is little for each row.
+    Consumers write each delivery before they acknowledge it, so a journal may have a batch for
+    every few rows, and every checker reads all of them several times.
     """
-    batches: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in _batches(mapped, history):
-        batches.append(batch)
-        rows += len(batch)
-        if rows >= CHUNK_ROWS:
-            yield _chunk(batches, history)
-            batches, rows = [], 0
-    if batches:
-        yield _chunk(batches, history)
+
+    def __init__(self, stream: pa.Buffer) -> None:
+        self._stream = stream
+        self._tables: list[pa.Table] | None = None
+        """None until the stream was read to its end."""
+
+    def chunks(self, history: History) -> Iterator[Chunk]:
+        """Yield the rows in large chunks; a chunk costs some time of its own."""
+        if self._tables is not None:
+            for table in self._tables:
+                yield _chunk(table, history)
+            return
+        tables = []
+        for table in self._read(history):
+            tables.append(table)
+            yield _chunk(table, history)
+        self._tables = tables
+
+    def _read(self, history: History) -> Iterator[pa.Table]:
+        batches: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in _batches(self._stream, history):
+            batches.append(batch)
+            rows += len(batch)
+            if rows >= CHUNK_ROWS:
+                yield _joined(batches)
+                batches, rows = [], 0
+        if batches:
+            yield _joined(batches)
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Return the rows of some batches. Only small batches are copied."""
+    table = pa.Table.from_batches(batches).unify_dictionaries()
+    return table if len(table) >= LARGE_BATCH * len(batches) else table.combine_chunks()
 
 
 def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
@@ -273,8 +302,7 @@ def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
             return
 
 
-def _chunk(batches: Sequence[pa.RecordBatch], history: History) -> Chunk:
-    table = pa.Table.from_batches(batches).unify_dictionaries()
+def _chunk(table: pa.Table, history: History) -> Chunk:
     # Names are added to the history now and not at the first use of the column, because a mask
     # looks up the name before it reads the column.
     codes = {
