@@ -328,7 +328,7 @@ class Nemesis:
             try:
                 if fault.powers_off:
                     return self._switch.restore(fault.nodes, at), []
-                return self._firing.heal(number, fault, at)
+                return self._firing.heal(number, fault, at, self._active.powered_off())
             except JepsenvmError as problem:
                 return {}, [str(problem)]
             finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,14 +77,21 @@ class Firing:
         return self._times(answers)
 
     def heal(
-        self, number: int, fault: Fault, at: float | None
+        self, number: int, fault: Fault, at: float | None, off: Collection[str] = ()
     ) -> tuple[dict[str, float], list[str]]:
         """Heal a fault at an instant; each node then removes its note.
+
+        Nodes that are ``off`` cannot act, and a host loses its packet filter rules and its
+        processes with its power. The end of the nemesis heals the rest.
 
         Return the time at which each node had acted, and the errors of the others. No node waits
         for another: the injection has prepared all of them.
         """
-        actions = {node: fault.heal(str(number), node, self.hosts) for node in self.facts}
+        actions = {
+            node: fault.heal(str(number), node, self.hosts)
+            for node in self.facts
+            if node not in off
+        }
         answers = self._fire(number, actions, self._instant(at), note=None)
         errors = [str(answer) for answer in answers.values() if isinstance(answer, Exception)]
         return self._times(answers), errors

@@ -283,6 +283,16 @@ def test_a_momentary_fault_is_not_probed_at_its_end() -> None:
     assert set(run.errors().values()) == {None}
 
 
+def test_a_node_without_power_does_not_fail_the_healing_of_another_fault(run: Run) -> None:
+    run.nemesis.inject(1, FAULT)
+    run.nemesis.inject(2, PowerFault(name="power", text="n2", nodes=("n2",)))
+    run.fleet.broken.add("n2")
+    run.nemesis.heal(1)
+    assert [node for node, _, script in run.fired() if script == "mend 1"] == ["n1"]
+    healed = [record for record in run.records if (record.number, record.phase) == (1, HEALED)]
+    assert [record.error for record in healed] == [None]
+
+
 def test_a_power_cut_goes_through_the_provider(run: Run) -> None:
     run.nemesis.inject(1, PowerFault(name="power", text="n2", nodes=("n2",)))
     assert run.power.events == ["cut n2, on 90 s after this process"]
