@@ -242,12 +242,12 @@ def test_a_fault_that_was_hidden_each_time_is_not_proven() -> None:
 
 def hidden_healing() -> Run:
     """Return a run that heals fault 1 while fault 2 hides it."""
-    run = Run(lambda names: dict.fromkeys(names, run.seen()))
-    run.nemesis.inject(1, FakeFault(name="fake", text="n1", nodes=("n1",)))
-    run.nemesis.inject(2, MutingFault(name="muting", text="n1", nodes=("n1",)))
-    run.nemesis.heal(1)
-    assert HEALED not in run.phases()
-    return run
+    made: Run = Run(lambda names: dict.fromkeys(names, made.seen()))
+    made.nemesis.inject(1, FakeFault(name="fake", text="n1", nodes=("n1",)))
+    made.nemesis.inject(2, MutingFault(name="muting", text="n1", nodes=("n1",)))
+    made.nemesis.heal(1)
+    assert HEALED not in made.phases()
+    return made
 
 
 def test_a_healing_that_another_fault_hides_is_seen_when_that_one_is_healed() -> None:
