@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.new_process import measured
 from jepsenvm.checkers.total_queue import COUNTED
 from jepsenvm.experiment.analysis import judge
 from jepsenvm.history.journal import SCHEMA
@@ -143,13 +143,6 @@ def _watch_memory(own_kilobytes: list[int]) -> None:
         time.sleep(0.02)
 
 
-def _measure_in_new_process(method: str, path: Path) -> dict[str, Any]:
-    # The peak memory of a process never falls, so each method gets a process of its own.
-    command = [sys.executable, "-m", "benchmarks.check", "--measure", method, str(path)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(json.loads(output))
-
-
 def main() -> None:
     """Print a table with one line for each size and method."""
     parser = argparse.ArgumentParser(
@@ -168,7 +161,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "history.arrow"
             write(path, enqueues)
-            results = {method: _measure_in_new_process(method, path) for method in methods}
+            results = {
+                method: measured("benchmarks.check", method, str(path)) for method in methods
+            }
             megabytes = path.stat().st_size / 1e6
         if len({str(result["counts"]) for result in results.values()}) > 1:
             sys.exit(f"the methods disagree: {results}")

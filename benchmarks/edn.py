@@ -32,6 +32,7 @@ from unittest.mock import patch
 
 import pyarrow.json
 
+from benchmarks.new_process import measured
 from jepsenvm.history import readers
 from jepsenvm.history.readers import open_history
 
@@ -133,10 +134,8 @@ def _cpu() -> float:
 
 
 def in_new_process(row: str, folder: Path) -> dict[str, float]:
-    """Return what ``measure`` returns in a process of its own: peak memory never falls."""
-    command = [sys.executable, "-m", "benchmarks.edn", "--measure", row, str(folder)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(json.loads(output))
+    """Return what ``measure`` returns in a process of its own."""
+    return measured("benchmarks.edn", row, str(folder))
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ RECORDED: Final = Path(__file__).with_name("recorded.json")
 ROUNDS: Final = 3
 OPERATIONS: Final = 100_000
 GROWTH: Final = 1.25
-"""A figure that is so many times the recorded one is marked."""
+"""A figure is marked if it exceeds the recorded one by more than this factor."""
 
 
 def figures() -> Iterator[tuple[str, float]]:

@@ -54,7 +54,7 @@ class Terminal:
             )
         self._terminal = terminal
         self.text = ""
-        """Everything that the command has written so far."""
+        """The whole output of the command until now."""
 
     def read_until(self, true: Callable[[str], bool], seconds: float) -> bool:
         """Read until a condition of the text is true; return whether it is in time."""

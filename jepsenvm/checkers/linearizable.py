@@ -143,7 +143,7 @@ class _Search:
         self._reach(configuration._replace(burden=burden))
 
     def _reach(self, configuration: _Configuration) -> None:
-        """Add a configuration to the queue, unless one that is at least as good was reached."""
+        """Add a configuration to the queue, unless an equal or a better one was reached."""
         at, state, ahead, burden = configuration
         for event in self._returns[at].keeping:
             # A read that is legal now may take effect now: it changes nothing for other calls.

@@ -1,4 +1,4 @@
-"""The state of a live view: what a run has told so far, and what of it is shown at a moment."""
+"""The state of a live view: it takes the events of a run, and returns what to show at a moment."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class _Node:
 
 @dataclass
 class LiveState:
-    """What a run has told. All times are seconds of the same clock."""
+    """The events of a run, summed up. All times are seconds of the same clock."""
 
     _title: str = ""
     _phase: Phase = "prepare"

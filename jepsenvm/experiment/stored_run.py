@@ -96,7 +96,7 @@ def _history(path: Path) -> tuple[History, list[str]]:
     if not history.complete:
         sentence = (
             f"The history is not closed: the run is still going on, or it ended before {HISTORY} "
-            "was complete. The report shows what was recorded so far."
+            "was complete. The report shows the part that was recorded."
         )
         return history, [sentence]
     return history, []

@@ -43,7 +43,7 @@ def _history(run: RunFacts, state: str) -> Iterator[str]:
         closed = last.read() == END_MARK
     if not closed:
         reason = "the run is going on" if state == GOING_ON else "the run ended before"
-        yield f"The history is not closed: {reason}. A report shows what was recorded so far."
+        yield f"The history is not closed: {reason}. A report shows the part that was recorded."
 
 
 def _files(run: RunFacts) -> Iterator[str]:

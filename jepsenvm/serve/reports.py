@@ -1,4 +1,4 @@
-"""Reports of runs: the one that the run wrote, else one that is made now and kept in memory."""
+"""Reports of runs: the stored report, or else a new report that is kept in memory."""
 
 from __future__ import annotations
 

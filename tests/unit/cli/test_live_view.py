@@ -1,6 +1,6 @@
 """The live view in a pseudo-terminal: it moves, and every end of the command restores the terminal.
 
-The run is a fake one that tells events. Everything else is the command line.
+The run is a fake that sends events. Everything else is the real command line.
 """
 
 from __future__ import annotations
