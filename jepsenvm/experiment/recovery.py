@@ -50,6 +50,13 @@ ROUNDS: Final = 4
 A partition may appear only when silent nodes are back, and may be remembered after that.
 """
 
+ROUNDS_OF_A_PROBLEM: Final = 2
+"""Maximum number of rounds of restarts against the same problems.
+
+A node may need others that a round restarts after it, so the second round can help. No number of
+restarts helps a node of RabbitMQ 3.8.9 whose virtual host no longer starts.
+"""
+
 SERVING_STATES: Final = ("running", "idle", "flow")
 """The states of a queue that has a leader and serves clients."""
 
@@ -90,6 +97,7 @@ class Recovery:
         began = time.monotonic()
         problems, last_seen = await self._poll(self.deadline)
         restarted: set[str] = set()
+        tried: list[Problems] = []
         placement: Placement | None = None
         if problems and not self.may_restart:
             logger.info(
@@ -101,8 +109,9 @@ class Recovery:
                 placement = await asyncio.to_thread(self._placement)
             holders = self._holders(placement)
             groups = to_restart(problems, self.fleet.nodes, restarted, holders)
-            if not groups:
+            if not groups or tried.count(problems) == ROUNDS_OF_A_PROBLEM:
                 break
+            tried.append(problems)
             for group in groups:
                 self._log_restart(group, problems)
                 await asyncio.to_thread(self._restart, group)

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from jepsenvm.experiment.recovery import NodeProblem, Recovery, may_restart, to_restart
+from jepsenvm.experiment.recovery import (
+    ROUNDS,
+    NodeProblem,
+    Recovery,
+    may_restart,
+    to_restart,
+)
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.rabbitmq.ctl import Queue, Replicas, View
 
@@ -230,6 +236,17 @@ def test_a_restarted_node_is_back_with_its_replica(
     monkeypatch.setattr(Recovery, "_listens", lambda _, _node: True)
     under_test = Recovery(Fleet(), Journal(), (), "q", 1.0)  # type: ignore[arg-type]  # fakes
     assert under_test._is_back(["n2"], {"q": Replicas("n1", ("n1", "n2"), ("n1",))}) is back
+
+
+def test_restarts_that_change_nothing_end_after_two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, restarted, _ = recover(monkeypatch, [{"n1": CLOSED, "n2": CLOSED}], allowed=True)
+    assert restarted == ["n1", "n2", "n1", "n2"]
+
+
+def test_other_problems_after_a_round_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [{"n1": NodeProblem(f"does not start: {reason}")} for reason in range(9)]
+    _, restarted, _ = recover(monkeypatch, answers, allowed=True)
+    assert restarted == ["n1"] * ROUNDS
 
 
 def of_several(
