@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -123,36 +124,40 @@ class Controller:
 
         SIGINT or SIGTERM ends the runs in progress, which heal. A second one skips their drains.
         """
-        errors: list[BaseException] = []
-        threads = [
-            threading.Thread(target=self._work, args=(worker, errors), name=worker.machines.name)
-            for worker in workers
-        ]
-        for thread in threads:
-            thread.start()
-        interrupted = False
-        while any(thread.is_alive() for thread in threads):
+        with ThreadPoolExecutor(max(1, len(workers)), thread_name_prefix="cluster") as pool:
             try:
-                for thread in threads:
-                    thread.join(0.1)
+                futures = [pool.submit(self._work, worker) for worker in workers]
+                interrupted = self._wait(futures)
+            except BaseException:  # a signal before the wait: the runs end as after any other
+                self.stop.request()
+                raise
+        for future in futures:
+            future.result()
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _wait(self, futures: Sequence[Future[None]]) -> bool:
+        """Wait for the workers; return whether the campaign was interrupted."""
+        interrupted = False
+        # Not Thread.join: after an interrupted one, Python 3.11 takes a running thread as ended.
+        while any(not future.done() for future in futures):
+            try:
+                wait(futures)
             except KeyboardInterrupt:
                 interrupted = True
                 self.stop.request()
                 self._progress.note(
                     "interrupted: the runs in progress heal, then the campaign ends"
                 )
-        if errors:
-            raise errors[0]
-        if interrupted:
-            raise KeyboardInterrupt
+        return interrupted
 
-    def _work(self, worker: Worker, errors: list[BaseException]) -> None:
+    def _work(self, worker: Worker) -> None:
         try:
             while self.step(worker) or self._may_get_more(worker):
                 pass
-        except BaseException as error:  # the main thread raises it
-            errors.append(error)
+        except BaseException:
             self.stop.request()
+            raise
 
     def step(self, worker: Worker) -> bool:
         """Execute the next run of a worker; return False if there is none for it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,25 @@ def test_finished_runs_are_not_run_again(tmp_path: Path) -> None:
     execute(controller(folder, FOUR.runs, again))
     assert again.ran == []
     assert again.prepared == []
+
+
+def test_an_interrupted_campaign_waits_for_the_run_in_progress(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "c", FOUR)
+
+    def heal(_run: PlannedRun, _number: int) -> Ended:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not under_test.stop:
+            time.sleep(0.01)
+        healing.set()
+        time.sleep(0.5)  # a controller that does not wait is back by then
+        return Ended("verdict", VALID)
+
+    healing = threading.Event()
+    under_test = controller(folder, FOUR.runs, FakeRunner(heal))
+    with pytest.raises(KeyboardInterrupt):
+        under_test.execute(under_test.workers([Machines(lab="default")], set()))
+    assert healing.is_set()
+    assert sorted(verdicts(folder), key=bool) == [None, None, None, Verdict.VALID]
 
 
 @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (1, 2), (3, 4)])
