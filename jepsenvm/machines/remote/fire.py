@@ -102,9 +102,10 @@ class Started:
         """Raise ActionError if it failed."""
         if self.process.returncode:
             said = [line.strip() for line in self.lines(self.err) if line.strip()]
-            raise ActionError(
-                said[-1] if said else f"{self.name} ended with status {self.process.returncode}"
-            )
+            silent = f"{self.name} ended with status {self.process.returncode}"
+            # After its error rabbitmqctl prints a hash of the Erlang cookie, for example.
+            errors = [line for line in said if line.lower().startswith("error")]
+            raise ActionError([*errors, *said[-1:], silent][0])
 
 
 Ended = queue.Queue  # of (Started, instant)
