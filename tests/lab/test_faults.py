@@ -340,7 +340,7 @@ def test_no_fault_is_left_out() -> None:
         "processes",
         "none",
     }  # made of the others
-    permanent = {"upgrade", "feature-flag"}  # tried in test_versions, on clusters of their own
+    permanent = {"upgrade", "feature-flag"}  # tried in test_versions_*, on clusters of their own
     assert set(NEMESES) - tried - same - staged - permanent == set()
 
 
