@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from jepsenvm.experiment.report_file import make_report
 from jepsenvm.experiment.store import LOG, REPORT, RESULTS
-from tests.browser.conftest import DEADLINE_MS
-from tests.browser.test_report_page import SERIOUS, _summary
-from tests.report_runs import synthetic_ops, write_run
+from tests.browser.conftest import DEADLINE_MS, no_serious_violation, until
 from tests.unit.serve.stores import FIRST, SECOND, results, small_run, still_going_on
 from tests.unit.serve.test_routes import write_campaign
 from tests.unit.serve.test_server import Server, serving
@@ -24,10 +21,9 @@ ATTACK = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, invalid_run: Path) -> Path:
     """A store with a valid, an invalid and a running run, and two campaigns."""
-    lossy = write_run(tmp_path / "store" / "mirrored" / FIRST, synthetic_ops(lossy=True, rate=4))
-    make_report(lossy, None)
+    lossy = shutil.copytree(invalid_run, tmp_path / "store" / "mirrored" / FIRST)
     (lossy / RESULTS).write_text(json.dumps(results("invalid", 17)))
     small_run(tmp_path / "store", "quorum", SECOND, window=50, version="4.3.6")
     still_going_on(small_run(tmp_path / "store", "live", LIVE, verdict=None))
@@ -66,11 +62,6 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     yield opened
     context.close()
     assert problems == []
-
-
-def no_serious_violation(page: Page) -> None:
-    violations = Axe().run(page).response["violations"]
-    assert [_summary(found) for found in violations if found["impact"] in SERIOUS] == []
 
 
 def test_the_list_is_filtered_and_sorted_with_the_keyboard(page: Page) -> None:
@@ -117,7 +108,7 @@ def test_a_report_runs_in_its_sandbox(page: Page, folder: Path) -> None:
     page.get_by_role("link", name="Report", exact=True).click()
     expect(page.locator("#chart-timeline svg")).to_be_visible()
     page.get_by_role("button", name="Zoom in").click()
-    page.wait_for_function("location.hash.includes('from=')")
+    until(page, "location.hash.includes('from=')")
     assert page.evaluate("self.origin") == "null"
     assert (folder / "store" / "mirrored" / FIRST / REPORT).is_file()
 

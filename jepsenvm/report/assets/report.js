@@ -364,9 +364,11 @@
     const wanted = new URLSearchParams(location.hash.slice(1));
     const value = (name) => (wanted.has(name) && Number.isFinite(Number(wanted.get(name))) ? Number(wanted.get(name)) : null);
     const [from, to, at] = [value("from"), value("to"), value("at")];
-    if (from !== null && to !== null && to > from) setRange(from, to);
+    const whole = from === null || to === null || to <= from;
+    if (!whole) setRange(from, to);
     if (at === null) return;
-    if (at < range[0] || at > range[1]) setRange(0, data.end);
+    // The links of the tables name a moment only. It has to be seen, whatever range is shown.
+    if (whole && (at < range[0] || at > range[1])) setRange(0, data.end);
     setMoment(at);
     byId("timeline").scrollIntoView();
   }
