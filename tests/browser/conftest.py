@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,45 +10,24 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from jepsenvm.experiment.outputs import write_results
 from jepsenvm.experiment.report_file import make_report
 from jepsenvm.experiment.store import Store
 from jepsenvm.experiment.stored_run import load_run
+from tests.browser.chromium import DEADLINE_MS, chromium
 from tests.report_runs import synthetic_ops, write_run
-
-DEADLINE_MS = 120_000
-"""Only a browser that hangs needs this long. A shared machine is sometimes slow."""
 
 SERIOUS = ("serious", "critical")
 
 expect.set_options(timeout=DEADLINE_MS)
 
 
-def system_chromium() -> str | None:
-    """Return the path of the system's Chromium; None lets playwright use its own.
-
-    A snap does not count: it sees neither the folders of the tests nor those of playwright.
-    """
-    for name in ("chromium", "chromium-browser"):
-        program = shutil.which(name)
-        if program and not program.startswith("/snap/"):
-            return program
-    return None
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser for all tests. script/test installs it."""
-    # Chromium refuses its sandbox to root, as which script/test runs.
-    arguments = ["--no-sandbox"]
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(
-            executable_path=system_chromium(), args=arguments, timeout=DEADLINE_MS
-        ) as opened,
-    ):
+    with chromium() as opened:
         yield opened
 
 
@@ -62,6 +40,24 @@ def until(page: Page, condition: str) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"never true: {condition}"
         page.wait_for_timeout(50)
+
+
+PLACE_OF_THE_FIRST = """(name) => {
+  const chart = window.jepsenvmReport.charts.find((one) => one.id === "timeline").instance;
+  const all = chart.getOption().series;
+  const series = all.findIndex((one) => one.name === name && one.data.length);
+  const [x, y] = chart.convertToPixel({ seriesIndex: series }, all[series].data[0].value);
+  const [right, down] = all[series].symbolOffset || [0, 0];
+  const box = document.getElementById("chart-timeline").getBoundingClientRect();
+  return { x: box.left + x + right, y: box.top + y + down };
+}"""
+
+
+def hover(page: Page, series: str) -> None:
+    """Move the mouse to the first symbol of a kind on the timeline, such as `lost messages`."""
+    page.locator("#chart-timeline").scroll_into_view_if_needed()
+    place = page.evaluate(PLACE_OF_THE_FIRST, series)
+    page.mouse.move(place["x"], place["y"])
 
 
 def no_serious_violation(page: Page) -> None:

@@ -7,19 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open, no_serious_violation, until
-
-POSITION_OF_A_MARK = """() => {
-  const { charts, data } = window.jepsenvmReport;
-  const chart = charts.find((one) => one.id === "timeline").instance;
-  const lane = data.timeline.lanes.findIndex((one) => one.marks.length);
-  const series = chart.getOption().series.findIndex(
-    (one) => one.name === "lost messages" && one.xAxisIndex === lane + 1);
-  const value = chart.getOption().series[series].data[0].value;
-  const [x, y] = chart.convertToPixel({ seriesIndex: series }, value);
-  const box = document.getElementById("chart-timeline").getBoundingClientRect();
-  return { x: box.left + x, y: box.top + y };
-}"""
+from tests.browser.conftest import Open, hover, no_serious_violation, until
 
 
 def test_the_verdict_comes_first(open_report: Open, invalid_report: Path) -> None:
@@ -31,9 +19,7 @@ def test_the_verdict_comes_first(open_report: Open, invalid_report: Path) -> Non
 
 def test_the_mark_of_lost_messages_names_them(open_report: Open, invalid_report: Path) -> None:
     page = open_report(invalid_report)
-    page.locator("#chart-timeline").scroll_into_view_if_needed()
-    place = page.evaluate(POSITION_OF_A_MARK)
-    page.mouse.move(place["x"], place["y"])
+    hover(page, "lost messages")
     tip = page.locator("#chart-timeline .tip")
     expect(tip).to_contain_text("lost")
     expect(tip).to_contain_text("confirmed by n1")
