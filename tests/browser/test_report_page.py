@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,26 @@ def test_all_charts_show_the_same_range(open_report: Open, invalid_report: Path)
     )
     assert len(ranges) >= 4
     assert len(set(ranges)) == 1
+
+
+def test_a_moment_is_at_the_same_place_in_all_lanes_and_charts(
+    open_report: Open, invalid_report: Path, tmp_path: Path
+) -> None:
+    text = invalid_report.read_text(encoding="utf-8")
+    assert text.count('"end":112.0,') == 1
+    file = tmp_path / "report.html"
+    file.write_text(text.replace('"end":112.0,', '"end":112.969538578,'), encoding="utf-8")
+    page = open_report(file)
+    places = page.evaluate(
+        """() => window.jepsenvmReport.charts.flatMap(({ instance }) =>
+             instance.getOption().xAxis.map((_, index) =>
+               instance.convertToPixel({ xAxisIndex: index }, 40.5).toFixed(1)))"""
+    )
+    assert len(places) >= 9
+    assert len(set(places)) == 1
+    labels = page.locator("#chart-timeline svg text").all_text_contents()
+    assert "113" in labels
+    assert [label for label in labels if re.search(r"\.\d{4}", label)] == []
 
 
 def test_layers_and_series_can_be_hidden(open_report: Open, invalid_report: Path) -> None:
