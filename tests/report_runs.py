@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from jepsenvm.experiment.resumption import FILE as RESUME
 from jepsenvm.experiment.store import ENVIRONMENT, HISTORY, PLAN
@@ -29,7 +30,7 @@ from jepsenvm.history.nemesis_records import (
     STOP,
     VIEW,
 )
-from jepsenvm.history.op import NEMESIS, Op, Type
+from jepsenvm.history.op import NEMESIS, TYPES, Op, Type
 from jepsenvm.history.table import CHUNK_ROWS, Chunk, History
 from jepsenvm.history.units import SECOND
 from jepsenvm.plan.plan import Plan
@@ -42,6 +43,8 @@ BEGAN: Final = 1_790_000_000.0
 LOAD_S: Final = 100
 RECOVERED_S: Final = 106.0
 DRAIN_S: Final = (106.5, 112.0)
+BATCH_OPS: Final = 1000
+"""A journal is written in batches of this many ops. A run writes a batch every 100 ms."""
 
 PARTITION: Final = {
     "kind": "partition",
@@ -92,7 +95,7 @@ def synthetic_ops(*, lossy: bool, rate: int = 60, seed: int = 3) -> list[Op]:
     confirming during the partition, and these messages never come back.
     """
     random = Random(seed)
-    ops = [*_faults(), *_load(random, rate, lossy=lossy)]
+    ops = [*fault_ops(), *_load(random, rate, lossy=lossy)]
     ops.sort(key=lambda op: op.time)
     lost = {
         op.value
@@ -103,8 +106,13 @@ def synthetic_ops(*, lossy: bool, rate: int = 60, seed: int = 3) -> list[Op]:
     return [*ops, *_recovery(), *_drain([value for value in confirmed if value not in lost])]
 
 
-def write_run(folder: Path, ops: list[Op], *, queue_type: str = "mirrored") -> Path:
-    """Write ops as a stored run with its plan, environment and logs; return its folder."""
+def write_run(
+    folder: Path, ops: Iterable[Op], *, queue_type: str = "mirrored", closed: bool = True
+) -> Path:
+    """Write ops as a stored run with its plan, environment and logs; return its folder.
+
+    The history of a run that is going on is not ``closed``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         name="demo",
@@ -114,7 +122,7 @@ def write_run(folder: Path, ops: list[Op], *, queue_type: str = "mirrored") -> P
         seed=3,
     ).to_yaml()
     (folder / PLAN).write_text(plan)
-    write_history(folder / HISTORY, ops, plan)
+    write_history(folder / HISTORY, ops, plan, closed=closed)
     nodes = {node: {"rabbitmq": "3.10.8", "clock-offset-seconds": 0.0012} for node in NODES}
     environment = {"jepsenvm": "0.1.0", "python": "3.11.7", "controller": "Linux", "nodes": nodes}
     (folder / ENVIRONMENT).write_text(json.dumps(environment))
@@ -136,11 +144,11 @@ def write_run(folder: Path, ops: list[Op], *, queue_type: str = "mirrored") -> P
     return folder
 
 
-def write_history(file: Path, ops: list[Op], plan: str) -> None:
+def write_history(file: Path, ops: Iterable[Op], plan: str, *, closed: bool = True) -> None:
     """Write ops to a journal with their own times."""
     now = [0]
     journal = Journal(file, lambda: now[0], about={"plan": plan})
-    for op in ops:
+    for number, op in enumerate(ops, 1):
         now[0] = op.time
         journal.append(
             op.type,
@@ -152,7 +160,31 @@ def write_history(file: Path, ops: list[Op], plan: str) -> None:
             data=op.data,
             offset=op.offset,
         )
-    journal.close()
+        if number % BATCH_OPS == 0:
+            journal.flush()
+    if closed:
+        journal.close()
+    else:
+        journal.flush()
+
+
+def write_old_history(file: Path, ops: Sequence[Op], plan: str) -> None:
+    """Write ops as the first version of the journal's format had them: without checksums."""
+    columns = {
+        "time": pa.array([op.time for op in ops], pa.int64()),
+        "type": pa.array([TYPES.index(op.type) for op in ops], pa.int8()),
+        "process": pa.array([op.process for op in ops], pa.int64()),
+        "f": pa.array([op.f for op in ops]).dictionary_encode(),
+        "value": pa.array([op.value for op in ops], pa.int64()),
+        "offset": pa.array([op.offset for op in ops], pa.int64()),
+        "node": pa.array([op.node for op in ops]).dictionary_encode(),
+        "error": pa.array([op.error for op in ops], pa.utf8()),
+        "data": pa.array([op.data and json.dumps(op.data) for op in ops], pa.utf8()),
+    }
+    metadata = {"jepsenvm": "history 1", "type": json.dumps(TYPES), "plan": plan}
+    batch = pa.record_batch(columns, metadata=metadata)
+    with pa.OSFile(str(file), "wb") as out, pa.ipc.new_stream(out, batch.schema) as stream:
+        stream.write_batch(batch)
 
 
 def _at(
@@ -182,7 +214,8 @@ def _load(random: Random, rate: int, *, lossy: bool) -> Iterator[Op]:
             value += 1
 
 
-def _faults() -> Iterator[Op]:
+def fault_ops() -> Iterator[Op]:
+    """Yield the records of both faults, which are not sorted by time."""
     data = [{"fault": fault.fault} for fault in FAULTS]
     yield Op("info", SCHEDULE, process=NEMESIS, time=0, data=data)
     for fault in FAULTS:

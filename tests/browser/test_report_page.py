@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open
-
-SERIOUS = ("serious", "critical")
-
-POSITION_OF_A_MARK = """() => {
-  const { charts, data } = window.jepsenvmReport;
-  const chart = charts.find((one) => one.id === "timeline").instance;
-  const lane = data.timeline.lanes.findIndex((one) => one.marks.length);
-  const series = chart.getOption().series.findIndex(
-    (one) => one.name === "lost messages" && one.xAxisIndex === lane + 1);
-  const value = chart.getOption().series[series].data[0].value;
-  const [x, y] = chart.convertToPixel({ seriesIndex: series }, value);
-  const box = document.getElementById("chart-timeline").getBoundingClientRect();
-  return { x: box.left + x, y: box.top + y };
-}"""
+from tests.browser.conftest import Open, hover, no_serious_violation, until
 
 
 def test_the_verdict_comes_first(open_report: Open, invalid_report: Path) -> None:
@@ -33,13 +18,9 @@ def test_the_verdict_comes_first(open_report: Open, invalid_report: Path) -> Non
     expect(page.locator("#chart-timeline svg")).to_be_visible()
 
 
-def test_a_lost_message_is_marked_and_tells_of_itself(
-    open_report: Open, invalid_report: Path
-) -> None:
+def test_the_mark_of_lost_messages_names_them(open_report: Open, invalid_report: Path) -> None:
     page = open_report(invalid_report)
-    page.locator("#chart-timeline").scroll_into_view_if_needed()
-    place = page.evaluate(POSITION_OF_A_MARK)
-    page.mouse.move(place["x"], place["y"])
+    hover(page, "lost messages")
     tip = page.locator("#chart-timeline .tip")
     expect(tip).to_contain_text("lost")
     expect(tip).to_contain_text("confirmed by n1")
@@ -70,7 +51,7 @@ def test_what_the_keyboard_does_is_in_the_address(open_report: Open, invalid_rep
     page.get_by_label("Moment in seconds").fill("80")
     page.keyboard.press("Enter")
     expect(page.locator("#moment-text")).to_contain_text("fault 2 (kill {n4})")
-    page.wait_for_function("location.hash.includes('at=80') && location.hash.includes('from=')")
+    until(page, "location.hash.includes('at=80') && location.hash.includes('from=')")
     zoomed = page.locator("#zoom-text").inner_text()
     again = open_report(invalid_report, page.evaluate("location.hash"))
     expect(again.locator("#zoom-text")).to_have_text(zoomed)
@@ -88,6 +69,26 @@ def test_all_charts_show_the_same_range(open_report: Open, invalid_report: Path)
     )
     assert len(ranges) >= 4
     assert len(set(ranges)) == 1
+
+
+def test_a_moment_is_at_the_same_place_in_all_lanes_and_charts(
+    open_report: Open, invalid_report: Path, tmp_path: Path
+) -> None:
+    text = invalid_report.read_text(encoding="utf-8")
+    assert text.count('"end":112.0,') == 1
+    file = tmp_path / "report.html"
+    file.write_text(text.replace('"end":112.0,', '"end":112.969538578,'), encoding="utf-8")
+    page = open_report(file)
+    places = page.evaluate(
+        """() => window.jepsenvmReport.charts.flatMap(({ instance }) =>
+             instance.getOption().xAxis.map((_, index) =>
+               instance.convertToPixel({ xAxisIndex: index }, 40.5).toFixed(1)))"""
+    )
+    assert len(places) >= 9
+    assert len(set(places)) == 1
+    labels = page.locator("#chart-timeline svg text").all_text_contents()
+    assert "113" in labels
+    assert [label for label in labels if re.search(r"\.\d{4}", label)] == []
 
 
 def test_layers_and_series_can_be_hidden(open_report: Open, invalid_report: Path) -> None:
@@ -113,13 +114,7 @@ def test_a_link_of_a_table_selects_its_moment(open_report: Open, invalid_report:
 def test_axe_finds_nothing_serious(open_report: Open, invalid_report: Path, dark: bool) -> None:
     page = open_report(invalid_report, dark=dark)
     expect(page.locator("#chart-timeline svg")).to_be_visible()
-    violations = Axe().run(page).response["violations"]
-    serious = [_summary(found) for found in violations if found["impact"] in SERIOUS]
-    assert serious == []
-
-
-def _summary(found: Any) -> tuple[str, list[str]]:
-    return found["id"], [node["html"][:150] for node in found["nodes"][:3]]
+    no_serious_violation(page)
 
 
 def _background(page: Page) -> str:
@@ -133,7 +128,7 @@ def test_dark_and_light_follow_the_reader(open_report: Open, invalid_report: Pat
     title = "window.jepsenvmReport.charts[0].instance.getOption().title[0].textStyle.color"
     assert page.evaluate(title) == "#e6e8ea"
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"{title} === '#1d2125'")
+    until(page, f"{title} === '#1d2125'")
 
 
 def test_a_printed_report_is_light_whole_and_without_controls(
@@ -143,10 +138,10 @@ def test_a_printed_report_is_light_whole_and_without_controls(
     page.emulate_media(media="print", color_scheme="dark")
     assert _background(page) == "rgb(255, 255, 255)"
     expect(page.locator(".tools")).to_be_hidden()
-    page.wait_for_function("[...document.querySelectorAll('details')].every((one) => one.open)")
+    until(page, "[...document.querySelectorAll('details')].every((one) => one.open)")
     expect(page.locator("#chart-timeline svg")).to_be_visible()
     page.emulate_media(media="screen", color_scheme="dark")
-    page.wait_for_function("[...document.querySelectorAll('details')].some((one) => !one.open)")
+    until(page, "[...document.querySelectorAll('details')].some((one) => !one.open)")
 
 
 def test_text_of_a_run_is_never_markup(open_report: Open, invalid_report: Path) -> None:

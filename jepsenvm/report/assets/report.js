@@ -46,9 +46,18 @@
     };
   }
 
-  function timeAxis(more) {
-    return axis({ type: "value", min: 0, max: data.end, splitLine: { show: false }, ...more });
+  function timeAxis({ labels = true, ...more } = {}) {
+    return axis({
+      type: "value", min: 0, max: data.end, splitLine: { show: false }, axisTick: { show: labels, lineStyle: { color: colour("line") } },
+      axisLabel: { show: labels, color: colour("faint"), hideOverlap: true, formatter: tick }, ...more,
+    });
   }
+
+  // The ends of a range are rarely whole seconds.
+  const tick = (value) => number(Number(value.toFixed(range[1] - range[0] < 10 ? 3 : 1)));
+
+  // Charts have the same place for labels, so that one moment is at the same place in all of them.
+  const grid = (more) => ({ left: LEFT, right: RIGHT, outerBoundsMode: "none", ...more });
 
   function zooms(indices, slider) {
     const common = { xAxisIndex: indices, startValue: range[0], endValue: range[1], filterMode: "none" };
@@ -80,11 +89,16 @@
 
   // The timeline.
 
-  const RUN_TRACK = 20, LANE = 84, GAP = 10, LEFT = 76, RIGHT = 24;
+  // From the top of a lane, in pixels: the leader, faults, views, lost messages above the rate, log lines and silences.
+  const RUN_TRACK = 20, LANE = 100, GAP = 10, LEFT = 76, RIGHT = 24;
+  const VIEWS_AT = 36, MARKS_AT = 50, RATE_AT = 44;
   const runTracks = 1 + Math.max(0, ...timeline.run.map((bar) => bar[5]));
   const runHeight = runTracks * RUN_TRACK;
   const top = (lane) => 8 + runHeight + GAP + lane * (LANE + GAP);
   const timelineHeight = top(timeline.lanes.length) + 70;
+  const mostRate = Math.max(1, ...timeline.lanes.map((lane) => Math.max(0, ...lane.rate)));
+  const topRate = (mostRate * LANE) / (LANE - RATE_AT);
+  const rateAt = (pixels) => topRate * (1 - pixels / LANE);
 
   function bars(name, rows, index, place, fill, withLabel) {
     return {
@@ -98,7 +112,8 @@
     const grid = params.coordSys;
     const { y, height } = place(grid, row);
     const left = api.coord([row[0], 0])[0];
-    const right = Math.max(api.coord([row[1], 0])[0], left + 2);
+    // Bars that follow each other have a pixel between them.
+    const right = Math.max(api.coord([row[1], 0])[0] - 1, left + 2);
     const shape = echarts.graphic.clipRectByRect({ x: left, y, width: right - left, height }, grid);
     if (!shape) return null;
     const children = [{ type: "rect", shape, style: { fill: fill(row), opacity: row[3] === "phase" ? 0.45 : 0.75 } }];
@@ -115,7 +130,7 @@
     return { type: "group", children };
   }
 
-  function laneSeries(lane, index, most) {
+  function laneSeries(lane, index) {
     const tracks = 1 + Math.max(0, ...lane.bars.map((row) => row[5]));
     const all = [{
       id: `moment-${index}`, name: `${lane.node}: acknowledged per second`, type: "line", step: "end", xAxisIndex: index, yAxisIndex: index,
@@ -134,17 +149,17 @@
       const rows = lane.silences.map(([begin, end]) => [begin, end, "no op was ok", "silence", ""]);
       all.push(bars("times without an ok", rows, index, (grid) => ({ y: grid.y + grid.height - 5, height: 5 }), () => colour("silence"), false));
     }
-    if (shown.views) all.push(views(lane, index, most));
+    if (shown.views) all.push(views(lane, index));
     if (shown.log) all.push(logTicks(lane, index));
-    if (shown.marks) all.push(marks(lane, index, most, "lost", "triangle"), marks(lane, index, most, "undecided", "diamond"));
+    if (shown.marks) all.push(marks(lane, index, "lost", "triangle"), marks(lane, index, "undecided", "diamond"));
     return all;
   }
 
-  function views(lane, index, most) {
+  function views(lane, index) {
     const fill = { whole: colour("s2"), part: colour("undecided"), silent: colour("phase") };
     return {
       name: "the broker's own view", type: "scatter", xAxisIndex: index, yAxisIndex: index, symbolSize: 9, animation: false,
-      data: lane.views.map(([at, state, text]) => ({ value: [at, most * 1.18], text, itemStyle: { color: fill[state], borderColor: colour("back"), borderWidth: 1 } })),
+      data: lane.views.map(([at, state, text]) => ({ value: [at, rateAt(VIEWS_AT)], text, itemStyle: { color: fill[state], borderColor: colour("back"), borderWidth: 1 } })),
       tooltip: { formatter: (hit) => tip(`${lane.node} at ${time(hit.value[0])}: ${hit.data.text}`) },
     };
   }
@@ -158,13 +173,13 @@
     };
   }
 
-  function marks(lane, index, most, kind, symbol) {
+  function marks(lane, index, kind, symbol) {
     const rows = lane.marks.filter((mark) => mark[3] === kind);
     return {
       name: `${kind} messages`, type: "scatter", xAxisIndex: index, yAxisIndex: index, symbol, animation: false, z: 5,
       symbolSize: (value) => Math.min(18, 9 + 2 * Math.log10(value[2])),
       itemStyle: { color: colour(kind), borderColor: colour("back"), borderWidth: 1 },
-      data: rows.map((mark) => ({ value: [mark[0], most * 0.95, mark[2]], mark })),
+      data: rows.map((mark) => ({ value: [mark[0], rateAt(MARKS_AT), mark[2]], mark })),
       tooltip: { formatter: (hit) => markTip(lane.node, hit.data.mark) },
     };
   }
@@ -177,7 +192,6 @@
 
   function timelineOption() {
     const indices = [0, ...timeline.lanes.map((_, lane) => lane + 1)];
-    const most = Math.max(1, ...timeline.lanes.map((lane) => Math.max(0, ...lane.rate)));
     const fill = (row) => colour(row[3]);
     const grids = [{ top: 8, height: runHeight }, ...timeline.lanes.map((_, lane) => ({ top: top(lane), height: LANE }))];
     const last = indices.length - 1;
@@ -188,22 +202,22 @@
         text: index ? timeline.lanes[index - 1].node : "run", left: 4, top: grids[index].top + 2,
         textStyle: { color: colour("text"), fontSize: 13, fontWeight: 600, width: LEFT - 12, overflow: "truncate" },
       })),
-      grid: grids.map((grid) => ({ left: LEFT, right: RIGHT, ...grid })),
+      grid: grids.map(grid),
       xAxis: indices.map((index) => timeAxis({
-        gridIndex: index, axisLabel: { show: index === last, color: colour("faint") }, axisTick: { show: index === last },
+        gridIndex: index, labels: index === last,
         name: index === last ? "seconds since the run began" : "", nameLocation: "middle", nameGap: 24,
       })),
       yAxis: indices.map((index) => axis({
-        gridIndex: index, type: "value", min: 0, max: index ? most * 1.7 : 1, interval: index ? most : 1,
+        gridIndex: index, type: "value", min: 0, max: index ? topRate : 1, interval: index ? mostRate : 1,
         splitLine: { show: false }, axisLine: { show: false }, axisTick: { show: false },
-        axisLabel: { show: index > 0, color: colour("faint"), fontSize: 10, formatter: (value) => (value > most ? "" : `${number(Math.round(value))}/s`) },
+        axisLabel: { show: index > 0, color: colour("faint"), fontSize: 10, formatter: (value) => (value > mostRate ? "" : `${number(Math.round(value))}/s`) },
         axisPointer: { show: false },
       })),
       dataZoom: zooms(indices, true),
       series: [
         { id: "moment-0", type: "line", data: [], xAxisIndex: 0, yAxisIndex: 0, markArea: faultAreas(), markLine: momentLine() },
         bars("run", timeline.run, 0, (grid, row) => ({ y: grid.y + row[5] * RUN_TRACK, height: RUN_TRACK - 2 }), fill, true),
-        ...timeline.lanes.flatMap((lane, index) => laneSeries(lane, index + 1, most)),
+        ...timeline.lanes.flatMap((lane, index) => laneSeries(lane, index + 1)),
       ],
     };
   }
@@ -219,7 +233,7 @@
     return {
       animation: false, legend: { show: false },
       tooltip: { trigger: single ? "axis" : "item", ...tooltip(), formatter: (hits) => axisTip(chart, hits) },
-      grid: { left: LEFT, right: RIGHT, top: 30, bottom: 46 },
+      grid: grid({ top: 30, bottom: 46 }),
       xAxis: timeAxis({ name: "seconds since the run began", nameLocation: "middle", nameGap: 26 }),
       yAxis: axis({ type: chart.log ? "log" : "value", name: chart.unit, nameGap: 12, nameTextStyle: { align: "left", color: colour("faint") } }),
       dataZoom: zooms([0], false),
@@ -257,7 +271,7 @@
     const rows = data.violation.map(([from, to, name], index) => [from, to === null ? data.end : to, name, to === null ? "undecided" : "side", "", index]);
     return {
       animation: false, tooltip: { trigger: "item", ...tooltip() },
-      grid: { left: 260, right: RIGHT, top: 10, bottom: 46 },
+      grid: grid({ left: 260, top: 10, bottom: 46 }),
       xAxis: timeAxis({ name: "seconds since the run began", nameLocation: "middle", nameGap: 26 }),
       yAxis: axis({ type: "category", inverse: true, data: rows.map((row) => row[2]), axisLabel: { color: colour("text"), width: 245, overflow: "truncate" } }),
       dataZoom: zooms([0], false),
@@ -364,9 +378,11 @@
     const wanted = new URLSearchParams(location.hash.slice(1));
     const value = (name) => (wanted.has(name) && Number.isFinite(Number(wanted.get(name))) ? Number(wanted.get(name)) : null);
     const [from, to, at] = [value("from"), value("to"), value("at")];
-    if (from !== null && to !== null && to > from) setRange(from, to);
+    const whole = from === null || to === null || to <= from;
+    if (!whole) setRange(from, to);
     if (at === null) return;
-    if (at < range[0] || at > range[1]) setRange(0, data.end);
+    // The links of the tables name a moment only. It has to be seen, whatever range is shown.
+    if (whole && (at < range[0] || at > range[1])) setRange(0, data.end);
     setMoment(at);
     byId("timeline").scrollIntoView();
   }
@@ -397,7 +413,22 @@
     for (const [layer, text] of Object.entries(LAYERS)) {
       if (used[layer]) checkbox(byId("layers"), text, null, true, (on) => { shown[layer] = on; redraw(); });
     }
-    const keys = [["rate", "acknowledged per second", true], ["fault", "fault", used.faults], ["side", "side of a partition", used.states], ["phase", "phase of the run", true], ["leader", "queue leader, as last reported", used.leader], ["lost", "lost messages, where they were confirmed", used.marks], ["silence", "no op was ok for over 1 s", used.silences], ["log", "notable log line", used.log], ["s2", "the broker saw the whole cluster", used.views], ["undecided", "it saw a part of it; or undecided messages", used.views]];
+    const kinds = new Set(timeline.lanes.flatMap((lane) => lane.bars.map((row) => row[3])));
+    const views = new Set(timeline.lanes.flatMap((lane) => lane.views.map((view) => view[1])));
+    const missing = new Set(timeline.lanes.flatMap((lane) => lane.marks.map((mark) => mark[3])));
+    const keys = [
+      ["rate", "acknowledged per second", true],
+      ["fault", "fault", used.faults],
+      ["side", "side of a partition", kinds.has("side")],
+      ["phase", views.has("silent") ? "phase of the run; or the broker did not answer" : "phase of the run", true],
+      ["leader", "queue leader, as last reported", used.leader],
+      ["lost", "lost messages, where they were confirmed", missing.has("lost")],
+      ["silence", "no op was ok for over 1 s", used.silences],
+      ["log", "notable log line", used.log],
+      ["s2", "the broker saw the whole cluster", views.has("whole")],
+      ["undecided", "the broker saw a part of the cluster", views.has("part")],
+      ["undecided", "undecided messages, where they were confirmed", missing.has("undecided")],
+    ];
     for (const [name, text, wanted] of keys) {
       if (!wanted) continue;
       const item = document.createElement("li");
