@@ -1,11 +1,19 @@
-"""Measure the time and the memory of `jepsenvm check`, next to Python Counters on the same history.
+"""Measure the space of a history, and the time and the memory of `jepsenvm check`.
 
-    python -m benchmarks.check [--no-counters] [ENQUEUES ...]     (default: 100000 1000000)
+    python -m benchmarks.check [--no-counters] [--batch ENQUEUES] [ENQUEUES ...]
+                                                                  (default: 100000 1000000)
 
-Each history has four ops for each enqueue, in small batches as a run writes them. Some messages are
-lost and some duplicated. The ratio is of CPU time, because other work on the machine disturbs it
-less. Peak RSS includes the pages of the mapped file, which the kernel can drop; "own" is the memory
-that it cannot drop.
+Each history has four ops for each enqueue. Some messages are lost and some duplicated. It is
+written in small batches as a run writes them, and then made compact as at the end of a run.
+Consumers write each delivery before they acknowledge it, which --batch 1 imitates: at most four ops
+in a batch.
+
+The first line of each size is about space. "journal" is the file that the run writes, "stored" what
+is left of it, and "Parquet" has the same rows and columns, compressed with zstd.
+
+The other lines compare `jepsenvm check` with Python Counters on the stored file. The ratio is of
+CPU time, because other work on the machine disturbs it less. Peak RSS includes the pages of the
+mapped file, which the kernel can drop; "own" is the memory that it cannot drop.
 """
 
 from __future__ import annotations
@@ -19,18 +27,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.new_process import measured
 from jepsenvm.checkers.total_queue import COUNTED
 from jepsenvm.experiment.analysis import judge
+from jepsenvm.history.arrow_file import read_arrow
+from jepsenvm.history.arrow_stream import ArrowStream, create_file
+from jepsenvm.history.compaction import compact_run
 from jepsenvm.history.journal import SCHEMA
 from jepsenvm.history.op import TYPES
 from jepsenvm.history.readers import open_history
+from jepsenvm.history.table import joined_tables
 
 BATCH = 800
 """Enqueues per batch: a run of 8,000 messages per second writes a batch every 100 ms."""
@@ -40,21 +54,34 @@ NAMES = ("enqueue", "dequeue", "drain")
 NODES = tuple(f"n{number}" for number in range(1, 6))
 
 
-def write(path: Path, enqueues: int) -> None:
+def write(path: Path, enqueues: int, batch: int = BATCH) -> None:
     """Write a history with this many enqueues.
 
     One message of 10,007 is lost, one of 1,009 is delivered twice.
     """
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
-        for start in range(0, enqueues + LAG, BATCH):
-            sent = np.arange(start, min(start + BATCH, enqueues))
+    with closing(create_file(path)) as file:
+        stream = ArrowStream(file, SCHEMA)
+        for start in range(0, enqueues + LAG, batch):
+            sent = np.arange(start, min(start + batch, enqueues))
             first_delivery = max(0, start - LAG)
-            last_delivery = min(max(0, start - LAG + BATCH), enqueues)
+            last_delivery = min(max(0, start - LAG + batch), enqueues)
             delivered = np.arange(first_delivery, last_delivery)
             delivered = delivered[delivered % 10_007 != 7]
             delivered = np.concatenate([delivered, delivered[delivered % 1_009 == 3]])
             stream.write_batch(_batch(start, sent, delivered))
         stream.write_batch(_drain())
+        stream.end()
+
+
+def parquet_size(path: Path) -> int:
+    """Return the bytes of a Parquet file with the rows of a journal."""
+    target = path.with_suffix(".parquet")
+    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        for table in joined_tables(read_arrow(path).stream):
+            writer.write_table(table)
+    size = target.stat().st_size
+    target.unlink()
+    return size
 
 
 def _batch(start: int, sent: np.ndarray, delivered: np.ndarray) -> pa.RecordBatch:
@@ -143,6 +170,21 @@ def _watch_memory(own_kilobytes: list[int]) -> None:
         time.sleep(0.02)
 
 
+def make_compact(path: Path) -> None:
+    """Make a journal compact, and print the space that it takes before and afterwards."""
+    rows = sum(len(chunk.type) for chunk in open_history(path))
+    journal, parquet = path.stat().st_size, parquet_size(path)
+    began = time.process_time()
+    compact_run(path)
+    seconds = time.process_time() - began
+    stored = path.stat().st_size
+    print(
+        f"{rows:,} rows; bytes a row: journal {journal / rows:.1f}, stored {stored / rows:.1f}, "
+        f"Parquet {parquet / rows:.1f}; made compact in {seconds:.2f} s of CPU time",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Print a table with one line for each size and method."""
     parser = argparse.ArgumentParser(
@@ -154,23 +196,26 @@ def main() -> None:
         action="store_true",
         help="measure jepsenvm only: Counters take minutes and gigabytes",
     )
+    parser.add_argument(
+        "--batch", type=int, default=BATCH, metavar="ENQUEUES", help="enqueues in each batch"
+    )
     arguments = parser.parse_args()
     methods = ["jepsenvm"] if arguments.no_counters else list(METHODS)
-    print("    enqueues  file MB    method  seconds  cpu s  ratio  peak MB  own MB")
     for enqueues in arguments.enqueues:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "history.arrow"
-            write(path, enqueues)
+            write(path, enqueues, arguments.batch)
+            make_compact(path)
             results = {
                 method: measured("benchmarks.check", method, str(path)) for method in methods
             }
-            megabytes = path.stat().st_size / 1e6
         if len({str(result["counts"]) for result in results.values()}) > 1:
             sys.exit(f"the methods disagree: {results}")
+        print("    enqueues    method  seconds  cpu s  ratio  peak MB  own MB")
         for method, result in results.items():
             ratio = result["cpu"] / results["jepsenvm"]["cpu"]
             print(
-                f"{enqueues:>12,} {megabytes:>8.0f} {method:>9} {result['seconds']:>8.2f} "
+                f"{enqueues:>12,} {method:>9} {result['seconds']:>8.2f} "
                 f"{result['cpu']:>6.2f} {ratio:>6.1f} {result['peak']:>8,} {result['own']:>7,}"
             )
 

@@ -84,14 +84,12 @@ def ok_drains(history: History, f: str = "drain") -> Iterator[Op]:
 
     Finding them costs a pass over the history.
     """
-    rows = all_ops(history, f).of_type("ok").row
-    rows_before = 0
+    if not history.count("ok", f):
+        return
     for chunk in history:
-        in_chunk = rows[(rows >= rows_before) & (rows < rows_before + len(chunk.type))]
-        for row in (in_chunk - rows_before).tolist():
+        for row in np.flatnonzero(history.mask(chunk, "ok", f)).tolist():
             value = history.label(chunk.value[row]) if chunk.has_value[row] else None
             yield Op("ok", f, value, data=chunk.data(row))
-        rows_before += len(chunk.type)
 
 
 def _dequeued_meanwhile(history: History) -> bool:

@@ -11,13 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
-
 from jepsenvm.checkers.verdict import Checker, Result, Verdict, worst
 from jepsenvm.checkers.wording import counted, listed
 from jepsenvm.errors import shorten
-from jepsenvm.history.op import TYPES
-from jepsenvm.history.table import TYPE_CODES, History
+from jepsenvm.history.table import History
 
 MOST_NAMES: Final = 10
 """A reason lists at most this many names of operations."""
@@ -70,18 +67,13 @@ def _ignored(history: History, operations: Sequence[str]) -> list[str]:
     """
     unknown: Counter[str] = Counter()
     without_process: Counter[str] = Counter()
-    for chunk in history:
-        packed = chunk.f * len(TYPES) + chunk.type
-        for counts, selected in (
-            (unknown, chunk.process >= 0),
-            (without_process, chunk.process < 0),
-        ):
-            by_code = np.bincount(packed[selected])
-            for code in np.flatnonzero(by_code).tolist():
-                name, type_ = history.names[code // len(TYPES)], code % len(TYPES)
-                of_nemesis = type_ == TYPE_CODES["info"] and name not in operations
-                if (name not in operations) if counts is unknown else not of_nemesis:
-                    counts[name] += int(by_code[code])
+    others = history.counts_of_no_client()
+    for (_, name), count in (history.counts() - others).items():
+        if name not in operations:
+            unknown[name] += count
+    for (type_, name), count in others.items():
+        if type_ != "info" or name in operations:
+            without_process[name] += count
     return [
         f"{counted(counts.total(), 'op is', 'ops are')} {problem}: {_names(counts)}"
         for counts, problem in (

@@ -14,6 +14,7 @@ def foreign_queue(history: History) -> Result:
     if an ok drain shows that the queue was empty; what never came back is unknown otherwise.
     """
     result = total_queue(history)
-    if result.verdict is Verdict.VALID:
+    # With an ok drain both calls return the same, and each of them reads the whole history.
+    if result.verdict is Verdict.VALID or history.count("ok", "drain"):
         return result
     return total_queue(history, drain_required=True)

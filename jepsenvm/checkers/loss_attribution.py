@@ -60,11 +60,19 @@ def _attribute(history: History, values: Ints, *, one_queue: bool) -> str | None
 
 
 def _confirmations(history: History, values: Ints) -> tuple[Ints, Ints]:
-    times, nodes = [], []
+    times, nodes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    ascending = np.sort(values)
     for chunk in history:
-        rows = history.mask(chunk, "ok", "enqueue") & np.isin(chunk.value, values)
+        rows = np.flatnonzero(history.mask(chunk, "ok", "enqueue"))
+        if not len(rows):
+            continue
+        confirmed = chunk.narrow("value")[rows]
+        # Few of the values are in the range of a chunk, and comparing with few values is fast.
+        first = np.searchsorted(ascending, confirmed.min())
+        end = np.searchsorted(ascending, confirmed.max(), side="right")
+        rows = rows[np.isin(confirmed, ascending[first:end].astype(confirmed.dtype))]
         times.append(chunk.time[rows])
-        nodes.append(chunk.node[rows])
+        nodes.append(chunk.narrow("node")[rows])
     return np.concatenate(times), np.concatenate(nodes)
 
 

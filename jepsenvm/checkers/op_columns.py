@@ -50,7 +50,7 @@ def all_ops(history: History, f: str) -> OpColumns:
     """Return the ops of this f, of every type, with or without a value."""
 
     def selected(chunk: Chunk) -> Mask:
-        of_f: Mask = chunk.f == _code(history, f)
+        of_f: Mask = chunk.narrow("f") == _code(history, f)
         return of_f
 
     return _columns(history, selected)
@@ -64,10 +64,12 @@ def _columns(history: History, selected: Callable[[Chunk], Mask]) -> OpColumns:
     parts: list[tuple[Ints, ...]] = [(np.empty(0, dtype=np.int64),) * len(fields(OpColumns))]
     rows_before = 0
     for chunk in history:
-        rows = np.flatnonzero(selected(chunk))
-        columns = (chunk.type, chunk.time, chunk.process, chunk.node, chunk.value, chunk.offset)
-        parts.append((rows + rows_before, *(column[rows] for column in columns)))
-        rows_before += len(chunk.time)
+        mask = selected(chunk)
+        rows = np.flatnonzero(mask)
+        if len(rows):  # the other columns are read only if they are needed
+            columns = (chunk.type, chunk.time, chunk.process, chunk.node, chunk.value, chunk.offset)
+            parts.append((rows + rows_before, *(column[rows] for column in columns)))
+        rows_before += len(mask)
     return OpColumns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from jepsenvm.checkers.corrupted import split_corrupted
 from jepsenvm.checkers.drain import drain_problem, misread_values
@@ -31,6 +32,9 @@ COUNTED: Final[tuple[tuple[Type, str], ...]] = (
 )
 """The ops that are attempted, acknowledged and dequeued, in this order."""
 
+ACKNOWLEDGED: Final = 1
+"""The place of the acknowledged ops in COUNTED."""
+
 KINDS: Final = ("lost", "duplicated", "unexpected", "recovered", "undecided")
 """The kinds of messages that a result lists."""
 
@@ -42,6 +46,9 @@ The publishers' values never grow that far.
 
 NOTHING_ACKNOWLEDGED: Final = "no message was acknowledged, so there was nothing to lose"
 """Why a history without ``load-acknowledged-count`` tested nothing."""
+
+ValueCounts = npt.NDArray[np.signedinteger]
+"""How often each of some values occurs in a multiset."""
 
 DescribeLost = Callable[[History, Ints, int], Sequence[str]]
 """(history, the lost values, each once, the number of lost messages) -> reasons."""
@@ -129,14 +136,17 @@ def total_queue(
     for chunk in history:
         sets.add(len(COUNTED), unacknowledged_values(history, chunk))
         for index, (type_, f) in enumerate(COUNTED):
-            sets.add(index, chunk.value[history.mask(chunk, type_, f) & chunk.has_value])
+            rows = np.flatnonzero(history.mask(chunk, type_, f) & chunk.has_value)
+            sets.add(index, chunk.narrow("value")[rows])
     problem = drain_problem(history, required=drain_required)
     misread = misread_values(history)
     loss_doubt = doubt_loss(history)
     totals: Counter[str] = Counter()
     shown: dict[str, list[Ints]] = defaultdict(lambda: [np.empty(0, dtype=np.int64)])
     lost = [np.empty(0, dtype=np.int64)]
+    ends = _end_codes(history)
     for values, counts in sets.blocks():
+        totals["end"] += int(counts[ACKNOWLEDGED][np.isin(values, ends)].sum())
         decided = np.full(len(values), problem is None)
         if loss_doubt is not None:
             decided &= ~loss_doubt.applies_to(values)
@@ -144,12 +154,13 @@ def total_queue(
         compared["unexpected"][np.isin(values, misread)] = 0
         for name, value_counts in compared.items():
             totals[name] += int(value_counts.sum())
-            shown[name].append(_first_elements(values, value_counts))
+            if name in KINDS:
+                shown[name].append(_first_elements(values, value_counts))
         lost.append(values[compared["lost"] > 0])
     figures: dict[str, Any] = {
         f"{name}-count": totals[name] for name in ("attempt", "acknowledged", "ok", "dequeued")
     }
-    figures["load-acknowledged-count"] = totals["acknowledged"] - end_marks(history)
+    figures["load-acknowledged-count"] = totals["acknowledged"] - totals["end"]
     for kind in KINDS:
         figures[f"{kind}-count"] = totals[kind]
         codes = np.sort(np.concatenate(shown[kind]))[:SHOWN]
@@ -173,22 +184,30 @@ def total_queue(
 
 def end_marks(history: History) -> int:
     """Return how many acknowledged enqueues are not of the load, but mark the end of a stream."""
-    codes = [END]
-    if history.labels is not None:
-        codes = [
-            code
-            for code, label in enumerate(history.labels)
-            if isinstance(label, int) and label == END
-        ]
+    codes = _end_codes(history)
     return sum(
-        int((history.mask(chunk, "ok", "enqueue") & np.isin(chunk.value, codes)).sum())
+        int(np.isin(chunk.narrow("value")[history.mask(chunk, "ok", "enqueue")], codes).sum())
         for chunk in history
     )
 
 
+def _end_codes(history: History) -> list[int]:
+    """Return the codes of the value that marks the end of a stream."""
+    if history.labels is None:
+        return [END]
+    return [
+        code for code, label in enumerate(history.labels) if isinstance(label, int) and label == END
+    ]
+
+
 def _compare(
-    attempted: Ints, acknowledged: Ints, dequeued: Ints, unacknowledged: Ints, *, decided: Mask
-) -> Mapping[str, Ints]:
+    attempted: ValueCounts,
+    acknowledged: ValueCounts,
+    dequeued: ValueCounts,
+    unacknowledged: ValueCounts,
+    *,
+    decided: Mask,
+) -> Mapping[str, ValueCounts]:
     """Return each multiset of the result as the counts of the values, in the order of the values.
 
     ``unacknowledged`` are those of ``dequeued`` that consumed nothing.
@@ -227,7 +246,7 @@ def compared(
     return {kind: int(of_kind[0]) for kind, of_kind in found.items()}
 
 
-def _first_elements(values: Ints, value_counts: Ints) -> Ints:
+def _first_elements(values: Ints, value_counts: ValueCounts) -> Ints:
     """Return the first SHOWN elements of a multiset."""
     places = np.flatnonzero(value_counts)[:SHOWN]
     return np.repeat(values[places], np.minimum(value_counts[places], SHOWN))[:SHOWN]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from jepsenvm.checkers.op_columns import flagged
 from jepsenvm.history.table import Chunk, History, Ints
 
@@ -18,5 +20,7 @@ UNACKNOWLEDGED: Final = "unacknowledged"
 def unacknowledged_values(history: History, chunk: Chunk) -> Ints:
     """Return the values of the deliveries of a chunk that nobody acknowledged."""
     failed = history.mask(chunk, "fail", "dequeue") & chunk.has_value
+    if not failed.any():
+        return np.empty(0, dtype=np.int64)  # without reading another column
     values: Ints = chunk.value[flagged(chunk, failed, UNACKNOWLEDGED)]
     return values

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from jepsenvm import steps
 from jepsenvm.checkers.availability import availability
@@ -30,7 +29,6 @@ from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.experiment.plan_file import parse_plan, plan_of_new_run, read_plan
 from jepsenvm.experiment.store import HISTORY, INCOMPLETE, PLAN
 from jepsenvm.history import edn
-from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History
 from jepsenvm.plan.options import WorkloadOptions
@@ -224,10 +222,8 @@ def _workload_of(path: Path, history: History) -> str:
 
 def _operations(history: History) -> set[str]:
     """Return the names of the clients' operations."""
-    codes: set[int] = set()
-    for chunk in history:
-        codes.update(np.unique(chunk.f[chunk.process != NEMESIS]).tolist())
-    return {history.names[code] for code in codes if code >= 0}
+    of_nemesis = Counter[tuple[str, str]]((op.type, op.f) for op in history.nemesis_ops())
+    return {f for _, f in history.counts() - of_nemesis}
 
 
 def _judge_own(path: Path, history: History, workload: str | None) -> Analysis:

@@ -41,6 +41,7 @@ from jepsenvm.experiment.set_up import QUEUE_PREFIX, set_up_queues
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import Store
 from jepsenvm.experiment.tasks import every, first_error, is_set_before, to_the_end
+from jepsenvm.history.compaction import compact_run
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.load_segments import LoadSegment, about_load_segments, new_load_segments
 from jepsenvm.history.nemesis_records import INTERRUPT, SCHEDULE, VIEW
@@ -150,6 +151,7 @@ class _Run:
             await self._load.settle()
         self._journal.close()
         self._begin("collect")
+        await asyncio.to_thread(compact_run, self._store.history)
         await asyncio.to_thread(collect, self._fleet, self._store, log_sizes_before)
         self._begin("check")
         results = await asyncio.to_thread(judge_run, self._store.path)

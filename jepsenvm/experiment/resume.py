@@ -42,6 +42,7 @@ from jepsenvm.experiment.run_events import PhaseBegan, Watch, ignore, run_began
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import HISTORY, PLAN, RESULTS, Store
 from jepsenvm.experiment.tasks import every, first_error
+from jepsenvm.history.compaction import compact_run
 from jepsenvm.history.nemesis_records import INTERRUPT
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.history.readers import open_history
@@ -126,6 +127,7 @@ def resume(run: UnfinishedRun, inventory: Inventory, watch: Watch | None = None)
             finally:
                 raise_on_signals()  # the loop has removed the handlers
         tell(PhaseBegan("collect"))
+        compact_run(run.store.history)
         collect(fleet, run.store, run.resumption.log_sizes)
         tell(PhaseBegan("check"))
         results = judge_run(run.store.path)

@@ -53,13 +53,17 @@ def with_checksum(metadata: bytes, body: bytes, previous: int) -> tuple[bytes, i
 VERSION: Final = b"history 2"
 """What the schema of a journal with checksums says; older journals have none."""
 
+COMPACT: Final = b"history 3"
+"""What the schema of a compact file says; see ``compact``."""
+
 
 def has_checksums(file: memoryview) -> bool:
     """Return whether a file is a journal with checksums, even if its beginning is damaged."""
     size = _metadata_size(file, 0)
     if size is not None and file[_PREFIX.size + size - _TRAILER.size :][:4].tobytes() == _MARK:
         return True
-    return VERSION in file[:MOST_SCHEMA].tobytes()
+    beginning = file[:MOST_SCHEMA].tobytes()
+    return VERSION in beginning or COMPACT in beginning
 
 
 MOST_SCHEMA: Final = 1 << 16

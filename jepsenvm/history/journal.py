@@ -2,7 +2,8 @@
 
 The file is an Arrow IPC stream of small record batches. Of the formats that were measured (JSON
 lines, msgpack, SQLite, Parquet; see docs/decisions.md) it is the fastest to append and to read. A
-stream without its end mark was cut short. Each message has a checksum; see ``checksums``.
+stream without its end mark was cut short. Each message has a checksum; see ``checksums``. When the
+run has ended, its files are rewritten in less space; see ``compaction``.
 
 A failure to record is final. What could not be written is missing from the history, so a journal
 that failed once raises that error at every later use and is never closed as complete.
@@ -11,18 +12,17 @@ that failed once raises that error at every later use and is never closed as com
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pyarrow as pa
 
 from jepsenvm.errors import RunError, shorten
-from jepsenvm.history.checksums import END_MARK, VERSION, with_checksum
+from jepsenvm.history.arrow_stream import ArrowStream, RawFile, create_file
+from jepsenvm.history.checksums import VERSION
 from jepsenvm.history.op import TYPES, Type
 
 _NAMES = pa.dictionary(pa.int32(), pa.utf8())
@@ -51,29 +51,6 @@ _CODES: Final = {name: code for code, name in enumerate(TYPES)}
 _LEAST: Final = -(2**63)
 _GREATEST: Final = 2**63 - 1
 """The range of the integers of a journal."""
-
-
-class RawFile(Protocol):
-    """What a journal needs of a file; as with ``io.FileIO``, ``write`` may write fewer bytes."""
-
-    def write(self, data: memoryview, /) -> int | None:
-        """Write some of the bytes; return how many."""
-
-    def truncate(self, size: int, /) -> int:
-        """Cut the file to a size."""
-
-    def fileno(self) -> int:
-        """Return the file descriptor."""
-
-    def close(self) -> None:
-        """Close the file."""
-
-
-def create_file(path: Path) -> RawFile:
-    """Create a file for a journal; raise OSError if it exists or cannot be created."""
-    # Unbuffered, so that a batch is with the kernel as soon as it is written: a buffer of this
-    # process would be lost with the process.
-    return path.open("xb", buffering=0)
 
 
 class Journal:
@@ -106,14 +83,10 @@ class Journal:
         self._failure: RunError | None = None
         self._rows: list[tuple[Any, ...]] = []
         self._names: dict[str, dict[str, int]] = {"f": {}, "node": {}}
-        self._size = self._checksum = 0
         schema = SCHEMA.with_metadata({**(SCHEMA.metadata or {}), **(about or {})})
-        # pyarrow writes into memory; the messages get their checksums on the way to the file.
-        self._written = io.BytesIO()
-        self._writer = pa.ipc.new_stream(self._written, schema)
         with self._final_errors():
             self._file = create(path)
-            self._write_messages(schema.serialize())
+            self._stream = ArrowStream(self._file, schema)
 
     def append(  # noqa: PLR0913 - one argument for each column of the history
         self,
@@ -173,11 +146,7 @@ class Journal:
                 pa.array(data, pa.utf8()),
             ]
             batch = pa.record_batch(columns, names=SCHEMA.names)
-            self._writer.write_batch(batch)
-            messages = self._written.getvalue()
-            self._written.seek(0)
-            self._written.truncate()
-            self._write_messages(messages)
+            self._stream.write_batch(batch)
             if self._observe is not None:
                 self._observe(batch)
 
@@ -190,24 +159,11 @@ class Journal:
             with self._lock:
                 self.flush()
                 with self._final_errors():
-                    # The end mark is written last, so that no power failure leaves it without the
-                    # ops before it.
-                    os.fsync(self._file.fileno())
-                    self._write_end_mark()
+                    self._stream.end()
                     self._failure = RunError(f"the history {self._path} is closed")
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
-
-    def _write_end_mark(self) -> None:
-        size = self._size
-        try:
-            self._write(END_MARK)
-            os.fsync(self._file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(size)
-            raise
 
     def _encoded(self, column: str, names: tuple[str | None, ...]) -> pa.DictionaryArray:
         codes_by_name = self._names[column]
@@ -219,29 +175,6 @@ class Journal:
         return pa.DictionaryArray.from_arrays(
             pa.array(codes, pa.int32()), pa.array(list(codes_by_name), pa.utf8())
         )
-
-    def _write_messages(self, messages: bytes | pa.Buffer) -> None:
-        """Write messages of Arrow with their checksums; the schema is written once."""
-        with_checksums = []
-        for message in pa.ipc.MessageReader.open_stream(messages):
-            if message.type == "schema" and self._size:
-                continue
-            body = b"" if message.body is None else message.body.to_pybytes()
-            written, self._checksum = with_checksum(
-                message.metadata.to_pybytes(), body, self._checksum
-            )
-            with_checksums.append(written)
-        self._write(b"".join(with_checksums))
-
-    def _write(self, data: bytes) -> None:
-        """Write all of the bytes. One call of the system may write only some of them."""
-        rest = memoryview(data)
-        while rest:
-            written = self._file.write(rest)
-            if not written:
-                raise OSError("nothing was written")
-            self._size += written
-            rest = rest[written:]
 
     @contextlib.contextmanager
     def _final_errors(self) -> Iterator[None]:

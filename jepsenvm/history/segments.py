@@ -1,9 +1,10 @@
 """The segments of a run's journal: the first, and one more for each time the run was resumed.
 
 The segments of ``history.arrow`` are ``history-2.arrow``, ``history-3.arrow`` and so on, in the
-same folder. Load processes have segments of their own; see ``load_segments``. A segment is never
-modified after its writer has ended. ``history.segments`` keeps the sizes of segments whose writers
-were killed, so that a segment that is cut short later is noticed.
+same folder. Load processes have segments of their own; see ``load_segments``. When a run has ended,
+``compaction`` rewrites those that were closed; otherwise a segment is never modified after its
+writer has ended. ``history.segments`` keeps the sizes of segments whose writers were killed, so
+that a segment that is cut short later is noticed.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def record_sizes(first: Path, ended: Sequence[Path]) -> None:
     file, draft = first.with_name(SIZES), first.with_name(f".{SIZES}")
     sizes = {path.name: path.stat().st_size for path in ended}
     try:
-        draft.write_text(json.dumps({**sizes, **_sizes(first)}) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps({**sizes, **recorded_sizes(first)}) + "\n", encoding="utf-8")
         draft.replace(file)
     except OSError as error:
         raise RunError(
@@ -74,7 +75,7 @@ def open_journal(first: Path) -> History:
     It is complete if its last segment and those of its load processes are, and no earlier one has
     changed since its writer ended. Raises UsageError if a segment is not a journal.
     """
-    paths, sizes = segments(first), _sizes(first)
+    paths, sizes = segments(first), recorded_sizes(first)
     # A writer that was killed before its first flush leaves an empty file.
     parts = [open_arrow(path) for path in paths if path == first or path.stat().st_size]
     require_first(first, parts[0])
@@ -94,8 +95,8 @@ def _numbered(first: Path, number: int) -> Path:
     return first.with_name(f"{first.stem}-{number}{first.suffix}")
 
 
-def _sizes(first: Path) -> dict[str, int]:
-    """Return the recorded sizes by name; none if they cannot be read."""
+def recorded_sizes(first: Path) -> dict[str, int]:
+    """Return the recorded sizes of segments by name; none if they cannot be read."""
     try:
         sizes = json.loads(first.with_name(SIZES).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -75,6 +75,18 @@ class Chunk:
         self.data = data
         self.error = error
 
+    def narrow(self, name: str) -> npt.NDArray[Any]:
+        """Return a column of numbers in the width in which it is stored, if that is narrower.
+
+        It is for comparisons and selections, which are faster then. Sums may overflow.
+        """
+        column: npt.NDArray[Any] = getattr(self, name)
+        return column
+
+    def rows_of_no_client(self) -> Ints:
+        """Return the rows of the nemesis, and those without a process."""
+        return np.flatnonzero(self.process < 0)
+
     time = _Column[Ints]()
     type = _Column[Ints]()
     process = _Column[Ints]()
@@ -104,6 +116,8 @@ class _Survey:
     """The number of ops by type and f."""
     counts_with_data: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of ops with data by type and f."""
+    counts_of_no_client: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The number of ops of the nemesis, or without a process, by type and f."""
     nemesis_ops: list[Op] = field(default_factory=list)
 
 
@@ -145,9 +159,10 @@ class History:
 
     def mask(self, chunk: Chunk, type: Type, f: str) -> Mask:
         """Return whether each row of a chunk has this type and f."""
+        types = chunk.narrow("type")
         if f not in self.names:
-            return np.zeros(len(chunk.type), dtype=bool)
-        selected: Mask = (chunk.type == TYPE_CODES[type]) & (chunk.f == self.names.index(f))
+            return np.zeros(len(types), dtype=bool)
+        selected: Mask = (types == TYPE_CODES[type]) & (chunk.narrow("f") == self.names.index(f))
         return selected
 
     def values(self, type: Type, f: str) -> Ints:
@@ -161,6 +176,14 @@ class History:
         """Return how many ops have this type and f."""
         return self._survey.counts[type, f]
 
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Return how many ops there are by type and f."""
+        return Counter(self._survey.counts)
+
+    def counts_of_no_client(self) -> Counter[tuple[str, str]]:
+        """Return how many ops of the nemesis, or without a process, there are by type and f."""
+        return Counter(self._survey.counts_of_no_client)
+
     def count_with_data(self, type: Type, f: str) -> int:
         """Return how many ops of this type and f have data."""
         return self._survey.counts_with_data[type, f]
@@ -170,15 +193,21 @@ class History:
         """What nearly every checker needs; one pass collects it, and it is kept."""
         survey = _Survey()
         for chunk in self:
-            packed = chunk.f * len(TYPES) + chunk.type
+            packed = chunk.narrow("f").astype(np.int64)
+            packed *= len(TYPES)  # in place, because a new array costs more than the product
+            packed += chunk.narrow("type")
             self._count(survey.counts, packed)
             self._count(survey.counts_with_data, packed[chunk.has_data])
-            survey.nemesis_ops.extend(self.ops_at(chunk, np.flatnonzero(chunk.process == NEMESIS)))
+            if len(of_no_client := chunk.rows_of_no_client()):
+                self._count(survey.counts_of_no_client, packed[of_no_client])
+                of_nemesis = of_no_client[chunk.process[of_no_client] == NEMESIS]
+                survey.nemesis_ops.extend(self.ops_at(chunk, of_nemesis))
         return survey
 
     def _count(self, counts: Counter[tuple[str, str]], packed: Ints) -> None:
-        for code, count in enumerate(np.bincount(packed)):
-            counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(count)
+        by_code = np.bincount(packed)
+        for code in np.flatnonzero(by_code).tolist():
+            counts[TYPES[code % len(TYPES)], self.names[code // len(TYPES)]] += int(by_code[code])
 
     def ops(self) -> Iterator[Op]:
         """Yield the ops one by one. This is slow for millions of ops; use the chunks for those."""
@@ -263,22 +292,24 @@ class _JoinedBatches:
                 yield _chunk(table, history)
             return
         tables = []
-        for table in self._read(history):
+        for table in joined_tables(self._stream, complete=history.complete):
             tables.append(table)
             yield _chunk(table, history)
         self._tables = tables
 
-    def _read(self, history: History) -> Iterator[pa.Table]:
-        batches: list[pa.RecordBatch] = []
-        rows = 0
-        for batch in _batches(self._stream, history):
-            batches.append(batch)
-            rows += len(batch)
-            if rows >= CHUNK_ROWS:
-                yield _joined(batches)
-                batches, rows = [], 0
-        if batches:
+
+def joined_tables(stream: pa.Buffer, *, complete: bool = True) -> Iterator[pa.Table]:
+    """Yield the rows of an undamaged journal in large tables; see ``read_batches``."""
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in read_batches(stream, complete=complete):
+        batches.append(batch)
+        rows += len(batch)
+        if rows >= CHUNK_ROWS:
             yield _joined(batches)
+            batches, rows = [], 0
+    if batches:
+        yield _joined(batches)
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -287,7 +318,8 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.Table:
     return table if len(table) >= LARGE_BATCH * len(batches) else table.combine_chunks()
 
 
-def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
+def read_batches(stream: pa.Buffer, *, complete: bool = True) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an undamaged file; ``complete`` is False if it may be cut short."""
     reader = pa.ipc.open_stream(stream)
     while True:
         try:
@@ -297,7 +329,7 @@ def _batches(stream: pa.Buffer, history: History) -> Iterator[pa.RecordBatch]:
         except pa.ArrowInvalid:
             # A batch follows the names that are new in it. If the history ends between them, Arrow
             # misses the batch.
-            if history.complete:
+            if complete:
                 raise
             return
 
@@ -306,8 +338,8 @@ def _chunk(table: pa.Table, history: History) -> Chunk:
     # Names are added to the history now and not at the first use of the column, because a mask
     # looks up the name before it reads the column.
     codes = {
-        "f": _history_codes(table["f"], history.names),
-        "node": _history_codes(table["node"], history.nodes),
+        "f": history_codes(table["f"].chunk(0).dictionary, history.names),
+        "node": history_codes(table["node"].chunk(0).dictionary, history.nodes),
     }
 
     def named(name: str) -> Ints:
@@ -324,11 +356,11 @@ def _chunk(table: pa.Table, history: History) -> Chunk:
         "offset": lambda: _filled(table["offset"], -1),
         "has_data": lambda: table["data"].is_valid().to_numpy(),
         "error": lambda: _texts(table["error"]),
-        "data": lambda: [_decoded(text) for text in _texts(table["data"])],
+        "data": lambda: [decoded_data(text) for text in _texts(table["data"])],
     }
     return Chunk(
         read=lambda name: readers[name]() if name in readers else table[name].to_numpy(),
-        data=lambda row: _decoded(table["data"][row].as_py()),
+        data=lambda row: decoded_data(table["data"][row].as_py()),
         error=lambda row: table["error"][row].as_py(),
     )
 
@@ -340,7 +372,8 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
     return texts
 
 
-def _decoded(text: str | None) -> Any:
+def decoded_data(text: str | None) -> Any:
+    """Return the data of an op from its text in a journal."""
     return None if text is None else json.loads(text)
 
 
@@ -349,13 +382,13 @@ def _filled(column: pa.ChunkedArray, null: int) -> Any:
     return (column.fill_null(null) if column.null_count else column).to_numpy()
 
 
-def _history_codes(column: pa.ChunkedArray, names: list[str]) -> Ints:
+def history_codes(dictionary: pa.Array, names: list[str]) -> Ints:
     """Return the history's code for each name of a column's dictionary, then -1 for null.
 
     Names that the history does not have yet are added to it.
     """
     codes = []
-    for name in column.chunk(0).dictionary.to_pylist():
+    for name in dictionary.to_pylist():
         if name not in names:
             names.append(name)
         codes.append(names.index(name))

@@ -13,6 +13,7 @@ from typing import Final
 
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.experiment.analysis import Analysis, judge
+from jepsenvm.history.compaction import compact_run
 from jepsenvm.history.export import FORMATS as EXPORTS
 from jepsenvm.history.readers import open_history
 from jepsenvm.report.terminal import verdict_lines
@@ -224,6 +225,9 @@ def fast_folder() -> str | None:
 
 def _stored_run(folder: Path, workload: str, random: Random) -> _StoredRun:
     write_run(folder, workload, stored_ops(random, workload))
+    # A run that has ended has a compact history; one that was killed has a journal.
+    if random.random() < 0.5:
+        compact_run(folder / "history.arrow")
     exports = {}
     for format_ in ("edn", "jsonl"):
         target = folder / f"export.{format_}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import pytest
 
 from jepsenvm.checkers.verdict import Results, Verdict
@@ -24,6 +25,9 @@ from jepsenvm.experiment.recovery import Recovery
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.run_events import FaultStep, LoadFigures, PhaseBegan, RunEvent
 from jepsenvm.experiment.store import PLAN, RESULTS, Store, create
+from jepsenvm.history.arrow_file import read_arrow
+from jepsenvm.history.arrow_stream import ArrowStream
+from jepsenvm.history.checksums import COMPACT
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import (
     HEAL,
@@ -226,6 +230,7 @@ def test_whoever_watches_is_told_the_phases_the_faults_and_the_figures(
     acknowledged = sum(sum(each["n1"].latencies.values()) for each in figures if each)
     assert acknowledged == 1
     assert is_complete(store)
+    assert read_arrow(store.history).version == COMPACT
 
 
 def test_a_run_that_nobody_watches_collects_no_figures(
@@ -317,6 +322,7 @@ def test_load_processes_end_before_the_healing_and_settle_after_the_drain(
     assert (world.acts[:4], world.acts[-3:]) == (begin, after)
     assert world.acts.index("end load") < world.acts.index("recover")
     assert is_complete(store)
+    assert {read_arrow(path).version for path in store.path.glob("*.arrow")} == {COMPACT}
     assert results.checkers["load-processes"].verdict is Verdict.VALID
 
 
@@ -391,14 +397,14 @@ def test_a_disk_that_was_full_for_a_moment_heals_and_ends_the_run(
 
     async def publish_on_a_full_disk(context: Context) -> None:
         full = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))]
-        write = Journal._write
+        write = ArrowStream.write_batch
 
-        def write_once_in_vain(journal: Journal, data: bytes) -> None:
+        def write_once_in_vain(stream: ArrowStream, batch: pa.RecordBatch) -> None:
             if full:
                 raise full.pop()
-            write(journal, data)
+            write(stream, batch)
 
-        monkeypatch.setattr(Journal, "_write", write_once_in_vain)
+        monkeypatch.setattr(ArrowStream, "write_batch", write_once_in_vain)
         context.journal.append("invoke", "enqueue", 1, process=0, node="n1")
         with suppress(RunError):
             context.journal.flush()

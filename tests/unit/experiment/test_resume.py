@@ -27,11 +27,13 @@ from jepsenvm.experiment.recovery import Recovery
 from jepsenvm.experiment.resume import UnfinishedRun, resume
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import PLAN, REPORT, RESULTS, create
+from jepsenvm.history.arrow_file import read_arrow
+from jepsenvm.history.checksums import COMPACT, VERSION
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import RECOVER, SCHEDULE
 from jepsenvm.history.op import NEMESIS, Type
 from jepsenvm.history.readers import open_history
-from jepsenvm.history.segments import SIZES
+from jepsenvm.history.segments import SIZES, segments
 from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.lock_owner import LockOwner
@@ -172,6 +174,9 @@ def test_times_and_processes_of_the_new_segment_follow_the_recorded_ones(cluster
     whole = open_history(cluster.store.history)
     ops = list(whole.ops())
     assert whole.complete
+    # The size of the first segment is on record, so only the new one is rewritten.
+    versions = [read_arrow(path).version for path in segments(cluster.store.history)]
+    assert versions == [VERSION, COMPACT]
     times = [op.time for op in ops]
     assert times == sorted(times)
     assert 60e9 <= times[-1] < 200e9

@@ -15,8 +15,9 @@ import pytest
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict, check
 from jepsenvm.errors import RunError
+from jepsenvm.history.arrow_stream import create_file
 from jepsenvm.history.checksums import END_MARK
-from jepsenvm.history.journal import Journal, create_file
+from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.readers import open_history
 

@@ -17,6 +17,7 @@ import pytest
 from jepsenvm.errors import RunError, UsageError
 from jepsenvm.history import checksums
 from jepsenvm.history.arrow_file import open_arrow
+from jepsenvm.history.arrow_stream import create_file
 from jepsenvm.history.checksums import (
     END_MARK,
     MOST_SCHEMA,
@@ -26,7 +27,7 @@ from jepsenvm.history.checksums import (
     verify,
     with_checksum,
 )
-from jepsenvm.history.journal import SCHEMA, Journal, create_file
+from jepsenvm.history.journal import SCHEMA, Journal
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.segments import next_segment, open_journal, segments
 from jepsenvm.history.table import History
@@ -150,7 +151,9 @@ def test_a_journal_with_checksums_is_known_by_its_mark_or_its_version() -> None:
     assert MOST_SCHEMA == 65536
     assert has_checksums(memoryview(b"x" * at + b"history 2"))
     assert not has_checksums(memoryview(b"x" * (at + 1) + b"history 2"))
-    assert checksums.VERSION == b"history 2"
+    assert has_checksums(memoryview(b"x" * at + b"history 3"))
+    assert not has_checksums(memoryview(b"x" * (at + 1) + b"history 3"))
+    assert (checksums.VERSION, checksums.COMPACT) == (b"history 2", b"history 3")
 
 
 # Journals
@@ -410,13 +413,21 @@ def test_streams_of_other_programs_and_versions(tmp_path: Path) -> None:
     path.write_bytes(other_stream({"jepsenvm": "history 1", "plan": "p"}))
     old = open_arrow(path)
     assert (old.complete, old.damage, old.plan) == (True, None, "p")
-    path.write_bytes(other_stream({"jepsenvm": "history 3"}))
+    path.write_bytes(other_stream({"jepsenvm": "history 4"}))
     new = open_arrow(path)
     assert (new.complete, new.damage, new.plan) == (
         False,
-        "it says b'history 3' but was written otherwise",
+        "it says b'history 4' but was written otherwise",
         None,
     )
+
+
+@pytest.mark.parametrize("version", ["history 2", "history 3"])
+def test_a_stream_that_should_have_checksums_and_has_none(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "h.arrow"
+    problem = "at byte 0 the message has no checksum"
+    message = f"{path}: not a history of jepsenvm, or damaged: {problem}"
+    assert refusal(path, other_stream({"jepsenvm": version})) == (message, None)
 
 
 def test_a_path_that_cannot_be_mapped(tmp_path: Path) -> None:
