@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -101,13 +101,19 @@ def foreign_workloads() -> dict[str, ForeignWorkload]:
     }
 
 
-def judge(path: Path, workload: str | None = None, *, initial: str | None = None) -> Analysis:
+def judge(
+    path: Path,
+    workload: str | None = None,
+    *,
+    initial: str | None = None,
+    read: Callable[[Path], History] = open_history,
+) -> Analysis:
     """Check a run's directory, a history file, or a store directory of Jepsen.
 
     ``workload`` names the checker for a history of another program. A history that a run recorded
     is judged with everything that it records about the run, wherever it is. ``initial`` is the
-    value in EDN with which registers begin. Raises UsageError if there is nothing to check at the
-    path, the workload is unknown, or it has no initial value.
+    value in EDN with which registers begin. ``read`` opens the history. Raises UsageError if there
+    is nothing to check at the path, the workload is unknown, or it has no initial value.
     """
     if initial is not None and workload != "register":
         raise UsageError(
@@ -123,20 +129,22 @@ def judge(path: Path, workload: str | None = None, *, initial: str | None = None
             remedy="give a path that exists" if missing else None,
         ) from None
     if is_folder:
-        return _judge_folder(path, workload, initial)
+        return _judge_folder(path, workload, initial, read)
     if path.name == HISTORY and (path.parent / PLAN).exists():
-        return judge_stored(path.parent)
-    return _judge_history(path, open_history(path), workload, initial)
+        return judge_stored(path.parent, read)
+    return _judge_history(path, read(path), workload, initial)
 
 
-def _judge_folder(path: Path, workload: str | None, initial: str | None) -> Analysis:
+def _judge_folder(
+    path: Path, workload: str | None, initial: str | None, read: Callable[[Path], History]
+) -> Analysis:
     if (path / HISTORY).exists() and not (path / PLAN).exists():
-        return _judge_history(path, open_history(path / HISTORY), workload, initial)
+        return _judge_history(path, read(path / HISTORY), workload, initial)
     if (path / HISTORY).exists() or (path / PLAN).exists():
-        return judge_stored(path)
+        return judge_stored(path, read)
     jepsen = path / JEPSEN_HISTORY
     if jepsen.exists():
-        return _judge_history(jepsen, open_history(jepsen), workload, initial)
+        return _judge_history(jepsen, read(jepsen), workload, initial)
     raise UsageError(
         f"{path}: there is no run and no history here",
         remedy=f"give a folder with {HISTORY} or {JEPSEN_HISTORY}, or a history file",
@@ -262,9 +270,9 @@ def _register_from(initial: str) -> Checker:
     return exercised(partial(register, initial=value), REGISTER_EXERCISE)
 
 
-def judge_stored(path: Path) -> Analysis:
-    """Check the run in a directory of the store."""
-    history = open_history(path / HISTORY)
+def judge_stored(path: Path, read: Callable[[Path], History] = open_history) -> Analysis:
+    """Check the run in a directory of the store. ``read`` opens its history."""
+    history = read(path / HISTORY)
     plan, remarks = plan_of_run(path, history)
     checkers = {**_checkers_with_logs(plan, path), **remarks}
     return Analysis(_checked(history, checkers), presentation_of(WORKLOADS[plan.workload]))

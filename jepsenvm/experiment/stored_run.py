@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,10 +52,12 @@ def load_run(path: Path, results: Results | None = None) -> StoredRun:
     the path.
     """
     folder = path if path.is_dir() else None
-    history, missing = _history(path)
+    # The verdict and the charts are of the same ops, and a large history is read and kept once.
+    read = cache(open_history)
+    history, missing = _history(path, read)
     plan, plan_missing = _plan(path, history)
     missing += plan_missing
-    analysis = _analysis(path, plan, results)
+    analysis = _analysis(path, plan, results, read)
     files = _files(folder) if folder is not None else _Files()
     if folder is not None:
         missing += _missing_files(files)
@@ -76,7 +79,7 @@ def load_run(path: Path, results: Results | None = None) -> StoredRun:
     )
 
 
-def _history(path: Path) -> tuple[History, list[str]]:
+def _history(path: Path, read: Callable[[Path], History]) -> tuple[History, list[str]]:
     """Return the history, or an empty one, and what is wrong with it."""
     file = path / HISTORY if path.is_dir() else path
     jepsen = path / "history.edn"
@@ -88,7 +91,7 @@ def _history(path: Path) -> tuple[History, list[str]]:
         sentence = f"There is no {HISTORY}: the load did not begin, or the file was removed."
         return from_ops([], complete=False), [sentence]
     try:
-        history = open_history(file)
+        history = read(file)
     except UsageError as problem:
         return from_ops([], complete=False), [f"The history cannot be read: {problem}."]
     if history.damage is not None:
@@ -113,12 +116,14 @@ def _plan(path: Path, history: History) -> tuple[Plan | None, list[str]]:
     return None, [f"There is no {PLAN}: the workload and the settings are not known."]
 
 
-def _analysis(path: Path, plan: Plan | None, results: Results | None) -> Analysis:
+def _analysis(
+    path: Path, plan: Plan | None, results: Results | None, read: Callable[[Path], History]
+) -> Analysis:
     workload = WORKLOADS[plan.workload if plan is not None else DEFAULT_WORKLOAD]
     if results is not None:
         return Analysis(results, presentation_of(workload))
     try:
-        return judge(path)
+        return judge(path, read=read)
     except UsageError as problem:
         unknown = Results(Verdict.UNKNOWN, (f"the run cannot be judged: {problem}",), {})
         return Analysis(unknown, presentation_of(workload))

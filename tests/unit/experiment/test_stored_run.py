@@ -11,11 +11,14 @@ import pytest
 
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
+from jepsenvm.experiment import stored_run
 from jepsenvm.experiment.environment import read_environment
 from jepsenvm.experiment.outputs import write_report, write_results
 from jepsenvm.experiment.resumption import FILE as RESUME
 from jepsenvm.experiment.store import ENVIRONMENT, HISTORY, PLAN, REPORT, RESULTS, Store
 from jepsenvm.experiment.stored_run import load_run
+from jepsenvm.history.readers import open_history
+from jepsenvm.history.table import History
 from jepsenvm.report.html import page
 from tests.report_runs import BEGAN, synthetic_ops, write_run
 
@@ -50,6 +53,19 @@ def test_a_whole_run_misses_nothing(run: Path) -> None:
     text = page(loaded)
     assert "What is missing" not in text
     assert "Partial partition detected: &lt;b&gt;not markup&lt;/b&gt;" in text
+
+
+def test_the_history_is_opened_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def noting(path: Path) -> History:
+        opened.append(path)
+        return open_history(path)
+
+    monkeypatch.setattr(stored_run, "open_history", noting)
+    for path in (run, run / HISTORY):
+        assert load_run(path).results.verdict is Verdict.INVALID
+    assert opened == [run / HISTORY, run / HISTORY]
 
 
 def remove(*names: str) -> Callable[[Path], None]:
