@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import regex
-
 from jepsenvm.checkers.log_lines import forms
 from jepsenvm.checkers.verdict import Result, graded
 from jepsenvm.checkers.wording import counted, listed
@@ -58,6 +56,8 @@ def broker_logs(
     ``forbidden``   names of patterns that must not match.
     ``clock``       returns seconds.
     """
+    import regex  # noqa: PLC0415 - it takes long to import, and few histories have logs
+
     searches = {
         name: _Search(regex.compile(pattern), clock)
         for name, pattern in {**PATTERNS, **(patterns or {})}.items()

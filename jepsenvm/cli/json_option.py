@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from jepsenvm.cli.json_shapes import Shape
 from jepsenvm.cli.progress import PlainHandler, shown
+
+if TYPE_CHECKING:
+    from jepsenvm.cli.json_shapes import Shape
 
 
 def _move_progress(context: click.Context, _option: click.Parameter, value: bool) -> bool:
@@ -28,5 +31,5 @@ as_json = click.option(
 
 def print_json(result: Shape | Sequence[Shape]) -> None:
     """Print the result of a command."""
-    data = result.as_data() if isinstance(result, Shape) else [one.as_data() for one in result]
+    data = [one.as_data() for one in result] if isinstance(result, Sequence) else result.as_data()
     click.echo(json.dumps(data, indent=2))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment.analysis import JEPSEN_HISTORY, judge
+from jepsenvm.experiment.draft import draft_folder_of
 from jepsenvm.experiment.export import CUT_SHORT
 from jepsenvm.experiment.store import HISTORY, INCOMPLETE, PLAN, history_file
 from jepsenvm.experiment.stored_run import load_run
@@ -56,7 +56,7 @@ def write_jepsen_store(path: Path, output: Path | None) -> tuple[Path, list[str]
     # ops that were judged.
     results = judge(path).results
     run = load_run(path, results)
-    with _draft_of(target) as draft:
+    with draft_folder_of(target) as draft:
         missing = list(_write(run, source.parent / NODES, draft))
     return target, missing
 
@@ -88,20 +88,3 @@ def _copy_logs(logs: Path, target: Path) -> None:
         for parent in (target, copy.parent):
             parent.mkdir(mode=0o700, exist_ok=True)  # as private as in the store
         shutil.copyfile(file, copy)
-
-
-@contextmanager
-def _draft_of(target: Path) -> Iterator[Path]:
-    """Make a folder next to the target, which becomes the target if the context ends normally."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        draft.mkdir()
-        yield draft
-        draft.rename(target)
-    except OSError as error:
-        raise UsageError(
-            f"{target}: cannot be written: {error.strerror or error}",
-            remedy="choose another folder with -o",
-        ) from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -14,14 +14,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
-from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq.erlang import Atom, Erlang
 from jepsenvm.rabbitmq.feature_flags import FeatureFlag
 from jepsenvm.rabbitmq.names import SERVICE
 from jepsenvm.rabbitmq.versions import RAFT_STATES, has_leader_columns
+
+if TYPE_CHECKING:  # paramiko takes long to import, and a check of a history needs no SSH
+    from jepsenvm.machines.ssh import Fleet
 
 UNKNOWN_COUNT: Final = -1
 """The count of messages of a queue that does not answer. It must not pass for an empty queue."""

@@ -9,12 +9,15 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pika
 
 from jepsenvm.errors import UsageError, shorten
-from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_tls import CA
+
+if TYPE_CHECKING:
+    from jepsenvm.machines.inventory import Inventory
 
 
 @dataclass(frozen=True)

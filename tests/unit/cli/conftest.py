@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as Answer
 
+from jepsenvm.checkers.verdict import Result, Results, Verdict
+from jepsenvm.cli import run, scenario
 from jepsenvm.cli.json_shapes import SHAPES, ScenarioShape
 from jepsenvm.cli.main import cli
-from jepsenvm.errors import JepsenvmError
+from jepsenvm.errors import JepsenvmError, UsageError
+from jepsenvm.experiment.prepare import AcceptVersion
+from jepsenvm.experiment.store import Store
 from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.plan.keys import keys_of
+from jepsenvm.plan.plan import Plan
+from jepsenvm.scenarios import running
 from tests.unit.fakes import LockedHosts
 
-Jepsenvm = Callable[..., Result]
+Jepsenvm = Callable[..., Answer]
 
 
 def node(name: str, number: int) -> Node:
@@ -43,7 +50,7 @@ def node(name: str, number: int) -> Node:
 def jepsenvm() -> Jepsenvm:
     """Run the command line with these words; the result has its exit status, stdout and stderr."""
 
-    def run(*words: object) -> Result:
+    def run(*words: object) -> Answer:
         return CliRunner().invoke(cli, [str(word) for word in words], prog_name="jepsenvm")
 
     return run
@@ -100,7 +107,55 @@ def inventories(tmp_path: Path) -> Inventories:
     return Inventories(Inventory(tmp_path / "hosts.yml", "cloud", nodes, tmp_path / "secrets", {}))
 
 
-def json_of(result: Result, command: str, status: int = 0) -> Any:
+@dataclass
+class Experiment:
+    """Stands for ``run_experiment`` on a cluster with this version."""
+
+    version: str = "3.10.8"
+    verdicts: list[Verdict] = field(default_factory=lambda: [Verdict.VALID])
+    plans: list[Plan] = field(default_factory=list)
+    may_deploy: list[bool] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+
+    def __call__(
+        self,
+        plan: Plan,
+        _on: Inventory,
+        store: Store,
+        _show: Any,
+        *,
+        may_deploy: bool,
+        accept_version: AcceptVersion | None = None,
+    ) -> Results:
+        try:
+            if accept_version is not None:
+                accept_version(self.version)
+        except UsageError:
+            store.discard()
+            raise
+        self.plans.append(plan)
+        self.stores.append(store)
+        self.may_deploy.append(may_deploy)
+        turn = min(len(self.plans), len(self.verdicts)) - 1
+        verdict = self.verdicts[turn]
+        return Results(verdict, ("because",), {"total-queue": Result(verdict)})
+
+
+@pytest.fixture
+def experiment(
+    monkeypatch: pytest.MonkeyPatch, inventories: Inventories, tmp_path: Path
+) -> Experiment:
+    """The experiment of `jepsenvm run` and `jepsenvm scenario run`, in a folder of its own."""
+    fake = Experiment()
+    for command in (run, scenario):
+        monkeypatch.setattr(command, "inventory_for", inventories)
+    for caller in (run, running):
+        monkeypatch.setattr(caller, "run_experiment", fake)
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def json_of(result: Answer, command: str, status: int = 0) -> Any:
     """Return the JSON that a command has printed; assert its documented shape and its status."""
     assert result.exit_code == status, result.output
     data, shape = json.loads(result.stdout), SHAPES[command]
@@ -113,7 +168,7 @@ def json_of(result: Result, command: str, status: int = 0) -> Any:
     return data
 
 
-def assert_one_line(result: Result, status: int, *texts: str) -> None:
+def assert_one_line(result: Answer, status: int, *texts: str) -> None:
     """Assert that a command failed with this status and one line on stderr with these texts."""
     assert result.exit_code == status, result.output
     (line,) = result.stderr.splitlines()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -247,3 +249,24 @@ def test_an_initial_value_that_is_no_edn_is_refused(
 def test_only_a_register_has_an_initial_value(jepsenvm: Jepsenvm, tmp_path: Path) -> None:
     result = jepsenvm("check", history(tmp_path, SENT), "--initial", "0")
     assert_one_line(result, 254, "--workload register")
+
+
+def test_a_check_imports_neither_ssh_nor_the_progress_bar(tmp_path: Path) -> None:
+    """They take longer to import than most histories take to check."""
+    file = history(tmp_path, [*SENT, *READ])
+    code = (
+        "import sys\n"
+        "from jepsenvm.cli.main import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print('imported', *sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *_, imported = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert "jepsenvm.experiment.analysis" in imported.split()
+    assert not {"fabric", "paramiko", "invoke", "rich"} & set(imported.split())

@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.cli import run
 from jepsenvm.errors import RunError
-from jepsenvm.experiment.store import LOG, PLAN, Store
-from jepsenvm.machines.inventory import Inventory
-from jepsenvm.plan.plan import Plan
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
-
-
-@dataclass
-class Experiment:
-    """Stands for ``run_experiment``, and remembers its plan."""
-
-    verdict: Verdict = Verdict.VALID
-    plans: list[Plan] = field(default_factory=list)
-    may_deploy: list[bool] = field(default_factory=list)
-    stores: list[Store] = field(default_factory=list)
-
-    def __call__(
-        self, plan: Plan, _on: Inventory, store: Store, _show: Any, *, may_deploy: bool
-    ) -> Results:
-        self.plans.append(plan)
-        self.stores.append(store)
-        self.may_deploy.append(may_deploy)
-        return Results(self.verdict, ("because",), {})
-
-
-@pytest.fixture
-def experiment(
-    monkeypatch: pytest.MonkeyPatch, inventories: Inventories, tmp_path: Path
-) -> Experiment:
-    fake = Experiment()
-    monkeypatch.setattr(run, "inventory_for", inventories)
-    monkeypatch.setattr(run, "run_experiment", fake)
-    monkeypatch.chdir(tmp_path)
-    return fake
+from jepsenvm.experiment.store import LOG, PLAN
+from tests.unit.cli.conftest import Experiment, Inventories, Jepsenvm, assert_one_line, json_of
 
 
 @pytest.mark.parametrize(
@@ -52,7 +19,7 @@ def experiment(
 def test_the_exit_status_is_the_verdict(
     jepsenvm: Jepsenvm, experiment: Experiment, verdict: Verdict, status: int
 ) -> None:
-    experiment.verdict = verdict
+    experiment.verdicts = [verdict]
     result = jepsenvm("run")
     assert result.exit_code == status
     assert verdict.upper() in result.stdout
@@ -124,7 +91,7 @@ def test_help_names_the_arguments_and_explains_every_option(jepsenvm: Jepsenvm) 
 def test_json_has_the_results_and_progress_goes_to_stderr(
     jepsenvm: Jepsenvm, experiment: Experiment
 ) -> None:
-    experiment.verdict = Verdict.INVALID
+    experiment.verdicts = [Verdict.INVALID]
     result = jepsenvm("run", "--json")
     data = json_of(result, "run", 1)
     (store,) = experiment.stores

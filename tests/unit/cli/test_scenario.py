@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from jepsenvm.checkers.verdict import Result, Results, Verdict
-from jepsenvm.cli import scenario as cli
+from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.prepare import AcceptVersion
 from jepsenvm.experiment.store import LOG, Store
-from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
-from jepsenvm.scenarios import library, running
+from jepsenvm.scenarios import library
 from jepsenvm.scenarios.comparison import Comparison
 from jepsenvm.scenarios.reading import read_scenario
 from jepsenvm.scenarios.record import FILE, Record
-from tests.unit.cli.conftest import Inventories, Jepsenvm, assert_one_line, json_of
+from tests.unit.cli.conftest import Experiment, Inventories, Jepsenvm, assert_one_line, json_of
 from tests.unit.scenarios.test_from_run import stored
 from tests.unit.scenarios.texts import write
-
-
-@dataclass
-class Experiment:
-    """Stands for ``run_experiment`` on a cluster with this version."""
-
-    version: str = "3.10.8"
-    verdicts: list[Verdict] = field(default_factory=lambda: [Verdict.VALID])
-    plans: list[Plan] = field(default_factory=list)
-    may_deploy: list[bool] = field(default_factory=list)
-    stores: list[Store] = field(default_factory=list)
-
-    def __call__(
-        self,
-        plan: Plan,
-        _on: Inventory,
-        store: Store,
-        _show: Any,
-        *,
-        may_deploy: bool,
-        accept_version: AcceptVersion,
-    ) -> Results:
-        try:
-            accept_version(self.version)
-        except UsageError:
-            store.discard()
-            raise
-        self.plans.append(plan)
-        self.stores.append(store)
-        self.may_deploy.append(may_deploy)
-        turn = min(len(self.plans), len(self.verdicts)) - 1
-        verdict = self.verdicts[turn]
-        return Results(verdict, ("because",), {"total-queue": Result(verdict)})
-
-
-@pytest.fixture
-def experiment(
-    monkeypatch: pytest.MonkeyPatch, inventories: Inventories, tmp_path: Path
-) -> Experiment:
-    fake = Experiment()
-    monkeypatch.setattr(cli, "inventory_for", inventories)
-    monkeypatch.setattr(running, "run_experiment", fake)
-    monkeypatch.chdir(tmp_path)
-    return fake
 
 
 def test_list_shows_every_scenario(jepsenvm: Jepsenvm) -> None:
