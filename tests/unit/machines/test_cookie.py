@@ -15,10 +15,12 @@ from jepsenvm.machines.ansible import playbooks
 
 
 def play(folder: Path) -> subprocess.CompletedProcess[str]:
-    role = {"name": "rabbitmq", "tasks_from": "cookie"}
     paths = {"rabbitmq_marker": str(folder / "marker"), "rabbitmq_secrets_dir": str(folder / "s")}
-    task = {"ansible.builtin.include_role": role, "vars": paths}
-    plays = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task]}]
+    tasks = [
+        {"ansible.builtin.include_role": {"name": "rabbitmq", "tasks_from": name}, "vars": paths}
+        for name in ("inspect", "cookie")
+    ]
+    plays = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
     file = folder / "play.yml"
     file.write_text(yaml.safe_dump(plays))
     ansible = str(Path(sys.executable).with_name("ansible-playbook"))

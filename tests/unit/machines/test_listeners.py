@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,21 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from jepsenvm.machines.ansible import playbooks
 from jepsenvm.machines.ansible_vars import parse_results, program
+from tests.unit.machines.ansible_here import imported, role_folder
 
-ROLE = playbooks() / "roles/rabbitmq"
+ROLE = role_folder("rabbitmq")
 OWN = ["10.0.0.11", "192.168.7.2", "fd77::b"]
 
 
 @pytest.fixture(scope="module")
 def addresses() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("addresses", ROLE / "filter_plugins/addresses.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return imported(ROLE / "filter_plugins/addresses.py")
 
 
 @pytest.mark.parametrize(
@@ -86,11 +80,12 @@ def evaluated(
     """Return the values of expressions on a host with these variables, as Ansible sees them."""
     group = {"hosts": {"n1": hostvars}}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"rabbitmq": group}))
-    found = {
-        "rabbitmq_inspection": {"stdout": json.dumps({"package": "installed 3.10.8-1"})},
-        "rabbitmq_host_addresses": {"stdout": " ".join(OWN) + " "},
-        "rabbitmq_ssh_connection": {"stdout": "10.0.0.1 5000 192.168.7.2 22"},
+    host = {
+        "package": "installed 3.10.8-1",
+        "addresses": OWN,
+        "ssh_connection": "10.0.0.1 5000 192.168.7.2 22",
     }
+    found = {"rabbitmq_inspection": {"host": host}}
     (folder / "found.json").write_text(json.dumps(found | extra))
     files = [ROLE / "defaults/main.yml", ROLE / "vars/main.yml", folder / "found.json"]
     arguments = json.dumps(
@@ -224,31 +219,31 @@ def test_a_host_may_accept_clients_at_another_port(tmp_path: Path) -> None:
     assert lines(conf, "ssl_options.") == []
 
 
-def found(*exist: bool) -> dict[str, Any]:
-    return {"rabbitmq_tls_stats": {"results": [{"stat": {"exists": one}} for one in exist]}}
+TLS_FILES = {"ca.pem": "ca.pem", "certificate.pem": "nodes/n1.pem", "key.pem": "nodes/n1.key"}
 
 
 @pytest.mark.parametrize(
-    ("extra", "refused"),
-    [
-        ({"rabbitmq_tls": True, **found(True, True, False)}, True),
-        ({"rabbitmq_tls": True, **found(True, True, True)}, False),
-        ({"rabbitmq_tls": False}, False),
-    ],
+    ("tls", "missing", "refused"),
+    [(True, "key.pem", True), (True, "", False), (False, "ca.pem", False)],
 )
 def test_a_host_without_a_certificate_is_refused(
-    tmp_path: Path, extra: dict[str, Any], refused: bool
+    tmp_path: Path, tls: bool, missing: str, refused: bool
 ) -> None:
-    names = {"rabbitmq_secrets_dir": "/secrets", "rabbitmq_source": "distribution"}
+    files = {name: tmp_path / "secrets/tls" / file for name, file in TLS_FILES.items()}
+    for name, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if name != missing:
+            file.touch()
+    extra = {
+        "rabbitmq_secrets_dir": str(tmp_path / "secrets"),
+        "rabbitmq_source": "distribution",
+        "rabbitmq_tls": tls,
+    }
     expressions = {"problem": "rabbitmq_settings_problem", "files": "rabbitmq_tls_files"}
-    said = evaluated(tmp_path, {"ansible_host": "10.0.0.11"}, names | extra, expressions)
+    said = evaluated(tmp_path, {"ansible_host": "10.0.0.11"}, extra, expressions)
     problem = (
-        "rabbitmq_tls is set, but /secrets/tls has no certificate for this host; "
+        f"rabbitmq_tls is set, but {tmp_path}/secrets/tls has no certificate for this host; "
         "deploy with `jepsenvm deploy`, which makes it"
     )
     assert said["problem"] == (problem if refused else "")
-    assert said["files"] == {
-        "ca.pem": "/secrets/tls/ca.pem",
-        "certificate.pem": "/secrets/tls/nodes/n1.pem",
-        "key.pem": "/secrets/tls/nodes/n1.key",
-    }
+    assert said["files"] == {name: str(file) for name, file in files.items()}

@@ -64,7 +64,7 @@ def role() -> dict[str, Any]:
 
 def said(role: dict[str, Any], variable: str, seen: dict[str, Any], **wanted: object) -> Any:
     facts = {"distribution": "Debian", "distribution_release": "bookworm"}
-    there = {"rabbitmq_inspection": {"stdout": json.dumps(BARE | seen)}, "ansible_facts": facts}
+    there = {"rabbitmq_inspection": {"host": BARE | seen}, "ansible_facts": facts}
     settings = {f"rabbitmq_{name}": value for name, value in wanted.items()}
     return Templar(loader=DataLoader(), variables={**role, **there, **settings}).template(
         role[f"rabbitmq_{variable}"]
