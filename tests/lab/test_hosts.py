@@ -36,11 +36,17 @@ def test_what_the_faults_need_is_installed(host: Any, package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rabbitmq.conf", "rabbitmq-env.conf", "enabled_plugins", "definitions.json"]
+    ("name", "owner"),
+    [
+        ("rabbitmq.conf", "root"),
+        ("rabbitmq-env.conf", "root"),
+        ("enabled_plugins", "rabbitmq"),  # as the package does
+        ("definitions.json", "root"),
+    ],
 )
-def test_its_configuration_is_for_it_alone(host: Any, name: str) -> None:
+def test_its_configuration_is_for_it_alone(host: Any, name: str, owner: str) -> None:
     file = host.file(f"/etc/rabbitmq/{name}")
-    assert (file.user, file.group, file.mode) == ("root", "rabbitmq", 0o640)
+    assert (file.user, file.group, file.mode) == (owner, "rabbitmq", 0o640)
 
 
 def test_its_cookie_is_its_own(host: Any) -> None:
