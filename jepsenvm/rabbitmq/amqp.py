@@ -23,6 +23,7 @@ import pika.exceptions
 from jepsenvm.rabbitmq.broken_connection import break_off
 from jepsenvm.rabbitmq.deadlines import Deadlines
 from jepsenvm.rabbitmq.joined_writes import JoiningConnection
+from jepsenvm.rabbitmq.message_template import MessageTemplate, properties
 from jepsenvm.rabbitmq.tls import Tls
 
 T = TypeVar("T")
@@ -109,6 +110,8 @@ class Session:
         self._deadlines = Deadlines()
         self._published = 0
         self._returned: set[str] = set()
+        self._templates: dict[tuple[Any, ...], MessageTemplate] = {}
+        """What the messages of a route have in common."""
         self._empty: Callable[..., None] | None = None
         """Called when ``basic.get`` finds the queue empty."""
 
@@ -131,15 +134,7 @@ class Session:
         self._check()
         self._published += 1
         tag = self._published
-        properties = pika.BasicProperties(
-            delivery_mode=2,
-            message_id=str(tag),
-            headers=None if headers is None else dict(headers),
-        )
-        try:
-            self._channel.basic_publish(exchange, queue, body, properties, mandatory=True)
-        except pika.exceptions.AMQPError as problem:
-            raise SessionLost(reason_text(problem)) from problem
+        self._send(str(tag), exchange, queue, headers, body)
         if self._transactions:
             # The broker sends basic.return before the answer to the commit.
             async with asyncio.timeout(timeout):
@@ -150,6 +145,29 @@ class Session:
         if timeout is not None:
             self._deadlines.add(future, timeout)
         return await future
+
+    def _send(
+        self,
+        message_id: str,
+        exchange: str,
+        routing_key: str,
+        headers: Mapping[str, str] | None,
+        body: bytes,
+    ) -> None:
+        """Send a message. pika splits a body that is larger than a frame."""
+        if not 0 < len(body) <= self._connection.most_in_frame:
+            content = properties(message_id, headers)
+            try:
+                self._channel.basic_publish(exchange, routing_key, body, content, mandatory=True)
+            except pika.exceptions.AMQPError as problem:
+                raise SessionLost(reason_text(problem)) from problem
+            return
+        route = (exchange, routing_key, None if headers is None else tuple(headers.items()))
+        template = self._templates.get(route)
+        if template is None:
+            template = MessageTemplate(self._channel.channel_number, exchange, routing_key, headers)
+            self._templates[route] = template
+        self._connection.send_frames(template.marshal(message_id, body))
 
     async def declare(
         self,

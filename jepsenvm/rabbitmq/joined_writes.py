@@ -6,7 +6,8 @@ one call. The bytes and their order stay the same.
 
 ``_adapter_emit_data`` is the method with which pika's connections give bytes to the network, and
 which each of pika's adapters overrides. If a release of pika lacks it, the import fails. If pika no
-longer calls it, ``require_in_use`` fails.
+longer calls it, ``require_in_use`` fails. So does it if pika does not say how much of a body fits
+into a frame; see ``message_template``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,20 @@ class JoiningConnection(AsyncioConnection):  # type: ignore[misc]  # pika publis
             raise RunError(
                 f"pika {pika.__version__} does not send through _adapter_emit_data", remedy=REMEDY
             )
+        if not isinstance(getattr(self, "_body_max_length", None), int):
+            raise RunError(
+                f"pika {pika.__version__} does not say how large a frame may be", remedy=REMEDY
+            )
+
+    @property
+    def most_in_frame(self) -> int:
+        """The largest body in bytes that fits into one frame of this open connection."""
+        return int(self._body_max_length)
+
+    def send_frames(self, frames: bytes) -> None:
+        """Send frames that were marshalled, on an open connection."""
+        self.bytes_sent += len(frames)
+        self._adapter_emit_data(frames)
 
     def _init_connection_state(self) -> None:
         """Forget what was not written. pika calls this at first, and when a connection is lost."""

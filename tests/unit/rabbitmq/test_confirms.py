@@ -18,7 +18,7 @@ TIMEOUT_S = 3600.0
 
 def session_with(sent: list[bytes]) -> Session:
     """Return a session that sends to a list."""
-    connection: Any = SimpleNamespace(is_open=True)
+    connection: Any = SimpleNamespace(is_open=True, most_in_frame=0)
     session = Session(ADDRESS, connection)
 
     def basic_publish(_exchange: str, _queue: str, body: bytes, *_: Any, mandatory: bool) -> None:

@@ -158,7 +158,9 @@ async def bytes_of(bodies: list[bytes], monkeypatch: pytest.MonkeyPatch, kind: t
 
 
 class Plain(AsyncioConnection):  # type: ignore[misc]  # pika publishes no types
-    """A connection of pika as it is."""
+    """A connection of pika as it is, which marshals each message itself."""
+
+    most_in_frame = 0
 
     def require_in_use(self) -> None: ...
 
@@ -294,5 +296,16 @@ def test_a_pika_that_sends_past_the_override_is_refused(monkeypatch: pytest.Monk
         async with Broker().listening() as broker:
             with pytest.raises(RunError, match="does not send through _adapter_emit_data"):
                 await connect(address(broker))
+
+    run(test)
+
+
+def test_a_pika_without_the_size_of_a_frame_is_refused() -> None:
+    async def test() -> None:
+        async with Broker().listening() as broker:
+            session = await connect(address(broker))
+            del session._connection._body_max_length
+            with pytest.raises(RunError, match="does not say how large a frame may be; install"):
+                session._connection.require_in_use()
 
     run(test)
