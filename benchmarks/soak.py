@@ -31,6 +31,8 @@ from matplotlib.figure import Figure
 from jepsenvm.history.readers import open_history
 
 PERIOD_S: Final = 5.0
+LEAST_SAMPLES: Final = 4
+"""One for each quarter."""
 GROWTH: Final = 1.25
 """A curve is not flat if it grows by more than this factor."""
 MIB: Final = 2**20
@@ -41,18 +43,13 @@ class Sample:
     """The processes of a run at one moment."""
 
     seconds: float
-    controller_mib: float
-    load_mib: float
-    """Of all load processes together."""
+    memory_mib: float
     descriptors: int
-    """Open file descriptors of all processes together."""
+    """Open file descriptors."""
 
 
-CURVES: Final = {
-    "controller_mib": "memory of the controller (MiB)",
-    "load_mib": "memory of the load processes (MiB)",
-    "descriptors": "file descriptors",
-}
+CURVES: Final = {"memory_mib": "memory (MiB)", "descriptors": "file descriptors"}
+"""Of the controller and its load processes together."""
 
 
 def plan(minutes: float, rate: int) -> dict[str, object]:
@@ -75,18 +72,18 @@ def plan(minutes: float, rate: int) -> dict[str, object]:
 def sample(controller: int, began: float) -> Sample | None:
     """Return what the processes of a run use; None if the controller has ended."""
     try:
-        own = _memory(controller)
-        descendants = _descendants(controller)
+        memory = _memory(controller)
+        processes = [controller, *_descendants(controller)]
     except OSError:
         return None
-    load = descriptors = 0
-    for pid in (controller, *descendants):
+    descriptors = 0
+    for pid in processes:
         try:
-            load += 0 if pid == controller else _memory(pid)
+            memory += 0 if pid == controller else _memory(pid)
             descriptors += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
         except OSError:
             continue  # it ended meanwhile
-    return Sample(round(time.monotonic() - began, 1), own / MIB, load / MIB, descriptors)
+    return Sample(round(time.monotonic() - began, 1), memory / MIB, descriptors)
 
 
 def _memory(pid: int) -> int:
@@ -139,7 +136,7 @@ def growth(samples: Sequence[Sample], curve: str) -> float:
 
 def draw(samples: Sequence[Sample], file: Path) -> None:
     """Draw the curves, one below the other."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots(len(CURVES), sharex=True)
     minutes = [one.seconds / 60 for one in samples]
     for axis, (curve, label) in zip(axes, CURVES.items(), strict=True):
@@ -163,7 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.dir.mkdir(parents=True)
     status, samples = run(arguments.dir, arguments.minutes, arguments.rate, arguments.inventory)
-    if len(samples) < len(CURVES) + 1:
+    if len(samples) < LEAST_SAMPLES:
         sys.exit(f"the run ended after {len(samples)} samples, with exit status {status}")
     draw(samples, arguments.dir / "soak.png")
     stored = (arguments.dir / "store/latest").resolve()
