@@ -20,7 +20,8 @@ SECONDS_EACH: Final = 0.2
 
 NO_DELIVERY_LIMIT: Final = 2**31 - 1
 """``x-delivery-limit`` of a quorum queue that must not drop what it takes back. Since RabbitMQ 4.0
-the default is 20. This value works in every release."""
+the default is 20. This value works in every release. With -1, releases before 4.0 drop a message
+that they take back once."""
 
 
 def queue_arguments(plan: Plan) -> dict[str, Any]:
@@ -28,9 +29,11 @@ def queue_arguments(plan: Plan) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(queue_type_spec(plan.queue_type).arguments)
     if plan.quorum_group_size is not None:
         arguments["x-quorum-initial-group-size"] = plan.quorum_group_size
-    if plan.delivery_limit is not None:
+    if plan.delivery_limit is not None and plan.delivery_limit >= 0:
         arguments["x-delivery-limit"] = plan.delivery_limit
-    elif plan.queue_type == "quorum" and returns_messages(plan):
+    elif plan.delivery_limit is not None or (
+        plan.queue_type == "quorum" and returns_messages(plan)
+    ):
         arguments["x-delivery-limit"] = NO_DELIVERY_LIMIT
     if plan.consumer_timeout is not None:
         arguments["x-consumer-timeout"] = round(plan.consumer_timeout * 1000)

@@ -207,6 +207,12 @@ def test_queue_arguments_follow_the_plan() -> None:
     }
 
 
+def test_no_delivery_limit_is_no_limit_in_every_release() -> None:
+    # Before 4.0 a limit of -1 drops a message that was returned once.
+    assert queue_arguments(Plan(delivery_limit=-1))["x-delivery-limit"] == 2**31 - 1
+    assert queue_arguments(Plan(delivery_limit=0))["x-delivery-limit"] == 0
+
+
 @pytest.mark.parametrize("key", ["consumer_churn", "consumer_crash", "consumer_timeout"])
 def test_a_queue_whose_consumers_give_back_drops_nothing(key: str) -> None:
     plan = Plan.model_validate({"consumers": 1, key: 5})
@@ -216,5 +222,5 @@ def test_a_queue_whose_consumers_give_back_drops_nothing(key: str) -> None:
     assert queue_arguments(plan) == expected
     classic = queue_arguments(plan.model_copy(update={"queue_type": "classic"}))
     assert "x-delivery-limit" not in classic
-    assert queue_arguments(plan.model_copy(update={"delivery_limit": -1}))["x-delivery-limit"] == -1
+    assert queue_arguments(plan.model_copy(update={"delivery_limit": -1})) == expected
     assert queue_arguments(Plan(consumers=1, consumer_delay=5)) == {"x-queue-type": "quorum"}
