@@ -21,6 +21,7 @@ from jepsenvm.campaign.planned import Expansion, LeftOut, PlannedRun
 from jepsenvm.campaign.record import Record
 from jepsenvm.errors import MALFORMED, RunError, UsageError, shorten
 from jepsenvm.experiment.store import MIN_FREE_BYTES
+from jepsenvm.synced_folder import sync_folder
 
 RUNS: Final = "runs"
 FILE: Final = "campaign.json"
@@ -174,19 +175,11 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise _cannot_write(path, error) from None
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

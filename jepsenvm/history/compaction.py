@@ -7,7 +7,6 @@ then renamed over it. So a whole history is there at every moment, and a failure
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,15 +21,16 @@ from jepsenvm.history.compact import NAMES, compact_schema, compacted, differing
 from jepsenvm.history.load_segments import load_segment_files
 from jepsenvm.history.segments import recorded_sizes, segments
 from jepsenvm.history.table import joined_tables, read_batches
+from jepsenvm.synced_folder import sync_folder
 
 logger = logging.getLogger(__name__)
 
 
 def compact_run(first: Path, create: Callable[[Path], RawFile] = create_file) -> None:
-    """Make the segments of a run's history compact that were closed.
+    """Rewrite the closed segments of a run's history in their compact form.
 
-    A file that was cut short, damaged or compact before stays as it is. So does one that cannot be
-    rewritten, for example because the disk is full; a log line says why.
+    Files that are cut short, damaged or already compact are left as they are. If a file cannot be
+    rewritten, for example because the disk is full, it is also left, and the log says why.
     """
     # A segment whose size is recorded must keep it.
     recorded = recorded_sizes(first)
@@ -64,7 +64,7 @@ def _compact(path: Path, draft: Path, create: Callable[[Path], RawFile]) -> None
     draft.replace(path)
     # Without this, a power failure may undo the renaming, which leaves the journal.
     with suppress(OSError):
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _write(journal: ArrowFile, file: RawFile) -> None:
@@ -91,12 +91,3 @@ def _require_same(journal: ArrowFile, written: ArrowFile) -> None:
     for table, batch in pairs:
         if different := differing_columns(table, batch):
             raise ValueError(f"it has another {' and another '.join(different)}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the names of a folder's files to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
