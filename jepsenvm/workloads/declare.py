@@ -29,15 +29,20 @@ def queue_arguments(plan: Plan) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(queue_type_spec(plan.queue_type).arguments)
     if plan.quorum_group_size is not None:
         arguments["x-quorum-initial-group-size"] = plan.quorum_group_size
-    if plan.delivery_limit is not None and plan.delivery_limit >= 0:
-        arguments["x-delivery-limit"] = plan.delivery_limit
-    elif plan.delivery_limit is not None or (
-        plan.queue_type == "quorum" and returns_messages(plan)
-    ):
-        arguments["x-delivery-limit"] = NO_DELIVERY_LIMIT
+    if (limit := _delivery_limit(plan)) is not None:
+        arguments["x-delivery-limit"] = limit
     if plan.consumer_timeout is not None:
         arguments["x-consumer-timeout"] = round(plan.consumer_timeout * 1000)
     return arguments
+
+
+def _delivery_limit(plan: Plan) -> int | None:
+    """Return the ``x-delivery-limit`` of the run's queue; None for the broker's default."""
+    limit = plan.delivery_limit
+    if limit is None:
+        drops_nothing = plan.queue_type == "quorum" and returns_messages(plan)
+        return NO_DELIVERY_LIMIT if drops_nothing else None
+    return NO_DELIVERY_LIMIT if limit < 0 else limit
 
 
 async def declare(
