@@ -144,22 +144,27 @@ def write_run(
     return folder
 
 
+def append_op(journal: Journal, op: Op) -> None:
+    """Append an op to a journal, which gives it a time of its own."""
+    journal.append(
+        op.type,
+        op.f,
+        op.value,
+        process=op.process,
+        node=op.node,
+        error=op.error,
+        data=op.data,
+        offset=op.offset,
+    )
+
+
 def write_history(file: Path, ops: Iterable[Op], plan: str, *, closed: bool = True) -> None:
     """Write ops to a journal with their own times."""
     now = [0]
     journal = Journal(file, lambda: now[0], about={"plan": plan})
     for number, op in enumerate(ops, 1):
         now[0] = op.time
-        journal.append(
-            op.type,
-            op.f,
-            op.value,
-            process=op.process,
-            node=op.node,
-            error=op.error,
-            data=op.data,
-            offset=op.offset,
-        )
+        append_op(journal, op)
         if number % BATCH_OPS == 0:
             journal.flush()
     if closed:

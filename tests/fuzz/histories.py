@@ -225,7 +225,7 @@ def fast_folder() -> str | None:
 
 def _stored_run(folder: Path, workload: str, random: Random) -> _StoredRun:
     write_run(folder, workload, stored_ops(random, workload))
-    # A run that has ended has a compact history; one that was killed has a journal.
+    # The history is compact if the run has ended, and a journal if the run was killed.
     if random.random() < 0.5:
         compact_run(folder / "history.arrow")
     exports = {}

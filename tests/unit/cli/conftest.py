@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +168,26 @@ def json_of(result: Answer, command: str, status: int = 0) -> Any:
         # A scenario has the keys of its file, too.
         assert set(one) == keys or (model is ScenarioShape and set(one) > keys)
     return data
+
+
+PRINTS_IMPORTS = """
+import sys
+from jepsenvm.cli.main import main
+try:
+    main()
+finally:
+    print("imported", *sys.modules)
+"""
+
+
+def imported_by(*words: str) -> tuple[int, set[str]]:
+    """Run the command line in a process; return its exit status and the modules it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS_IMPORTS, *words], capture_output=True, text=True, check=False
+    )
+    mark, *modules = done.stdout.splitlines()[-1].split()
+    assert mark == "imported"
+    return done.returncode, set(modules)
 
 
 def assert_one_line(result: Answer, status: int, *texts: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS
 from jepsenvm.plan.plan import Plan
-from tests.unit.cli.conftest import Jepsenvm, assert_one_line
+from tests.unit.cli.conftest import Jepsenvm, assert_one_line, imported_by
 
 SENT = ['{"type": "invoke", "f": "enqueue", "value": 1, "process": 0, "time": 1}']
 SENT += [SENT[0].replace("invoke", "ok").replace('"time": 1', '"time": 2')]
@@ -254,19 +252,7 @@ def test_only_a_register_has_an_initial_value(jepsenvm: Jepsenvm, tmp_path: Path
 def test_a_check_imports_neither_ssh_nor_the_progress_bar(tmp_path: Path) -> None:
     """They take longer to import than most histories take to check."""
     file = history(tmp_path, [*SENT, *READ])
-    code = (
-        "import sys\n"
-        "from jepsenvm.cli.main import main\n"
-        "try:\n    main()\n"
-        "finally:\n    print('imported', *sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "check", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    *_, imported = done.stdout.splitlines()
-    assert done.returncode == 0
-    assert "jepsenvm.experiment.analysis" in imported.split()
-    assert not {"fabric", "paramiko", "invoke", "rich"} & set(imported.split())
+    status, imported = imported_by("check", str(file))
+    assert status == 0
+    assert "jepsenvm.experiment.analysis" in imported
+    assert not {"fabric", "paramiko", "invoke", "rich"} & imported

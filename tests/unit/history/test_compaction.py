@@ -33,6 +33,7 @@ from jepsenvm.history.readers import open_history
 from jepsenvm.history.segments import next_segment
 from jepsenvm.history.table import History
 from tests.fuzz.runs import PLANS, stored_ops, write_run
+from tests.report_runs import append_op
 
 COLUMNS = ("time", "type", "process", "f", "value", "has_value", "offset", "node", "has_data")
 NARROW = ("type", "process", "f", "value", "node", "time")
@@ -108,16 +109,7 @@ def journal_of(path: Path, ops: list[Op], batch: int) -> list[Op]:
     for number, op in enumerate(ops):
         now += op.time
         timed.append(Op(op.type, op.f, op.value, op.process, now, *_rest(op)))
-        journal.append(
-            op.type,
-            op.f,
-            op.value,
-            process=op.process,
-            node=op.node,
-            error=op.error,
-            data=op.data,
-            offset=op.offset,
-        )
+        append_op(journal, op)
         if number % batch == batch - 1:
             journal.flush()
     journal.close()
