@@ -11,7 +11,7 @@ from jepsenvm.campaign.planned import describe
 from jepsenvm.campaign.report_links import report_address, section_links
 from jepsenvm.campaign.summary import Line, Result, Summary
 from jepsenvm.campaign.verdict_matrix import verdict_matrix
-from jepsenvm.campaign.wording import FIGURES, NOTE, figures, share, verdicts
+from jepsenvm.campaign.wording import FIGURES, NOTE, figures, not_begun, share, verdicts
 from jepsenvm.errors import printable_line
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~#&])")
@@ -53,8 +53,11 @@ def _sections(summary: Summary, base: str) -> Iterator[str]:
         if entries:
             yield f"## {title}\n"
             yield "".join(f"- {entry}\n" for entry in entries)
+    if summary.not_begun:
+        yield f"{not_begun(summary)}\n"
     yield "## Figures\n"
-    yield table([*summary.keys, *FIGURES], (_row(summary, line) for line in summary.lines))
+    begun = [line for line in summary.lines if any(result.begun for result in line.results)]
+    yield table([*summary.keys, *FIGURES], (_row(summary, line) for line in begun))
     yield f"{NOTE}\n"
     if summary.left_out or summary.excluded:
         yield "## Not in the campaign\n"
@@ -81,10 +84,10 @@ def _row(summary: Summary, line: Line) -> list[str]:
 
 
 def _entries(summary: Summary, judgements: Sequence[Judgement], base: str) -> Iterator[str]:
-    """Yield one entry for each run with one of these judgements, in their order."""
+    """Yield one entry for each begun run with one of these judgements, in their order."""
     for judgement in judgements:
         for result in summary.results:
-            if result.judgement is judgement:
+            if result.begun and result.judgement is judgement:
                 text = f": {result.text}" if result.text else ""
                 verdict = escaped(f": {result.verdict}, expected {result.run.expected}{text}")
                 yield f"{_run(result, base)}{verdict}{_links(result, base)}"

@@ -12,7 +12,7 @@ from jepsenvm.campaign.planned import describe
 from jepsenvm.campaign.report_links import report_address, section_links
 from jepsenvm.campaign.summary import Summary
 from jepsenvm.campaign.verdict_matrix import verdict_matrix
-from jepsenvm.campaign.wording import FIGURES, NOTE, figures, verdicts
+from jepsenvm.campaign.wording import FIGURES, NOTE, figures, not_begun, verdicts
 from jepsenvm.errors import printable
 
 TEMPLATE: Final = "page.html.j2"
@@ -36,7 +36,8 @@ def page(summary: Summary) -> str:
         link=report_address,
         sections=section_links,
         note=NOTE,
+        not_begun=not_begun(summary) if summary.not_begun else "",
         unexpected=[one for one in results if one.judgement in UNEXPECTED],
-        undecided=[one for one in results if one.judgement in UNDECIDED],
+        undecided=[one for one in results if one.begun and one.judgement in UNDECIDED],
     )
     return printable(html)

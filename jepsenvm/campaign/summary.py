@@ -29,6 +29,11 @@ class Result:
         return judged(self.record, self.run.expected, self.run.checkers)
 
     @property
+    def begun(self) -> bool:
+        """Whether the run has an attempt, which need not count."""
+        return bool(self.record.attempts)
+
+    @property
     def outcome(self) -> Outcome | None:
         """What the attempt that counts found; None if it found nothing."""
         return self.record.last.outcome if self.record.last else None
@@ -152,6 +157,11 @@ class Summary:
     def results(self) -> Iterator[Result]:
         """All runs."""
         return (result for line in self.lines for result in line.results)
+
+    @property
+    def not_begun(self) -> int:
+        """The number of runs without an attempt."""
+        return sum(not result.begun for result in self.results)
 
     @property
     def judgements(self) -> Mapping[Judgement, int]:

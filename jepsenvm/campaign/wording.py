@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jepsenvm.campaign.summary import Line, Share
+from jepsenvm.campaign.summary import Line, Share, Summary
+from jepsenvm.checkers.wording import counted
 
 FIGURES = (
     "runs",
@@ -36,6 +37,13 @@ def figures(line: Line) -> tuple[str, ...]:
         share(messages),
         share(line.failures),
         _recovery(line),
+    )
+
+
+def not_begun(summary: Summary) -> str:
+    """Return how many runs have no attempt, as a sentence."""
+    return (
+        f"{counted(summary.not_begun, 'run')} did not begin, and the verdicts show them as not run."
     )
 
 
