@@ -31,8 +31,8 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). Dropped messages are
     lost whatever the limit is. The limit only explains the loss.
 
-    ``delivery_limit`` is the queue's ``x-delivery-limit``, or None for the broker's default (20
-    since RabbitMQ 4.0).
+    ``delivery_limit`` is the queue's ``x-delivery-limit``: -1 for no limit, None for the broker's
+    default (20 since RabbitMQ 4.0).
     """
     deliveries = ops_with_value(history, "ok", "dequeue")
     # A returned message that was never sent stays unexpected, so its delivery is not hidden.
@@ -105,13 +105,16 @@ def _dropped_reasons(return_counts: Ints, limit: int | None) -> list[str]:
         return []
     low, high = int(return_counts.min()), int(return_counts.max())
     times = counted(high, "time") if low == high else f"{low:,} to {high:,} times"
-    limit_name = (
-        "the broker's default delivery limit" if limit is None else f"delivery limit {limit}"
-    )
     dropped = counted(len(return_counts), "acknowledged message was", "acknowledged messages were")
-    reason = f"{dropped} dropped after being returned {times} ({limit_name})"
+    reason = f"{dropped} dropped after being returned {times} ({_limit_name(limit)})"
     if limit is not None and (early := int((return_counts <= limit).sum())):
         # A message in flight to a consumer that died counts as returned for the broker, but no
         # consumer recorded it. So the broker may have counted more returns than the history has.
         reason += f", {early:,} of them after no more returns than the limit allows"
     return [reason]
+
+
+def _limit_name(limit: int | None) -> str:
+    if limit is None:
+        return "the broker's default delivery limit"
+    return "no delivery limit" if limit < 0 else f"delivery limit {limit}"

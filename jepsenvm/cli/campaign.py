@@ -161,17 +161,17 @@ def run(  # noqa: PLR0913 - one parameter per option
 @click.option(
     "--format",
     "as_format",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "github"]),
     default="text",
     show_default=True,
-    help="`json`: every run. `github`: a matrix of GitHub Actions, one job for each cluster.",
+    help="`github`: a matrix of GitHub Actions in JSON, one job for each cluster.",
 )
 @as_json
 def plan(file: Path, *, as_format: str, as_json: bool) -> None:
     """Print the runs of a campaign without running them."""
     campaign = read_campaign(file)
     expansion = expanded(campaign, file)
-    if as_json or as_format == "json":
+    if as_json:
         data = {
             "runs": [run.as_data() for run in expansion.runs],
             "left-out": [{**vars(one)} for one in expansion.left_out],

@@ -72,6 +72,8 @@ def test_the_reason_names_the_returns_and_the_limit() -> None:
         reason == "1 acknowledged message was dropped after being returned 1 time "
         "(the broker's default delivery limit)"
     )
+    (reason,) = judged(published(1), returned(1), DRAIN, limit=-1)["reasons"]
+    assert reason.endswith("dropped after being returned 1 time (no delivery limit)")
 
 
 def test_a_message_that_was_never_delivered_is_lost_and_not_dropped() -> None:

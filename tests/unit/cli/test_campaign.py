@@ -62,7 +62,7 @@ def test_a_plan_lists_runs_and_what_is_left_out(jepsenvm: Jepsenvm, fake: FakeRu
 
 
 def test_a_plan_as_json(jepsenvm: Jepsenvm, fake: FakeRunner) -> None:
-    data = json.loads(jepsenvm("campaign", "plan", "c.yml", "--format", "json").stdout)
+    data = json.loads(jepsenvm("campaign", "plan", "c.yml", "--json").stdout)
     assert [run["settings"]["version"] for run in data["runs"]] == ["3.10.8", "3.10.8", "4.0.5"]
     assert len(data["left-out"]) == 1
     github = json.loads(jepsenvm("campaign", "plan", "c.yml", "--format", "github").stdout)
