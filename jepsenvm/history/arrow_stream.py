@@ -48,8 +48,11 @@ class ArrowStream:
         self._writer = pa.ipc.new_stream(self._written, schema)
         self._write_messages(schema.serialize())
 
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Write a batch, and the names that are new in it."""
+    def write_batch(self, batch: pa.RecordBatch, *, new_names: bool = True) -> None:
+        """Write a batch, and its names unless none of them is new."""
+        if not new_names:
+            self._write_messages(batch.serialize())
+            return
         self._writer.write_batch(batch)
         messages = self._written.getvalue()
         self._written.seek(0)

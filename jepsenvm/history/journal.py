@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jepsenvm.errors import RunError, shorten
@@ -47,10 +50,85 @@ The metadata ``jepsenvm`` is the version of the format. Version 1 had no checksu
 
 _CODES: Final = {name: code for code, name in enumerate(TYPES)}
 
+_ROW: Final = struct.Struct("<qbqiqqi??")
+"""The numbers of an op while it waits for a flush. To pack them checks them, and costs less than to
+keep them as objects and to convert these."""
+
+_COLUMNS: Final = np.dtype(
+    [
+        ("time", "<i8"),
+        ("type", "<i1"),
+        ("process", "<i8"),
+        ("f", "<i4"),
+        ("value", "<i8"),
+        ("offset", "<i8"),
+        ("node", "<i4"),
+        ("has_value", "?"),
+        ("has_offset", "?"),
+    ]
+)
+"""What ``_ROW`` packs. Where there is no value or no offset, the number is 0."""
 
 _LEAST: Final = -(2**63)
 _GREATEST: Final = 2**63 - 1
 """The range of the integers of a journal."""
+
+
+class _Names(dict[str | None, int]):
+    """The codes of the names in a column, by name; -1 for no name.
+
+    Names are only ever added, so a code means the same name in all batches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({None: -1})
+        self._array = pa.array([], pa.utf8())
+        """The names by their codes, as far as they were learned."""
+
+    def __missing__(self, name: str) -> int:
+        """Give a new name its code."""
+        code = self[name] = len(self) - 1
+        return code
+
+    def learn(self) -> bool:
+        """Make the names of a column known to Arrow; return whether some are new."""
+        known = len(self._array)
+        if known == len(self) - 1:
+            return False
+        self._array = pa.array(list(self)[1:], pa.utf8())
+        return True
+
+    def column(self, codes: npt.NDArray[np.int32]) -> pa.DictionaryArray:
+        """Return a column of names."""
+        known = _numbers(np.maximum(codes, 0), codes >= 0)
+        return pa.DictionaryArray.from_arrays(known, self._array)
+
+
+def _numbers(column: npt.NDArray[Any], present: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return a column of numbers, null where ``present`` is false."""
+    return pa.array(np.ascontiguousarray(column), mask=None if present is None else ~present)
+
+
+def _text_columns(
+    rows: int, texts: Sequence[tuple[int, str | None, str | None]]
+) -> tuple[pa.Array, pa.Array]:
+    """Return the errors and the data of some rows."""
+    errors: list[str | None] = [None] * rows
+    data: list[str | None] = [None] * rows
+    for position, error, encoded_data in texts:
+        row = position // _ROW.size
+        errors[row], data[row] = error, encoded_data
+    return pa.array(errors, pa.utf8()), pa.array(data, pa.utf8())
+
+
+def _not_an_integer(*numbers: int | None) -> ValueError:
+    """Return which of some numbers cannot be recorded."""
+    wrong = [
+        number
+        for number in numbers
+        if number is not None and not (isinstance(number, int) and _LEAST <= number <= _GREATEST)
+    ]
+    return ValueError(f"{shorten(wrong[0])} is not an integer of 64 bits")
 
 
 class Journal:
@@ -81,8 +159,10 @@ class Journal:
         # Reentrant, because a failure may be noticed while the lock is held.
         self._lock = threading.RLock()
         self._failure: RunError | None = None
-        self._rows: list[tuple[Any, ...]] = []
-        self._names: dict[str, dict[str, int]] = {"f": {}, "node": {}}
+        self._rows = bytearray()
+        self._texts: list[tuple[int, str | None, str | None]] = []
+        """The error and the data of ops that have one, and where the op is in ``_rows``."""
+        self._f, self._node = _Names(), _Names()
         schema = SCHEMA.with_metadata({**(SCHEMA.metadata or {}), **(about or {})})
         with self._final_errors():
             self._file = create(path)
@@ -106,19 +186,25 @@ class Journal:
             raise self._failure
         try:
             encoded_data = None if data is None else json.dumps(data)
-            for number in (process, value, offset):
-                if number is not None and not (
-                    isinstance(number, int) and _LEAST <= number <= _GREATEST
-                ):
-                    raise ValueError(  # noqa: TRY301 - a function call for each op would be slow
-                        f"{shorten(number)} is not an integer of 64 bits"
-                    )
-            row = (_CODES[type], process, f, value, offset, node, error, encoded_data)
+            with self._lock:
+                if error is not None or encoded_data is not None:
+                    self._texts.append((len(self._rows), error, encoded_data))
+                # The time is read under the lock, so that rows are in the order of their times.
+                self._rows += _ROW.pack(
+                    self._clock(),
+                    _CODES[type],
+                    process,
+                    self._f[f],
+                    0 if value is None else value,
+                    0 if offset is None else offset,
+                    self._node[node],
+                    value is not None,
+                    offset is not None,
+                )
+        except struct.error:
+            raise self._failed(_not_an_integer(process, value, offset)) from None
         except Exception as problem:
             raise self._failed(problem) from problem
-        with self._lock:
-            # The time is read under the lock, so that rows are in the order of their times.
-            self._rows.append((self._clock(), *row))
 
     def now(self) -> int:
         """Return the time that an op would get now, in nanoseconds since the run began."""
@@ -130,23 +216,25 @@ class Journal:
         Raises RunError if they cannot be written, and if anything could not be recorded before.
         """
         with self._lock, self._final_errors():
-            rows, self._rows = self._rows, []
-            if not rows:
+            if not self._rows:
                 return
-            time, type_, process, f, value, offset, node, error, data = zip(*rows, strict=True)
-            columns = [
-                pa.array(time, pa.int64()),
-                pa.array(type_, pa.int8()),
-                pa.array(process, pa.int64()),
-                self._encoded("f", f),
-                pa.array(value, pa.int64()),
-                pa.array(offset, pa.int64()),
-                self._encoded("node", node),
-                pa.array(error, pa.utf8()),
-                pa.array(data, pa.utf8()),
-            ]
-            batch = pa.record_batch(columns, names=SCHEMA.names)
-            self._stream.write_batch(batch)
+            rows, self._rows = np.frombuffer(self._rows, _COLUMNS), bytearray()
+            texts, self._texts = self._texts, []
+            new_names = self._f.learn() | self._node.learn()
+            batch = pa.record_batch(
+                [
+                    _numbers(rows["time"]),
+                    _numbers(rows["type"]),
+                    _numbers(rows["process"]),
+                    self._f.column(rows["f"]),
+                    _numbers(rows["value"], rows["has_value"]),
+                    _numbers(rows["offset"], rows["has_offset"]),
+                    self._node.column(rows["node"]),
+                    *_text_columns(len(rows), texts),
+                ],
+                names=SCHEMA.names,
+            )
+            self._stream.write_batch(batch, new_names=new_names)
             if self._observe is not None:
                 self._observe(batch)
 
@@ -164,17 +252,6 @@ class Journal:
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
-
-    def _encoded(self, column: str, names: tuple[str | None, ...]) -> pa.DictionaryArray:
-        codes_by_name = self._names[column]
-        codes = [
-            None if name is None else codes_by_name.setdefault(name, len(codes_by_name))
-            for name in names
-        ]
-        # Names are only ever added, so a code means the same name in all batches.
-        return pa.DictionaryArray.from_arrays(
-            pa.array(codes, pa.int32()), pa.array(list(codes_by_name), pa.utf8())
-        )
 
     @contextlib.contextmanager
     def _final_errors(self) -> Iterator[None]:

@@ -399,10 +399,10 @@ def test_a_disk_that_was_full_for_a_moment_heals_and_ends_the_run(
         full = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))]
         write = ArrowStream.write_batch
 
-        def write_once_in_vain(stream: ArrowStream, batch: pa.RecordBatch) -> None:
+        def write_once_in_vain(stream: ArrowStream, batch: pa.RecordBatch, **named: bool) -> None:
             if full:
                 raise full.pop()
-            write(stream, batch)
+            write(stream, batch, **named)
 
         monkeypatch.setattr(ArrowStream, "write_batch", write_once_in_vain)
         context.journal.append("invoke", "enqueue", 1, process=0, node="n1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import struct
@@ -28,7 +29,7 @@ from jepsenvm.history.checksums import (
     with_checksum,
 )
 from jepsenvm.history.journal import SCHEMA, Journal
-from jepsenvm.history.op import NEMESIS, Op
+from jepsenvm.history.op import NEMESIS, TYPES, Op
 from jepsenvm.history.segments import next_segment, open_journal, segments
 from jepsenvm.history.table import History
 
@@ -229,6 +230,71 @@ def test_a_journal_is_an_arrow_stream_with_a_checksum_in_each_message(tmp_path: 
     assert path.read_bytes().endswith(END_MARK)
 
 
+def as_arrow_writes(batches: list[list[Op]], codes: dict[str, dict[str, int]]) -> bytes:
+    """Return a closed journal of some ops, made from lists without the code under test.
+
+    ``codes`` are the codes of the names by column; a code may be used from its first name on.
+    """
+    seen: dict[str, list[str]] = {"f": [], "node": []}
+
+    def names(column: str, values: list[Any]) -> pa.Array:
+        fresh = [value for value in dict.fromkeys(values) if value not in (None, *seen[column])]
+        seen[column] += fresh
+        indices = [None if value is None else codes[column][value] for value in values]
+        return pa.DictionaryArray.from_arrays(
+            pa.array(indices, pa.int32()), pa.array(seen[column], pa.utf8())
+        )
+
+    written = io.BytesIO()
+    with pa.ipc.new_stream(written, SCHEMA) as stream:
+        for ops in batches:
+            data = [None if op.data is None else json.dumps(op.data) for op in ops]
+            columns = [
+                pa.array([op.time for op in ops], pa.int64()),
+                pa.array([TYPES.index(op.type) for op in ops], pa.int8()),
+                pa.array([op.process for op in ops], pa.int64()),
+                names("f", [op.f for op in ops]),
+                pa.array([op.value for op in ops], pa.int64()),
+                pa.array([op.offset for op in ops], pa.int64()),
+                names("node", [op.node for op in ops]),
+                pa.array([op.error for op in ops], pa.utf8()),
+                pa.array(data, pa.utf8()),
+            ]
+            stream.write_batch(pa.record_batch(columns, names=SCHEMA.names))
+    content, checksum = b"", 0
+    for part in pa.ipc.MessageReader.open_stream(written.getvalue()):
+        body = b"" if part.body is None else part.body.to_pybytes()
+        whole, checksum = message(part.metadata.to_pybytes(), body, checksum)
+        content += whole
+    return content + END_MARK
+
+
+def test_a_journal_has_the_bytes_that_arrow_writes_for_its_ops(tmp_path: Path) -> None:
+    least, greatest = -(2**63), 2**63 - 1
+    batches = [
+        [Op("invoke", "enqueue", 7, 1, 0, "n1"), Op("ok", "enqueue", 7, 1, 1, "n1")],
+        [Op("invoke", "enqueue", 0, 2, 2, "n1"), Op("fail", "enqueue", 0, 2, 3, "n1", "nack ü")],
+        # Names that are new in one column, then in the other, then in none.
+        [Op("invoke", "dequeue", None, 3, 4, "n1"), Op("ok", "dequeue", 7, 3, 5, "n1")],
+        [Op("info", "dequeue", least, greatest, 6, "n2", offset=greatest)],
+        [Op("info", "start", None, NEMESIS, 7, None, None, {"a": [1]})],
+        [Op("info", "start", None, NEMESIS, 8, None, "e", [], 0), Op("ok", "enqueue", 0, 0, 9)],
+        [Op("ok", "enqueue", greatest, least, 10, "n2", offset=0)],
+    ]
+    path = tmp_path / "h.arrow"
+    journal = Journal(path, count().__next__)
+    for ops in batches:
+        for op in ops:
+            named = {name: getattr(op, name) for name in ("node", "error", "data", "offset")}
+            journal.append(op.type, op.f, op.value, process=op.process, **named)
+        journal.flush()
+        journal.flush()  # writes nothing
+    journal.close()
+    codes = {"f": {"enqueue": 0, "dequeue": 1, "start": 2}, "node": {"n1": 0, "n2": 1}}
+    assert path.read_bytes() == as_arrow_writes(batches, codes)
+    assert list(open_arrow(path).ops()) == [op for ops in batches for op in ops]
+
+
 def test_the_numbers_of_a_journal_have_64_bits(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "h.arrow", count().__next__)
     least, greatest = -(2**63), 2**63 - 1
@@ -257,7 +323,7 @@ def test_the_failure_of_an_op_that_cannot_be_recorded(
     tmp_path: Path, op: dict[str, Any], problem: str
 ) -> None:
     path = tmp_path / "h.arrow"
-    journal = Journal(path, count().__next__)
+    journal = Journal(path, lambda: 5)
     arguments = {"type": "ok", "f": "x", "process": 0, **op}
     expected = (f"cannot write the history {path}: {problem}", "report it")
     assert failure(journal.append, **arguments) == expected
@@ -265,7 +331,7 @@ def test_the_failure_of_an_op_that_cannot_be_recorded(
     assert failure(journal.append, "maybe", "x", process="y") == expected
     assert failure(journal.flush) == expected
     assert failure(journal.close) == expected
-    assert journal.now() == 0
+    assert journal.now() == 5
 
 
 def test_a_long_failure_is_shortened(tmp_path: Path) -> None:
