@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.new_process import measured
 from jepsenvm.checkers.total_queue import COUNTED
-from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.judge import judge
 from jepsenvm.history.arrow_file import read_arrow
 from jepsenvm.history.arrow_stream import ArrowStream, create_file
 from jepsenvm.history.compaction import compact_run

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from jepsenvm.checkers.client_calls import Call, client_calls, orphans_reason
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.fencing import fencing
 from jepsenvm.checkers.linearizable import DEFAULT_BOUNDS, Bounds
 from jepsenvm.checkers.lock_holds import Hold, Overlaps, lock_holds, overlaps
@@ -14,6 +15,11 @@ from jepsenvm.checkers.vanished_queue import vanished_queue_doubt
 from jepsenvm.checkers.verdict import Result, Verdict, worst
 from jepsenvm.errors import shown
 from jepsenvm.history.table import History
+
+LOCK_EXERCISE: Final = Exercise(
+    ("acquire", "release", "tokens"),
+    {"acquire-count": "no process acquired the lock, so it was not tested"},
+)
 
 
 def lock(history: History, *, fenced: bool = False, bounds: Bounds = DEFAULT_BOUNDS) -> Result:
@@ -45,6 +51,16 @@ def lock(history: History, *, fenced: bool = False, bounds: Bounds = DEFAULT_BOU
         worst(*(part.verdict for part in parts)),
         tuple(reason for part in parts for reason in part.reasons),
         figures,
+    )
+
+
+def lock_headline(figures: Mapping[str, Any]) -> str:
+    """Return the numbers of acquires, releases and holds that overlap, in one line."""
+    tokens = figures["tokens"]
+    return (
+        f"acquired {figures['acquire-count']:,}, released {figures['release-count']:,}, "
+        f"TWO HOLDERS {figures['doubled-count']:,}, tokens left "
+        f"{'unknown' if tokens is None else tokens}"
     )
 
 

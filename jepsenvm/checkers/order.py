@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.fault_intervals import fault_intervals
 from jepsenvm.checkers.op_columns import OpColumns, all_ops, has_flag, ops_with_value
 from jepsenvm.checkers.publish_order import (
@@ -16,10 +18,24 @@ from jepsenvm.checkers.publish_order import (
     publish_order,
 )
 from jepsenvm.checkers.single_active_consumer import Overlap, overlaps
-from jepsenvm.checkers.total_queue import SHOWN, total_queue
+from jepsenvm.checkers.total_queue import (
+    SHOWN,
+    TOTAL_QUEUE_EXERCISE,
+    total_queue,
+    total_queue_headline,
+)
 from jepsenvm.checkers.verdict import Result, graded, worst
 from jepsenvm.checkers.wording import counted
 from jepsenvm.history.table import History, Ints, Mask
+
+ORDER_EXERCISE: Final = Exercise(
+    TOTAL_QUEUE_EXERCISE.operations,
+    {
+        **TOTAL_QUEUE_EXERCISE.figures,
+        "compared-count": "no two messages of one publisher, of which the load's consumers got "
+        "at least the first, could be compared, so no order was tested",
+    },
+)
 
 
 def order(history: History, *, single_active: bool = False, prefetch: int = 1) -> Result:
@@ -89,6 +105,14 @@ def order(history: History, *, single_active: bool = False, prefetch: int = 1) -
     is_invalid = figures["out-of-order-count"] > 0 or figures["two-active-count"] > 0
     verdict = worst(graded(invalid=is_invalid, unknown=False), total.verdict)
     return Result(verdict, (*reasons, *total.reasons), figures)
+
+
+def order_headline(figures: Mapping[str, Any]) -> str:
+    """Return the figures of total-queue, and the violations of the order, in one line."""
+    return (
+        f"{total_queue_headline(figures)}, out of order {figures['out-of-order-count']:,}, "
+        f"two active {figures['two-active-count']:,}"
+    )
 
 
 @dataclass(frozen=True)

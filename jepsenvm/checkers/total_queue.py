@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from jepsenvm.checkers.corrupted import split_corrupted
 from jepsenvm.checkers.drain import drain_problem, misread_values
+from jepsenvm.checkers.exercise import Exercise
 from jepsenvm.checkers.loss_attribution import attribute
 from jepsenvm.checkers.multisets import Multisets
 from jepsenvm.checkers.own_restarts import restart_doubt
@@ -46,6 +47,10 @@ The publishers' values never grow that far.
 
 NOTHING_ACKNOWLEDGED: Final = "no message was acknowledged, so there was nothing to lose"
 """Why a history without ``load-acknowledged-count`` tested nothing."""
+
+TOTAL_QUEUE_EXERCISE: Final = Exercise(
+    ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}
+)
 
 ValueCounts = npt.NDArray[np.signedinteger]
 """How often each of some values occurs in a multiset."""
@@ -180,6 +185,18 @@ def total_queue(
         unknown=totals["undecided"] > 0 or problem is not None,
     )
     return Result(verdict, (*reasons, *_drain_reasons(figures, doubt)), figures)
+
+
+def total_queue_headline(figures: Mapping[str, Any]) -> str:
+    """Return the figures in one line."""
+    undecided = figures["undecided-count"]
+    return (
+        f"acknowledged {figures['acknowledged-count']:,}, drained {figures['ok-count']:,}, "
+        f"LOST {figures['lost-count']:,}, duplicated {figures['duplicated-count']:,}, "
+        f"unexpected {figures['unexpected-count']:,}, "
+        f"corrupted {figures['corrupted-count']:,}, "
+        f"recovered {figures['recovered-count']:,}"
+    ) + (f", undecided {undecided:,}" if undecided else "")
 
 
 def end_marks(history: History) -> int:

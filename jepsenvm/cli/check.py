@@ -9,7 +9,7 @@ import click
 
 from jepsenvm.cli.json_option import as_json
 from jepsenvm.cli.slow_bar import shown_if_slow
-from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.judge import judge
 from jepsenvm.report.terminal import verdict_lines
 
 

@@ -12,8 +12,8 @@ from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import run_shape
 from jepsenvm.cli.run_progress import RunProgress
-from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.resume import UnfinishedRun, resume
+from jepsenvm.experiment.run_analysis import presentation_of
 from jepsenvm.experiment.store import LOG, REPORT
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.workloads.registry import WORKLOADS

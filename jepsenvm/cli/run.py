@@ -14,9 +14,9 @@ from jepsenvm.cli.choose import inventory_for
 from jepsenvm.cli.json_option import as_json, print_json
 from jepsenvm.cli.json_shapes import run_shape
 from jepsenvm.cli.run_progress import RunProgress
-from jepsenvm.experiment.analysis import presentation_of
 from jepsenvm.experiment.plan_file import parse_overrides, plan_of_new_run
 from jepsenvm.experiment.run import run_experiment
+from jepsenvm.experiment.run_analysis import presentation_of
 from jepsenvm.experiment.store import LOG, REPORT, create
 from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import PartitionHandling

@@ -23,7 +23,7 @@ from jepsenvm.cli.json_shapes import (
 )
 from jepsenvm.cli.run_progress import RunProgress
 from jepsenvm.errors import UsageError, printable_line
-from jepsenvm.experiment.analysis import presentation_of
+from jepsenvm.experiment.run_analysis import presentation_of
 from jepsenvm.experiment.store import LOG, REPORT, Store, create
 from jepsenvm.report.terminal import verdict_lines
 from jepsenvm.scenarios import library

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.analysis import JEPSEN_HISTORY, judge
 from jepsenvm.experiment.draft import draft_folder_of
 from jepsenvm.experiment.export import CUT_SHORT
+from jepsenvm.experiment.judge import JEPSEN_HISTORY, judge
 from jepsenvm.experiment.store import HISTORY, INCOMPLETE, PLAN, history_file
 from jepsenvm.experiment.stored_run import load_run
 from jepsenvm.history.export import write_edn

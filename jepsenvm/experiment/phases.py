@@ -11,7 +11,6 @@ from typing import Final
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import RunError
-from jepsenvm.experiment.analysis import judge_run
 from jepsenvm.experiment.broker_state import collect_broker_state
 from jepsenvm.experiment.environment import write_environment
 from jepsenvm.experiment.injection import inject_steps
@@ -28,6 +27,7 @@ from jepsenvm.experiment.queue_status import (
 )
 from jepsenvm.experiment.recovery import Recovery, may_restart
 from jepsenvm.experiment.resumption import Resumption
+from jepsenvm.experiment.run_analysis import judge_run
 from jepsenvm.experiment.run_events import (
     FIGURES_EVERY_S,
     LoadFigures,

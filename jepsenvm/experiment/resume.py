@@ -16,7 +16,6 @@ from typing import Final
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import RunError, UsageError
 from jepsenvm.experiment import preflight
-from jepsenvm.experiment.analysis import judge_run, plan_of_run
 from jepsenvm.experiment.heal import heal_nodes, switch_on
 from jepsenvm.experiment.interrupt import raise_on_signals
 from jepsenvm.experiment.load import FLUSH_EVERY_S
@@ -38,6 +37,7 @@ from jepsenvm.experiment.resumed_history import (
 )
 from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.run import finish
+from jepsenvm.experiment.run_analysis import judge_run, plan_of_run
 from jepsenvm.experiment.run_events import PhaseBegan, Watch, ignore, run_began
 from jepsenvm.experiment.signals import Interrupts
 from jepsenvm.experiment.store import HISTORY, PLAN, RESULTS, Store

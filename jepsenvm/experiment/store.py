@@ -8,12 +8,14 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jepsenvm.checkers.verdict import Results
 from jepsenvm.errors import UsageError
-from jepsenvm.plan.plan import Plan
 from jepsenvm.private_files import replace_private, write_private
+
+if TYPE_CHECKING:
+    from jepsenvm.plan.plan import Plan  # a check of another program's history needs no plan
 
 PLAN: Final = "plan.yml"
 HISTORY: Final = "history.arrow"

@@ -11,18 +11,18 @@ from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import MALFORMED, UsageError
-from jepsenvm.experiment.analysis import (
-    Analysis,
+from jepsenvm.experiment.analysis import Analysis
+from jepsenvm.experiment.environment import read_environment
+from jepsenvm.experiment.judge import judge
+from jepsenvm.experiment.plan_file import parse_plan
+from jepsenvm.experiment.resumption import FILE as RESUME
+from jepsenvm.experiment.resumption import Resumption
+from jepsenvm.experiment.run_analysis import (
     incomplete_logs,
-    judge,
     plan_of_run,
     presentation_of,
     read_logs,
 )
-from jepsenvm.experiment.environment import read_environment
-from jepsenvm.experiment.plan_file import parse_plan
-from jepsenvm.experiment.resumption import FILE as RESUME
-from jepsenvm.experiment.resumption import Resumption
 from jepsenvm.experiment.store import ENVIRONMENT, HISTORY, PLAN, RESULTS
 from jepsenvm.history.readers import open_history
 from jepsenvm.history.table import History, from_ops

@@ -11,8 +11,8 @@ import yaml
 
 from jepsenvm.checkers.fault_intervals import FaultInterval, fault_intervals
 from jepsenvm.errors import MALFORMED, UsageError, shown
-from jepsenvm.experiment.analysis import judge_stored, plan_of_run
 from jepsenvm.experiment.plan_file import SCENARIO, resolve_plan
+from jepsenvm.experiment.run_analysis import judge_stored, plan_of_run
 from jepsenvm.experiment.store import history_file
 from jepsenvm.history.nemesis_records import SCHEDULE
 from jepsenvm.history.op import NEMESIS

@@ -9,8 +9,8 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from jepsenvm.errors import UsageError, shorten
-from jepsenvm.experiment.analysis import run_checkers
 from jepsenvm.experiment.plan_file import SCENARIO, plan_part, read_document, resolve_plan
+from jepsenvm.experiment.run_analysis import run_checkers
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.problems import sentences
 from jepsenvm.scenarios.scenario import About, Expectation, Outcomes, Scenario

@@ -9,7 +9,7 @@ from typing import Final
 
 from jepsenvm.campaign.folder import FILE as CAMPAIGN
 from jepsenvm.campaign.folder import RUNS
-from jepsenvm.experiment.analysis import JEPSEN_HISTORY
+from jepsenvm.experiment.judge import JEPSEN_HISTORY
 from jepsenvm.experiment.store import HISTORY, PLAN, RESULTS
 from jepsenvm.serve.place import CAMPAIGNS, STORE, Place
 from jepsenvm.serve.plain_files import plain_folder, plain_folders

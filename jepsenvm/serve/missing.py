@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from jepsenvm.experiment.analysis import JEPSEN_HISTORY
+from jepsenvm.experiment.judge import JEPSEN_HISTORY
 from jepsenvm.experiment.resumption import FILE as RESUME
 from jepsenvm.experiment.store import ENVIRONMENT, HISTORY, LOG, REPORT
 from jepsenvm.history.checksums import END_MARK, MOST_SCHEMA, has_checksums

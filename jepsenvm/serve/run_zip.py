@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Final
 
-from jepsenvm.experiment.analysis import JEPSEN_HISTORY
+from jepsenvm.experiment.judge import JEPSEN_HISTORY
 from jepsenvm.experiment.resumption import FILE as RESUME
 from jepsenvm.experiment.store import ENVIRONMENT, LOG, PLAN, REPORT, RESULTS
 from jepsenvm.history.segments import SIZES

@@ -12,8 +12,8 @@ import yaml
 from jepsenvm.checkers.outcome import Outcome
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import MALFORMED, UsageError
-from jepsenvm.experiment.analysis import plan_of_run
 from jepsenvm.experiment.resumption import Resumption
+from jepsenvm.experiment.run_analysis import plan_of_run
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.experiment.stored_outcome import stored_outcome
 from jepsenvm.history.nemesis_records import SCHEDULE

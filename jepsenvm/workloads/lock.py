@@ -21,8 +21,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from jepsenvm.checkers.exercise import Exercise
-from jepsenvm.checkers.lock import lock
+from jepsenvm.checkers.lock import LOCK_EXERCISE, lock, lock_headline
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import RunError
 from jepsenvm.plan.durations import SecondsRangeOrZero, bounds
@@ -77,13 +76,9 @@ class LockWorkload(Workload[LockOptions]):
     invalid_when = "two clients hold the lock at once, or the lock's message is lost"
     options = LockOptions
     main_checker = "lock"
-    exercise = Exercise(
-        ("acquire", "release", "tokens"),
-        {"acquire-count": "no process acquired the lock, so it was not tested"},
-    )
+    exercise = LOCK_EXERCISE
     acknowledgements = ("acquire",)
     plots: Mapping[str, str] = {"acquire": "acquired"}
-    foreign_checker = staticmethod(lock)
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
         """Return the lock checker; ``fenced`` makes it check the fencing tokens only."""
@@ -91,12 +86,7 @@ class LockWorkload(Workload[LockOptions]):
 
     def headline(self, figures: Figures) -> str:
         """Return the numbers of acquires, releases and holds that overlap."""
-        tokens = figures["tokens"]
-        return (
-            f"acquired {figures['acquire-count']:,}, released {figures['release-count']:,}, "
-            f"TWO HOLDERS {figures['doubled-count']:,}, tokens left "
-            f"{'unknown' if tokens is None else tokens}"
-        )
+        return lock_headline(figures)
 
     def problems(self, plan: Plan) -> list[str]:
         """Refuse ``fenced`` for a queue type without delivery counts, and sizes of messages."""

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from jepsenvm.checkers.exercise import Exercise
-from jepsenvm.checkers.order import order
-from jepsenvm.checkers.total_queue import NOTHING_ACKNOWLEDGED
+from jepsenvm.checkers.order import ORDER_EXERCISE, order, order_headline
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.options import WorkloadOptions
 from jepsenvm.plan.plan import Plan
@@ -46,15 +44,7 @@ class OrderWorkload(Workload[OrderOptions]):
     plan_consumers = True
     load_processes = True
     main_checker = "order"
-    exercise = Exercise(
-        ("enqueue", "dequeue", "drain"),
-        {
-            "load-acknowledged-count": NOTHING_ACKNOWLEDGED,
-            "compared-count": "no two messages of one publisher, of which the load's consumers got "
-            "at least the first, could be compared, so no order was tested",
-        },
-    )
-    foreign_checker = staticmethod(order)
+    exercise = ORDER_EXERCISE
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
         """Return the order checker; with several active consumers it compares less."""
@@ -65,10 +55,7 @@ class OrderWorkload(Workload[OrderOptions]):
 
     def headline(self, figures: Figures) -> str:
         """Return the figures of total-queue, and the violations of the order."""
-        return (
-            f"{super().headline(figures)}, out of order {figures['out-of-order-count']:,}, "
-            f"two active {figures['two-active-count']:,}"
-        )
+        return order_headline(figures)
 
     async def setup(self, context: Context, old_queues: Sequence[str]) -> None:
         """Declare the queue, with a single active consumer unless the plan says otherwise."""

@@ -6,10 +6,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from jepsenvm.checkers.exercise import Exercise
-from jepsenvm.checkers.foreign_queue import foreign_queue
 from jepsenvm.checkers.many_queues import many_queues
-from jepsenvm.checkers.total_queue import NOTHING_ACKNOWLEDGED, total_queue
+from jepsenvm.checkers.total_queue import TOTAL_QUEUE_EXERCISE, total_queue
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.checkers.wording import counted
 from jepsenvm.plan.options import WorkloadOptions
@@ -34,10 +32,7 @@ class QueueWorkload(Workload[WorkloadOptions]):
     many_queues = True
     load_processes = True
     main_checker = "total-queue"
-    exercise = Exercise(
-        ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}
-    )
-    foreign_checker = staticmethod(foreign_queue)
+    exercise = TOTAL_QUEUE_EXERCISE
 
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
         """Return total-queue. A run always drains, so a history without a drain is unfinished."""

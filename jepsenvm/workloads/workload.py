@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from jepsenvm.checkers.availability import DEFAULT_IGNORED
 from jepsenvm.checkers.exercise import Exercise, exercised
 from jepsenvm.checkers.new_subscriptions import new_subscriptions
+from jepsenvm.checkers.total_queue import total_queue_headline
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.consumer_keys import exceeds_timeout
 from jepsenvm.plan.options import WorkloadOptions
@@ -65,9 +66,6 @@ class Workload(ABC, Generic[Options]):
     sends them without a request."""
     plots: Mapping[str, str] = {"enqueue": "confirmed", "dequeue": "delivered"}
     """What an ok op has done, by op, for the titles of the report's plots."""
-    foreign_checker: Checker | None = None
-    """Checks a history that another program recorded; None if only jepsenvm's own histories
-    have what the checker needs."""
 
     @abstractmethod
     def checkers(self, plan: Plan) -> Mapping[str, Checker]:
@@ -92,24 +90,12 @@ class Workload(ABC, Generic[Options]):
             )
         return checkers
 
-    def exercised_foreign_checker(self) -> Checker | None:
-        """Return the foreign checker, which is unknown without the ``exercise``; None if none."""
-        checker = self.foreign_checker
-        return None if checker is None else exercised(checker, self.exercise)
-
     def headline(self, figures: Figures) -> str:
         """Return the main checker's figures in one line.
 
         By default these are the figures of total-queue.
         """
-        undecided = figures["undecided-count"]
-        return (
-            f"acknowledged {figures['acknowledged-count']:,}, drained {figures['ok-count']:,}, "
-            f"LOST {figures['lost-count']:,}, duplicated {figures['duplicated-count']:,}, "
-            f"unexpected {figures['unexpected-count']:,}, "
-            f"corrupted {figures['corrupted-count']:,}, "
-            f"recovered {figures['recovered-count']:,}"
-        ) + (f", undecided {undecided:,}" if undecided else "")
+        return total_queue_headline(figures)
 
     def problems(self, plan: Plan) -> Sequence[str]:  # noqa: ARG002 - for subclasses
         """Return why the workload cannot follow a plan, beyond its queue type; empty if it can."""

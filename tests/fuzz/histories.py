@@ -12,7 +12,8 @@ from random import Random
 from typing import Final
 
 from jepsenvm.checkers.verdict import Results
-from jepsenvm.experiment.analysis import Analysis, judge
+from jepsenvm.experiment.analysis import Analysis
+from jepsenvm.experiment.judge import judge
 from jepsenvm.history.compaction import compact_run
 from jepsenvm.history.export import FORMATS as EXPORTS
 from jepsenvm.history.readers import open_history

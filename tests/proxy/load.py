@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.judge import judge
 from jepsenvm.experiment.load import Load, OwnLoad
 from jepsenvm.experiment.load_processes import LoadProcesses, assignments_of
 from jepsenvm.history.journal import Journal

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jepsenvm import steps
-from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.judge import judge
 from jepsenvm.experiment.report_file import make_report
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.readers import open_history

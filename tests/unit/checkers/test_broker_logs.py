@@ -11,7 +11,7 @@ import pytest
 
 from jepsenvm.checkers.broker_logs import broker_logs
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.experiment.analysis import read_logs
+from jepsenvm.experiment.run_analysis import read_logs
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
 

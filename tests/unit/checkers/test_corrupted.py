@@ -17,7 +17,7 @@ from jepsenvm.checkers.redelivery import redelivery
 from jepsenvm.checkers.stream import stream
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Result, Verdict, check
-from jepsenvm.experiment.analysis import presentation_of
+from jepsenvm.experiment.run_analysis import presentation_of
 from jepsenvm.history.export import FORMATS
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.op import NEMESIS, Op

@@ -11,7 +11,7 @@ from jepsenvm.checkers.exercise import Exercise, exercised
 from jepsenvm.checkers.topology_things import binding
 from jepsenvm.checkers.total_queue import END
 from jepsenvm.checkers.verdict import Checker, Result, Verdict
-from jepsenvm.experiment.analysis import foreign_workloads
+from jepsenvm.experiment.foreign_analysis import FOREIGN_WORKLOADS
 from jepsenvm.history.op import NEMESIS, Op
 from jepsenvm.history.table import History, from_ops
 from jepsenvm.nemesis.registry import NEMESES
@@ -28,7 +28,7 @@ def all_checkers() -> Mapping[str, Checker]:
         )[workload.main_checker]
         for name, workload in WORKLOADS.items()
     }
-    foreign = {f"foreign {name}": other.checker for name, other in foreign_workloads().items()}
+    foreign = {f"foreign {name}": other.checker for name, other in FOREIGN_WORKLOADS.items()}
     return own | foreign
 
 

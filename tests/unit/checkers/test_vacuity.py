@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jepsenvm.checkers.fault_intervals import FaultInterval, sides
 from jepsenvm.checkers.vacuity import vacuity
 from jepsenvm.checkers.verdict import Result, Verdict
-from jepsenvm.experiment.analysis import judge_run
+from jepsenvm.experiment.run_analysis import judge_run
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, RECOVER, SCHEDULE, VIEW

@@ -256,3 +256,13 @@ def test_a_check_imports_neither_ssh_nor_the_progress_bar(tmp_path: Path) -> Non
     assert status == 0
     assert "jepsenvm.experiment.analysis" in imported
     assert not {"fabric", "paramiko", "invoke", "rich"} & imported
+
+
+def test_a_check_of_another_programs_history_imports_no_plan_and_no_client(tmp_path: Path) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(REGISTER)
+    _, imported = imported_by("check", str(file), "--workload", "register")
+    assert "jepsenvm.checkers.register" in imported
+    unneeded = {"asyncio", "pika", "pydantic", "ssl", "tenacity", "yaml"}
+    unneeded |= {"jepsenvm.nemesis.registry", "jepsenvm.plan.plan", "jepsenvm.workloads.registry"}
+    assert not unneeded & imported

@@ -23,7 +23,8 @@ from pathlib import Path
 from jepsenvm import steps
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.cli import check, main, slow_bar
-from jepsenvm.experiment.analysis import Analysis, presentation_of
+from jepsenvm.experiment.analysis import Analysis
+from jepsenvm.experiment.run_analysis import presentation_of
 from jepsenvm.workloads.registry import WORKLOADS
 
 how = sys.argv.pop(1)

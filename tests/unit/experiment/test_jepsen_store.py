@@ -15,8 +15,8 @@ import pytest
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import jepsen_store
-from jepsenvm.experiment.analysis import judge
 from jepsenvm.experiment.jepsen_store import write_jepsen_store
+from jepsenvm.experiment.judge import judge
 from jepsenvm.experiment.store import HISTORY, PLAN
 from jepsenvm.history.journal import Journal
 from jepsenvm.history.nemesis_records import HEALED, INTERRUPT

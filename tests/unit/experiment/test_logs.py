@@ -11,8 +11,8 @@ import pytest
 
 from jepsenvm import steps
 from jepsenvm.errors import UnreachableError
-from jepsenvm.experiment.analysis import incomplete_logs
 from jepsenvm.experiment.logs import LogFile, collect, log_sizes
+from jepsenvm.experiment.run_analysis import incomplete_logs
 from jepsenvm.experiment.store import Store
 from jepsenvm.steps import Step
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from jepsenvm.checkers.total_queue import total_queue
 from jepsenvm.checkers.verdict import Verdict, check
-from jepsenvm.experiment.analysis import judge
+from jepsenvm.experiment.judge import judge
 from jepsenvm.history import compact, compaction, table
 from jepsenvm.history.arrow_file import read_arrow
 from jepsenvm.history.arrow_stream import create_file

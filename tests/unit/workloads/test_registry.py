@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from jepsenvm.checkers.topology_states import CHANGES
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.errors import UsageError
-from jepsenvm.experiment.analysis import foreign_workloads, presentation_of, run_checkers
+from jepsenvm.experiment.foreign_analysis import FOREIGN_WORKLOADS
 from jepsenvm.experiment.plan_file import read_plan
 from jepsenvm.experiment.preflight import require_supported_version
+from jepsenvm.experiment.run_analysis import presentation_of, run_checkers
 from jepsenvm.history.op import Op
 from jepsenvm.history.table import from_ops
 from jepsenvm.nemesis.registry import NEMESES
@@ -187,15 +189,20 @@ def test_plots_are_of_the_ops_of_the_workload() -> None:
 
 
 def test_histories_of_other_programs_have_seven_workloads() -> None:
-    foreign = foreign_workloads()
     sets = ["set", "set-full", "set-full-linearizable"]
-    assert sorted(foreign) == ["lock", "order", "queue", "register", *sets]
+    assert sorted(FOREIGN_WORKLOADS) == ["lock", "order", "queue", "register", *sets]
     read = Op("ok", "read", [], process=0)
     history = from_ops([Op("invoke", "read", process=0), read])
-    for workload in foreign.values():
+    for workload in FOREIGN_WORKLOADS.values():
         assert re.search(
             r"\b0\b", workload.presentation.headline(workload.checker(history).figures)
         )
+
+
+@pytest.mark.parametrize("name", ["lock", "order", "queue"])
+def test_histories_of_other_programs_are_shown_as_those_of_runs(name: str) -> None:
+    foreign, own = FOREIGN_WORKLOADS[name].presentation, presentation_of(WORKLOADS[name])
+    assert replace(foreign, headline=own.headline) == own
 
 
 @pytest.mark.parametrize(
