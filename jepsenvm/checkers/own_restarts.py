@@ -27,10 +27,11 @@ def restart_doubt(history: History) -> str | None:
     jepsenvm restarted every node that had a replica of the queue, or it is not known which had one.
     Records of earlier versions say nothing about replicas and leave no doubt.
     """
-    restarted = restarted_by_recovery(history)
-    if not restarted or "replicas" not in (last := recovery_records(history)[-1]):
+    # A recovery that restarts no node does not ask for the replicas.
+    records = [record for record in recovery_records(history) if record.get("restarted")]
+    if not records or "replicas" not in records[-1]:
         return None
-    replicas = last["replicas"]
+    restarted, replicas = restarted_by_recovery(history), records[-1]["replicas"]
     if replicas and not set(replicas) <= set(restarted):
         return None
     which = "every node with a replica" if replicas else "nodes that may have the only replicas"

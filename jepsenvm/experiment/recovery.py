@@ -104,7 +104,7 @@ class Recovery:
                 "no node is restarted: this is an existing cluster, and its allowed_faults has no "
                 "restart"
             )
-        for _ in range(ROUNDS if self.may_restart else 0):
+        for _ in range(ROUNDS if problems and self.may_restart else 0):
             if not placement:
                 placement = await asyncio.to_thread(self._placement)
             holders = self._holders(placement)

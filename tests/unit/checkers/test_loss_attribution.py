@@ -155,6 +155,20 @@ def test_a_loss_after_our_own_restart_is_not_the_brokers(
     assert ("jepsenvm restarted" in " ".join(result.reasons)) is bool(data.get("restarted"))
 
 
+@pytest.mark.parametrize(
+    ("replicas", "verdict"), [(["n1", "n2"], Verdict.INVALID), (["n1"], Verdict.UNKNOWN)]
+)
+def test_the_recovery_of_a_resumed_run_does_not_hide_who_held_the_queue(
+    replicas: list[str], verdict: Verdict
+) -> None:
+    records = [
+        recovery_record(restarted=["n1"], replicas=replicas),
+        recovery_record(restarted=[], replicas=None),
+    ]
+    result = total_queue(history(published(1, 2), records, delivered(1), DRAIN))
+    assert result.verdict is verdict
+
+
 def test_our_own_restart_leaves_no_doubt_if_nothing_is_missing() -> None:
     record = recovery_record(restarted=["n1"], replicas=["n1"])
     result = total_queue(history(published(1), [record], delivered(1), DRAIN))
