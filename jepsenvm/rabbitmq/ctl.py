@@ -37,6 +37,13 @@ _SETTINGS: Final = Erlang(
     "case application:get_env(rabbit, cluster_partition_handling, none) of "
     "H when is_atom(H) -> H; H -> element(1, H) end, net_kernel:get_net_ticktime()])."
 )
+_SETTINGS_OF_CLUSTER: Final = Erlang(
+    '[io:format("~s|~s|~p|~p~n", [N, rpc:call(N, rabbit_misc, version, []), '
+    "case rpc:call(N, application, get_env, [rabbit, cluster_partition_handling, none]) of "
+    "H when is_atom(H) -> H; H -> element(1, H) end, "
+    "rpc:call(N, net_kernel, get_net_ticktime, [])]) || N <- [node() | nodes()]]."
+)
+"""As _SETTINGS, for the node and each node that it is connected to. The name comes first."""
 # The module came with the maintenance mode. Versions that always have the mode may have dropped the
 # feature flag, so that it is not listed at all.
 _HAS_MAINTENANCE_MODE: Final = Erlang(
@@ -251,6 +258,22 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
         raise _not_understood(node, "eval", answer)
     fleet.learn(replace(fleet.nodes[node], broker_version=match[1]))
     return Settings(match[1], match[2], int(match[3]))
+
+
+def settings_of_cluster(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Settings]:
+    """Return the settings in force on each node of the fleet, as this node learns them.
+
+    A node is left out if it did not answer this one, or if its answer is not understood.
+    """
+    answer = _eval(fleet, node, _SETTINGS_OF_CLUSTER, timeout=timeout)
+    inventory_name = _inventory_names(fleet)
+    found = {}
+    for line in answer.splitlines():
+        match = re.fullmatch(r"([^|]+)\|([0-9][^|\s]*)\|([a-z_]+)\|(\d{1,9})", line)
+        if match and match[3] != "badrpc" and (name := inventory_name(match[1])) in fleet.nodes:
+            fleet.learn(replace(fleet.nodes[name], broker_version=match[2]))
+            found[name] = Settings(match[2], match[3], int(match[4]))
+    return found
 
 
 def has_maintenance_mode(fleet: Fleet, node: str, timeout: float = 60) -> bool:

@@ -18,6 +18,7 @@ from jepsenvm.rabbitmq.ctl import (
     Listing,
     Queue,
     Replicas,
+    Settings,
     View,
     _queue,
     _replicas,
@@ -221,6 +222,36 @@ def test_the_version_of_a_node_is_learnt_with_its_settings() -> None:
     fleet = Rabbitmqctl({"eval": "3.8.9|ignore|60ok"})
     assert ctl.settings(fleet, "n1").version == "3.8.9"
     assert fleet.nodes["n1"].broker_version == "3.8.9"
+
+
+def test_one_node_tells_the_settings_of_all_that_it_reaches() -> None:
+    answer = (
+        "rabbit@n1|3.10.8|autoheal|15\n"
+        "rabbit@n2|3.9.4|pause_minority|60\n"
+        "other@elsewhere|3.10.8|autoheal|15\n"
+        "[ok,ok,ok]\n"
+    )
+    fleet = Rabbitmqctl({"eval": answer})
+    assert ctl.settings_of_cluster(fleet, "n1") == {
+        "n1": Settings("3.10.8", "autoheal", 15),
+        "n2": Settings("3.9.4", "pause_minority", 60),
+    }
+    assert fleet.nodes["n2"].broker_version == "3.9.4"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rabbit@n2|3.10.8|badrpc|15",
+        "rabbit@n2|3.10.8|autoheal|{badrpc,nodedown}",
+        "rabbit@n2|3.10.8|autoheal|{ongoing_change_to,60}",
+        "rabbit@n2|3.10.8|autoheal",
+        "",
+    ],
+)
+def test_a_node_whose_settings_are_not_told_is_left_out(line: str) -> None:
+    fleet = Rabbitmqctl({"eval": f"rabbit@n1|3.10.8|autoheal|15\n{line}\n[ok,ok]\n"})
+    assert list(ctl.settings_of_cluster(fleet, "n1")) == ["n1"]
 
 
 ODD = [
