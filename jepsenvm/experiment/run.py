@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import JepsenvmError
@@ -20,7 +21,7 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl as broker
-from jepsenvm.rabbitmq.finished_runs import record_finished, run_of_queue
+from jepsenvm.rabbitmq.finished_runs import finished_runs, record_finished, run_of_queue
 
 logger = logging.getLogger(__name__)
 
@@ -80,16 +81,22 @@ def finish(fleet: Fleet, store: Store) -> None:
     error: JepsenvmError | None = None
     for node in fleet.nodes:
         try:
-            names = {*broker.queues(fleet, node)}
-            if not _has(names, store):
-                names |= broker.exchange_names(fleet, node)
-            if _has(names, store):
-                record_finished(fleet, node, store.path.name, names)
+            _finish_at(fleet, node, store)
         except JepsenvmError as problem:
             error = problem
             continue
         return
     logger.info(f"the queues of this run stay: no node could record its end ({error})")
+
+
+def _finish_at(fleet: Fleet, node: str, store: Store) -> None:
+    with ThreadPoolExecutor(1) as beside:
+        earlier = beside.submit(finished_runs, fleet, node)
+        names = {*broker.queues(fleet, node)}
+        if not _has(names, store):
+            names |= broker.exchange_names(fleet, node)
+    if _has(names, store):
+        record_finished(fleet, node, {*earlier.result(), store.path.name}, names)
 
 
 def _has(names: Collection[str], store: Store) -> bool:

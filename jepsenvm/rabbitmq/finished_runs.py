@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from jepsenvm.machines.ssh import Fleet
@@ -43,11 +43,10 @@ def finished_runs(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[str
 
 
 def record_finished(
-    fleet: Fleet, node: str, run: str, queues: Iterable[str], timeout: float = 60
+    fleet: Fleet, node: str, runs: Iterable[str], queues: Iterable[str], timeout: float = 60
 ) -> None:
-    """Record that a run has finished. Runs without a queue among ``queues`` are forgotten."""
+    """Record the runs that have finished, without those that have no queue among ``queues``."""
     with_queue = {run_of_queue(name) for name in queues}
-    runs: Collection[str] = {*finished_runs(fleet, node, timeout), run} & with_queue
-    value = json.dumps(" ".join(sorted(runs)))
+    value = json.dumps(" ".join(sorted(with_queue.intersection(runs))))
     command = shlex.join(["rabbitmqctl", "--quiet", "set_global_parameter", PARAMETER, value])
     fleet.run(node, command, timeout=timeout)

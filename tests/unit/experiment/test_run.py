@@ -226,11 +226,14 @@ def test_a_run_is_recorded_as_finished_while_a_queue_or_an_exchange_of_it_exists
     def named(templates: list[str]) -> list[str]:
         return [template.format(run) for template in templates]
 
-    asked: list[list[str]] = []
+    asked: list[tuple[list[str], list[str]]] = []
     monkeypatch.setattr(ctl, "queues", lambda *_: dict.fromkeys(named(queues)))
     monkeypatch.setattr(ctl, "exchange_names", lambda *_: frozenset(named(exchanges)))
+    monkeypatch.setattr(module, "finished_runs", lambda *_: frozenset({"earlier"}))
     monkeypatch.setattr(
-        module, "record_finished", lambda _fleet, _node, _run, names: asked.append(sorted(names))
+        module,
+        "record_finished",
+        lambda _fleet, _node, runs, names: asked.append((sorted(runs), sorted(names))),
     )
     finish(FakeFleet("n1"), store)
-    assert asked == ([] if recorded is None else [named(recorded)])
+    assert asked == ([] if recorded is None else [([run, "earlier"], named(recorded))])

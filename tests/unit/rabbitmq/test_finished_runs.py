@@ -58,8 +58,9 @@ def test_without_the_parameter_no_run_has_finished() -> None:
 
 def test_runs_without_a_queue_are_forgotten() -> None:
     fleet = FakeFleet()
-    fleet.outputs["n1"] = f"{PARAMETER}\t{A} {B}\n"
-    record_finished(fleet, "n1", C, [f"jepsenvm.quorum.{B}", f"jepsenvm.quorum.{C}", "theirs"])
+    record_finished(
+        fleet, "n1", [A, B, C], [f"jepsenvm.quorum.{B}", f"jepsenvm.quorum.{C}", "theirs"]
+    )
     words = shlex.split(fleet.scripts[-1][1])
     assert words == [
         "rabbitmqctl",
