@@ -90,11 +90,12 @@ def finish(fleet: Fleet, store: Store) -> None:
 
 
 def _finish_at(fleet: Fleet, node: str, store: Store) -> None:
-    with ThreadPoolExecutor(1) as beside:
-        earlier = beside.submit(finished_runs, fleet, node)
-        names = {*broker.queues(fleet, node)}
-        if not _has(names, store):
-            names |= broker.exchange_names(fleet, node)
+    beside = ThreadPoolExecutor(1)
+    earlier = beside.submit(finished_runs, fleet, node)
+    beside.shutdown(wait=False)  # an interrupt does not wait for the answer
+    names = {*broker.queues(fleet, node)}
+    if not _has(names, store):
+        names |= broker.exchange_names(fleet, node)
     if _has(names, store):
         record_finished(fleet, node, {*earlier.result(), store.path.name}, names)
 

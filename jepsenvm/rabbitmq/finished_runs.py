@@ -47,6 +47,6 @@ def record_finished(
 ) -> None:
     """Record the runs that have finished, without those that have no queue among ``queues``."""
     with_queue = {run_of_queue(name) for name in queues}
-    value = json.dumps(" ".join(sorted(with_queue.intersection(runs))))
+    value = json.dumps(" ".join(sorted({*runs} & with_queue)))
     command = shlex.join(["rabbitmqctl", "--quiet", "set_global_parameter", PARAMETER, value])
     fleet.run(node, command, timeout=timeout)
