@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,8 @@ from jepsenvm.errors import MALFORMED, UsageError, last_line, shorten
 TIMEOUT_S: Final = 60
 
 _PROGRAM: Final = Path(__file__).with_name("ansible_options.py")
+
+Program = subprocess.Popen[str]
 
 Hostvars = Mapping[str, Mapping[str, Any]]
 """host -> variable -> value."""
@@ -38,10 +41,29 @@ Settings = Mapping[str, Setting]
 """Ansible's name of an option -> its value. Older versions of Ansible lack some options."""
 
 
-def ansible_settings(path: Path, hostvars: Hostvars) -> dict[str, Settings]:
+@contextmanager
+def settings_program() -> Iterator[Program]:
+    """Start the program that resolves Ansible's options, and end it at the end of the context.
+
+    It imports Ansible first, so start it before the variables of the hosts are known.
+    """
+    # Without -P, `import ansible` would find the module of this name beside the program.
+    command = [sys.executable, "-P", str(_PROGRAM)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", errors="replace"
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def ansible_settings(program: Program, path: Path, hostvars: Hostvars) -> dict[str, Settings]:
     """Return the settings of each host; raise UsageError if Ansible cannot read one.
 
-    ``path`` is the inventory, for error messages. ``hostvars`` are the resolved variables.
+    ``program`` is from ``settings_program``, and answers once. ``path`` is the inventory, for error
+    messages. ``hostvars`` are the resolved variables.
     """
     # Other variables may have any values. Ansible's options are set by variables of this prefix.
     variables = {
@@ -49,30 +71,20 @@ def ansible_settings(path: Path, hostvars: Hostvars) -> dict[str, Settings]:
         for host, values in hostvars.items()
     }
     try:
-        done = subprocess.run(
-            # Without -P, `import ansible` would find the module of this name beside the program.
-            [sys.executable, "-P", str(_PROGRAM)],
-            input=json.dumps(variables),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        stdout, stderr = program.communicate(json.dumps(variables), timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise UsageError(
             f"{path}: Ansible did not read its settings within {TIMEOUT_S} s",
             remedy="check ansible.cfg and the environment variables ANSIBLE_*",
         ) from None
-    if done.returncode != 0:
+    if program.returncode != 0:
         raise UsageError(
             f"{path}: Ansible cannot read its settings: "
-            f"{shorten(last_line(done.stderr, 'no reason given'), 300)}",
+            f"{shorten(last_line(stderr, 'no reason given'), 300)}",
             remedy="check ansible.cfg and the environment variables ANSIBLE_*",
         )
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(stdout)
         return {
             host: {
                 option: _setting(path, host, option, *entry)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jepsenvm.errors import UsageError, shown
-from jepsenvm.machines.ansible_settings import Settings, ansible_settings
+from jepsenvm.machines.ansible_settings import Settings, ansible_settings, settings_program
 from jepsenvm.machines.inventory_hostvars import read_hosts, require_host_names
 from jepsenvm.machines.inventory_node import Node, node_from_hostvars
 from jepsenvm.machines.inventory_tls import BOOLEANS, broker_ca
@@ -68,7 +68,9 @@ def load(
     in the inventory.
     """
     path = path.absolute()
-    listed = read_hosts(path, default_group, chosen_group)
+    with settings_program() as program:  # imports Ansible while the hosts are read
+        listed = read_hosts(path, default_group, chosen_group)
+        settings = ansible_settings(program, path, listed.hostvars)
     hostvars = listed.hostvars
     shared = _shared(hostvars)
     existing = existing or _boolean(path, shared, "jepsenvm_existing")
@@ -79,7 +81,7 @@ def load(
     inventory = Inventory(
         path=path,
         machines=str(shared.get("jepsenvm_machines", "cloud")),
-        nodes=_nodes(path, hostvars, shared, existing=existing, tls=ca is not None),
+        nodes=_nodes(path, hostvars, settings, shared, existing=existing, tls=ca is not None),
         group=listed.group,
         secrets_dir=secrets_dir,
         broker_ca=ca,
@@ -99,10 +101,15 @@ def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
 
 
 def _nodes(
-    path: Path, hostvars: Hostvars, shared: Mapping[str, Any], *, existing: bool, tls: bool
+    path: Path,
+    hostvars: Hostvars,
+    settings: Mapping[str, Settings],
+    shared: Mapping[str, Any],
+    *,
+    existing: bool,
+    tls: bool,
 ) -> tuple[Node, ...]:
     vhost = _vhost(path, shared) if existing else DEFAULT_VHOST
-    settings: Mapping[str, Settings] = ansible_settings(path, hostvars)
     return tuple(
         node_from_hostvars(
             path,

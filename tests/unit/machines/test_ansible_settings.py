@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from jepsenvm.errors import UsageError
 from jepsenvm.machines import inventory
 from jepsenvm.machines.ansible_options import BECOME_OPTIONS, CONNECTION_OPTIONS
-from jepsenvm.machines.ansible_settings import Settings, ansible_settings
+from jepsenvm.machines.ansible_settings import Settings, ansible_settings, settings_program
 from jepsenvm.machines.ansible_vars import READ_BY_JEPSENVM, program
 from jepsenvm.machines.inventory_node import Node, node_from_hostvars
 from jepsenvm.rabbitmq.names import GROUP
@@ -89,9 +92,15 @@ def variables(option: dict[str, Any]) -> list[str]:
     return [name for name in names(option, "vars") if not name.startswith(others)]
 
 
+def asked(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
+    """Return the settings that Ansible itself resolves."""
+    with settings_program() as started:
+        return ansible_settings(started, PATH, hostvars)
+
+
 def resolved(variables: dict[str, Any]) -> Node:
     """Return the node that these variables, the environment and ansible.cfg give."""
-    settings = ansible_settings(PATH, {"n1": variables})["n1"]
+    settings = asked({"n1": variables})["n1"]
     variables = {"cluster_address": "192.0.2.1", **variables}
     return node_from_hostvars(PATH, "n1", variables, settings, broker=None, vhost="/")
 
@@ -213,7 +222,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 @pytest.fixture(scope="module")
 def refusals() -> dict[str, Settings]:
     """The settings of a host for each refused variable, resolved all at once."""
-    return ansible_settings(PATH, {f"n{i}": case for i, (case, _) in enumerate(REFUSALS)})
+    return asked({f"n{i}": case for i, (case, _) in enumerate(REFUSALS)})
 
 
 @pytest.mark.parametrize("number", range(len(REFUSALS)))
@@ -261,12 +270,13 @@ def test_root_needs_no_sudo() -> None:
     "answer",
     ["", "{", "[]", "{}", '{"n1": 3}', '{"n1": {"host": ["a"]}}', '{"n1": {"host": [1, 2]}}'],
 )
-def test_an_answer_of_ansible_that_is_not_understood_is_refused(
-    answer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(*_: object, **_options: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess([], 0, stdout=answer, stderr="")
-
-    monkeypatch.setattr(subprocess, "run", run)
+def test_an_answer_of_ansible_that_is_not_understood_is_refused(answer: str) -> None:
+    answering: Any = SimpleNamespace(returncode=0, communicate=lambda *_, **_more: (answer, ""))
     with pytest.raises(UsageError, match=r"answer about its settings is not understood: "):
-        ansible_settings(Path("hosts.yml"), {"n1": {}})
+        ansible_settings(answering, Path("hosts.yml"), {"n1": {}})
+
+
+def test_the_program_ends_although_nobody_asks_it() -> None:
+    with pytest.raises(UsageError, match="no such file"), settings_program() as started:
+        raise UsageError("no such file")
+    assert started.returncode == -signal.SIGKILL
