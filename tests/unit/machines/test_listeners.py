@@ -16,6 +16,7 @@ from jepsenvm.machines.ansible_vars import parse_results, program
 from tests.unit.machines.ansible_here import imported, role_folder
 
 ROLE = role_folder("rabbitmq")
+CTL_SCHEDULERS = "+S 1:1 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none"
 OWN = ["10.0.0.11", "192.168.7.2", "fd77::b"]
 
 
@@ -140,7 +141,7 @@ def test_every_listener_has_an_address(tmp_path: Path) -> None:
     environment = files["rabbitmq-env.conf"]
     interface = "-kernel inet_dist_use_interface {10,0,0,11}"
     assert f'SERVER_ADDITIONAL_ERL_ARGS="-kernel net_ticktime 15 {interface}"\n' in environment
-    assert f'CTL_ERL_ARGS="{interface}"\n' in environment
+    assert f'CTL_ERL_ARGS="{CTL_SCHEDULERS} {interface}"\n' in environment
     assert "export ERL_EPMD_ADDRESS=10.0.0.11\n" in environment
     assert lines(files["epmd.socket"], "ListenStream=") == [
         "ListenStream=",
@@ -158,7 +159,7 @@ def test_ipv6_addresses_too(tmp_path: Path) -> None:
     environment = files["rabbitmq-env.conf"]
     arguments = "-kernel inet_dist_use_interface {64887,0,0,0,0,0,0,11} -proto_dist inet6_tcp"
     assert f'SERVER_ADDITIONAL_ERL_ARGS="-kernel net_ticktime 15 {arguments}"\n' in environment
-    assert f'CTL_ERL_ARGS="{arguments}"\n' in environment
+    assert f'CTL_ERL_ARGS="{CTL_SCHEDULERS} {arguments}"\n' in environment
     assert "export ERL_EPMD_ADDRESS=fd77::b\n" in environment
     assert lines(files["epmd.socket"], "ListenStream=")[1:] == [
         "ListenStream=127.0.0.1:4369",
