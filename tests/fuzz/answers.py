@@ -120,6 +120,10 @@ ASKED: Final[Mapping[str, tuple[str, Callable[[Fleet], Any]]]] = {
     "list_queues": (QUEUES, lambda fleet: ctl.queues(fleet, "n1")),
     "replicas": (REPLICAS, _replicas),
     "settings": ("3.10.8|autoheal|15\n", lambda fleet: ctl.settings(fleet, "n1")),
+    "settings of all": (
+        "rabbit@n1|3.10.8|autoheal|15\nrabbit@n2|3.10.8|autoheal|15\n",
+        lambda fleet: ctl.settings_of_cluster(fleet, "n1"),
+    ),
     "names": ("'rabbit@n1'\n", ctl.learn_names),
     "vhosts": ('[{"name": "/"}]', lambda fleet: ctl.make_vhost(fleet, "n1", "user")),
     "facts": (FACTS, facts),
