@@ -121,10 +121,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("thorough")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def was_up() -> bool:
+    """Whether there was a default lab before the first test. No test takes such a lab down."""
+    return lab.DEFAULT_NAME in lab.lab_names()
+
+
 @pytest.fixture(scope="session")
-def lab_inventory() -> Iterator[Path]:
+def lab_is_ours(was_up: bool) -> None:
+    """Fail a test that takes the default lab down, if somebody else has brought it up."""
+    if was_up:
+        pytest.fail("the lab is up; take it down with `jepsenvm lab down` to run this test")
+
+
+@pytest.fixture(scope="session")
+def lab_inventory(was_up: bool) -> Iterator[Path]:
     """Bring up a lab of five hosts; take it down afterwards unless it was already up."""
-    was_up = lab.is_up()
     yield lab.up()
     if not was_up:
         lab.down()

@@ -1,15 +1,14 @@
-"""The lab for real. Named to run before all other lab tests: it takes any lab down, and ends with
-none.
+"""The default lab for real. Named to run before all other lab tests: it begins and ends without a
+default lab. Other labs may be up.
 """
 
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ import pytest
 from jepsenvm.errors import UsageError
 from jepsenvm.machines import lab
 from jepsenvm.machines.lab import base
+from tests.lab.conftest import until
+from tests.lab.leftovers import left_of, processes_of
 
 NODES = 3
 
@@ -25,8 +26,13 @@ UP = f"from jepsenvm.machines import lab; lab.up({NODES})"
 UP_WITH_BUILD = f"from jepsenvm.machines.lab import base; base.HOOKS += ('true',); {UP}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def ours(lab_is_ours: None) -> None:
+    """Every test here takes the default lab down."""
+
+
 @pytest.fixture(scope="module")
-def inventory() -> Iterator[Path]:
+def inventory(ours: None) -> Iterator[Path]:
     lab.down()
     yield lab.up(NODES)
     lab.down()
@@ -34,48 +40,10 @@ def inventory() -> Iterator[Path]:
 
 def on(node: str, command: str) -> str:
     done = subprocess.run(
-        lab.ssh_argv(node, [command]), capture_output=True, text=True, timeout=30, check=False
+        lab.ssh_argv(node, [command]), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def leftovers() -> list[str]:
-    """List everything that a lab left on this machine, except the cached base."""
-    remains = [f"namespace {p}" for p in Path("/run/netns").glob("jepsenvm*")]
-    remains += [
-        f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("jepsenvm")
-    ]
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    remains += [
-        f"mount {line}" for line in mounts if "jepsenvm" in line and "/var/cache/" not in line
-    ]
-    remains += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/jepsenvm-*/")]
-    remains += [f"trace {p}" for p in Path("/run/systemd/nspawn").glob("*/jepsenvm-*")]
-    remains += [
-        f"disk {p}"
-        for p in Path("/sys/block").glob("loop*/loop/backing_file")
-        if "jepsenvm" in p.read_text()
-    ]
-    remains += [f"half-built {p}" for p in Path("/var/cache/jepsenvm").glob("building-*")]
-    remains += [f"file {p}" for p in [Path("/var/lib/jepsenvm")] if p.exists()]
-    return remains + [f"process {line}" for line in processes()]
-
-
-def processes() -> list[str]:
-    running = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            cgroup = (entry / "cgroup").read_text()
-            dead = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-        except OSError:
-            continue
-        if not dead and (
-            "jepsenvm-n" in command or "jepsenvm-n" in cgroup or "mmdebstrap" in command
-        ):
-            running.append(f"{entry.name} {command} {cgroup}")
-    return running
 
 
 def test_every_host_runs_and_answers(inventory: Path) -> None:
@@ -85,6 +53,8 @@ def test_every_host_runs_and_answers(inventory: Path) -> None:
         (f"n{n}", True, True) for n in (1, 2, 3)
     ]
     assert lab.is_up()
+    kinds = {"namespace", "interface", "mount", "cgroup", "folder", "process"}
+    assert {line.split()[0] for line in left_of()} >= kinds, "nothing of a lab is overlooked"
 
 
 def test_up_again_changes_nothing(inventory: Path) -> None:
@@ -153,7 +123,7 @@ def test_a_power_cut_keeps_the_disk_and_up_restores_the_host() -> None:
     others = [h.pid for h in lab.status() if h.name != "n2"]
     lab.power_cut("n2")
     assert [h.running for h in lab.status()] == [True, False, True]
-    assert not [line for line in processes() if "jepsenvm-n2" in line]
+    assert not [line for line in processes_of() if "jepsenvm-n2" in line]
     assert not lab.is_up()
     lab.up(NODES)
     assert lab.is_up()
@@ -224,27 +194,31 @@ def test_ssh_passes_on_the_commands_status() -> None:
 @pytest.mark.usefixtures("inventory")
 def test_down_leaves_nothing_and_twice_is_fine() -> None:
     lab.down()
-    assert leftovers() == []
+    assert left_of() == []
     assert base.base_path("bookworm").is_dir()
     assert lab.status() == []
     assert not lab.is_up()
     with pytest.raises(UsageError, match="bring it up with `jepsenvm lab up`"):
         lab.ssh_argv("n1", [])
     lab.down()
-    assert leftovers() == []
+    assert left_of() == []
 
 
-def killed(code: str, seconds: float) -> None:
+def killed(code: str, seconds: float, begun: Callable[[], bool] = lambda: True) -> None:
+    """Run a program and kill it some seconds after it has begun."""
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as up:
-        time.sleep(seconds)
-        up.send_signal(signal.SIGKILL)
+        try:
+            assert until(begun, 60)
+            time.sleep(seconds)
+        finally:
+            up.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.parametrize("seconds", [0.25, 0.35, 0.45, 0.6])
 def test_down_clears_what_a_killed_up_left(seconds: float) -> None:
     killed(UP, seconds)
     lab.down()
-    assert leftovers() == []
+    assert left_of() == []
 
 
 def test_up_starts_afresh_after_a_killed_up() -> None:
@@ -252,14 +226,19 @@ def test_up_starts_afresh_after_a_killed_up() -> None:
     lab.up(NODES)
     assert lab.is_up()
     lab.down()
-    assert leftovers() == []
+    assert left_of() == []
 
 
 def test_a_killed_build_leaves_no_base_and_nothing_after_down() -> None:
     cached = base.base_path("bookworm")
-    killed(UP_WITH_BUILD, 4)
-    assert list(cached.parent.glob("building-*"))
+    before = set(cached.parent.glob("bookworm-*/"))
+
+    def half_built() -> bool:
+        return any(cached.parent.glob("building-bookworm-*"))
+
+    killed(UP_WITH_BUILD, 3, half_built)
+    assert half_built()
     lab.down()
-    assert leftovers() == []
+    assert left_of() == []
     assert cached.is_dir()
-    assert list(cached.parent.glob("bookworm-*/")) == [cached]
+    assert set(cached.parent.glob("bookworm-*/")) == before

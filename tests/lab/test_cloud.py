@@ -120,12 +120,9 @@ def admin(public: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(lab_is_ours: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Write the inventory folder; its key, SSH configuration and vault password lie beside it."""
-    before = (
-        [host.name for host in HOSTS] if not lab.status() else [host.name for host in lab.status()]
-    )
-    was_up = lab.is_up()
+    before = lab.status()
     lab.down()
     lab.up(len(HOSTS))
     top = tmp_path_factory.mktemp("cloud")
@@ -136,7 +133,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     admin((top / "key.pub").read_text())
     yield write_inventory(top)
     lab.down()
-    if was_up:
+    if before:
         lab.up(len(before))
 
 

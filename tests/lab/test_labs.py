@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from jepsenvm.machines.inventory import load
 from jepsenvm.machines.power import power_of
 from jepsenvm.rabbitmq.names import GROUP
 from tests.lab.conftest import JEPSENVM, jepsenvm, results
+from tests.lab.leftovers import left_of
 from tests.lab.test_0_lab import killed
 
 A, B, C = "testa", "testb", "testc"
@@ -43,22 +43,6 @@ def on(name: str, node: str, command: str) -> str:
     return done.stdout.strip()
 
 
-def left_of(name: str) -> list[str]:
-    """List everything that a lab left on this machine."""
-    places = {
-        "/run/netns": f"jepsenvm-{name}-*",
-        "/sys/fs/cgroup": f"**/jepsenvm-{name}-*/",
-        "/run/systemd/nspawn": f"*/jepsenvm-{name}-*",
-        "/var/lib/jepsenvm": f"lab-{name}",
-    }
-    left = [str(path) for place, glob in places.items() for path in Path(place).glob(glob)]
-    left += [word for _, word in socket.if_nameindex() if word == f"jepsen-{name}"]
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    left += [line for line in mounts if f"/lab-{name}/" in line or f"jepsenvm-{name}-" in line]
-    disks = Path("/sys/block").glob("loop*/loop/backing_file")
-    return left + [str(disk) for disk in disks if f"/lab-{name}/" in disk.read_text()]
-
-
 def running(name: str) -> list[tuple[str, int | None, bool]]:
     """Return the hosts of a lab with their processes, and whether they answer."""
     return [(host.name, host.pid, host.ssh) for host in lab.status(name)]
@@ -76,6 +60,7 @@ def test_hosts_of_two_labs_have_the_same_names(inventories: dict[str, Path]) -> 
         before = (running(name), path.read_text())
         assert lab.up(len(lab.status(name)), name=name) == path
         assert (running(name), path.read_text()) == before
+    assert all(left_of(name) for name in inventories)
     listed = jepsenvm("lab", "list", expect=0).stdout
     assert all(str(path) in listed for path in inventories.values())
 
@@ -163,7 +148,9 @@ def test_one_lab_goes_down_and_the_other_stays(
         try:
             assert run.stdout
             assert any("sent" in line for line in run.stdout)
-            for option in ("--all", f"--name={B}"):
+            # A defect must not take down the labs of somebody else.
+            only_ours = set(lab.lab_names()) == {A, B}
+            for option in (f"--name={B}", *(["--all"] if only_ours else [])):
                 refused = jepsenvm("lab", "down", option, expect=254).stderr
                 assert "in use by `jepsenvm run`" in refused
             assert [name for name, _, _ in running(A)] == ["n1"]
