@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.names import GROUP
+from tests.lab.whole import NET_TICKTIME, is_as_needed, is_whole
 
 JEPSENVM = str(Path(sys.executable).with_name("jepsenvm"))
 
@@ -37,8 +39,7 @@ ORDER = {"test_0_lab": -3, "test_labs": -2, "test_deploy": -1, "test_sources": 1
 ``test_labs`` runs while the default lab is down, so that this machine has three hosts instead of
 eight.
 
-``test_deploy`` needs the default settings, the others a short tick time. ``test_sources`` leaves
-hosts bare, and ``test_cloud`` makes a lab of its own.
+``test_deploy`` deploys what the others need. ``test_sources`` leaves hosts bare, and ``test_cloud`` makes a lab of its own.
 """
 
 
@@ -187,11 +188,6 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
     return False
 
 
-def is_whole(fleet: Fleet) -> bool:
-    """Return whether every node sees all others, without a partition or an alarm."""
-    return not _degraded(fleet)
-
-
 def _degraded(fleet: Fleet) -> list[str]:
     nodes = list(fleet.nodes)
     views = fleet.each_or_error(lambda node: broker.view(fleet, node))
@@ -218,12 +214,22 @@ def made_whole(cluster: Inventory) -> None:
     that it has left stuck.
     """
     with Fleet(cluster.nodes) as fleet:
+        if is_as_needed(fleet):
+            return
         _restarted(fleet)
         state = preflight.cluster_state(fleet)
-        mismatches = preflight.config_mismatches(state, Plan(net_ticktime=8))
+        mismatches = preflight.config_mismatches(state, Plan(net_ticktime=NET_TICKTIME))
         mismatches += client_access.listener_mismatches(state.views, cluster)
     if mismatches:
-        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", "8", expect=0)
+        jepsenvm("deploy", "-i", str(cluster.path), "--net-ticktime", str(NET_TICKTIME), expect=0)
+
+
+def on_each(nodes: Iterable[str], command: str) -> dict[str, str]:
+    """Run a command on nodes as root, all at once; return what each node printed."""
+    names = list(nodes)
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        outputs = pool.map(partial(on, command=command), names)
+        return dict(zip(names, outputs, strict=True))
 
 
 def on(node: str, command: str, *, check: bool = True) -> str:

@@ -23,8 +23,12 @@ from jepsenvm.rabbitmq.amqp import Address, SessionLost
 from jepsenvm.rabbitmq.connections import session
 from jepsenvm.rabbitmq.names import GROUP
 from tests.lab.conftest import jepsenvm
+from tests.lab.whole import NET_TICKTIME
 
 MARKER = "/etc/rabbitmq/.jepsenvm"
+TOLD: dict[str, object] = {"rabbitmq_net_ticktime": NET_TICKTIME}
+"""The settings of the tests that follow, which need no other deployment."""
+PAUSE = {**TOLD, "rabbitmq_partition_handling": "pause_minority"}
 
 
 def on(node: str, command: str, stdin: str | None = None) -> str:
@@ -72,7 +76,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(lab_inventory: Path, log: Path) -> Inventory:
     inventory = load(lab_inventory, GROUP)
-    ansible.play("site.yml", inventory, {}, log)
+    ansible.play("site.yml", inventory, TOLD, log)
     return inventory
 
 
@@ -100,7 +104,7 @@ def variant(inventory: Inventory, tmp_path: Path, **changes: object) -> Inventor
 def test_a_second_deployment_changes_nothing(
     deployed: Inventory, log: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recap = ansible.play("site.yml", deployed, {}, log)
+    recap = ansible.play("site.yml", deployed, TOLD, log)
     assert {node: counts.changed for node, counts in recap.nodes.items()} == {
         n.name: 0 for n in deployed.nodes
     }
@@ -120,10 +124,8 @@ def test_there_is_our_user_and_no_guest(deployed: Inventory) -> None:
 
 
 def test_the_nodes_count_ticks_as_told(deployed: Inventory) -> None:
-    assert (
-        on(deployed.nodes[0].name, "sudo rabbitmqctl eval 'net_kernel:get_net_ticktime().'").strip()
-        == "15"
-    )
+    ticktime = on(deployed.nodes[0].name, "sudo rabbitmqctl eval 'net_kernel:get_net_ticktime().'")
+    assert int(ticktime) == NET_TICKTIME
 
 
 def test_secrets_are_for_their_owners_only(deployed: Inventory) -> None:
@@ -157,9 +159,6 @@ def test_secrets_occur_nowhere_else(deployed: Inventory, log: Path) -> None:
         assert not [secret for secret in hidden if secret in arguments]
 
 
-PAUSE = {"rabbitmq_partition_handling": "pause_minority"}
-
-
 def test_other_partition_handling_leaves_the_cluster_whole(deployed: Inventory) -> None:
     first = deployed.nodes[0].name
     ansible.play("site.yml", deployed, PAUSE)
@@ -177,9 +176,9 @@ def test_a_deployment_that_was_cut_short_is_made_good(deployed: Inventory) -> No
     assert partition_handling(first) == "{ok,pause_minority}"
 
 
-def current_settings(node: str) -> dict[str, str]:
+def current_settings(node: str) -> dict[str, object]:
     """Return the settings with which a deployment restarts nothing."""
-    return PAUSE if partition_handling(node) == "{ok,pause_minority}" else {}
+    return PAUSE if partition_handling(node) == "{ok,pause_minority}" else TOLD
 
 
 def test_other_policies_need_no_restart(deployed: Inventory) -> None:
@@ -190,7 +189,7 @@ def test_other_policies_need_no_restart(deployed: Inventory) -> None:
     assert '"ha-params":2' in on(first, "sudo rabbitmqctl -q list_policies")
     assert started(first) == since
     # Back again, with a restart, in which RabbitMQ skips the definitions that it had before.
-    ansible.play("site.yml", deployed, {} if settings else PAUSE)
+    ansible.play("site.yml", deployed, TOLD if settings == PAUSE else PAUSE)
     assert '"ha-params":3' in on(first, "sudo rabbitmqctl -q list_policies")
     assert started(first) != since
 
@@ -201,7 +200,7 @@ def test_a_node_that_comes_back_bare_forms_the_cluster_anew(deployed: Inventory)
         last,
         f"sudo systemctl stop rabbitmq-server && sudo rm -rf /var/lib/rabbitmq/mnesia {MARKER}",
     )
-    ansible.play("site.yml", deployed, {})
+    ansible.play("site.yml", deployed, TOLD)
     assert whole(deployed)
     assert partition_handling(last) == "{ok,autoheal}"
 
@@ -278,6 +277,7 @@ def test_a_stuck_node_is_restarted_and_a_missing_policy_imported(deployed: Inven
 def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -> None:
     """A disk alarm returns after every restart."""
     last = deployed.nodes[-1].name
+    settings = current_settings(last)
     too_much = "[{rabbit, [{disk_free_limit, 999999999999999}]}]."
     on(last, "sudo tee /etc/rabbitmq/advanced.config", too_much)
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
@@ -285,7 +285,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
         with pytest.raises(
             JepsenvmError, match=r"^n1.*: reports an alarm; .*jepsenvm deploy --reset"
         ) as error:
-            ansible.play("site.yml", deployed, {"cluster_polls": 2})
+            ansible.play("site.yml", deployed, {**settings, "cluster_polls": 2})
         assert "\n" not in str(error.value)
     finally:
         on(last, "sudo rm /etc/rabbitmq/advanced.config && sudo systemctl restart rabbitmq-server")

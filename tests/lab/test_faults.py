@@ -32,7 +32,8 @@ from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.records import journaled
 from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
-from tests.lab.conftest import cut, is_whole, made_whole, on, until
+from tests.lab.conftest import cut, made_whole, on_each, until
+from tests.lab.whole import is_whole
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
@@ -98,16 +99,13 @@ NOT_HERE = {
 @pytest.fixture(scope="module", autouse=True)
 def users_rule(cluster: Inventory) -> Iterator[None]:
     """A rule of the user's own on every node, which must outlive everything that these tests do."""
-    for node in cluster.nodes:
-        on(node.name, f"iptables -w -A {USERS_RULE}")
+    on_each(NODES, f"iptables -w -A {USERS_RULE}")
     yield
-    for node in cluster.nodes:
-        # A power cut takes rules with it, as it takes every rule that nobody has made permanent.
-        if node.name not in _powered_off:
-            assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), (
-                node.name
-            )
-            on(node.name, f"iptables -w -D {USERS_RULE}")
+    # A power cut takes rules with it, as it takes every rule that nobody has made permanent.
+    kept = [node for node in NODES if node not in _powered_off]
+    for node, rules in on_each(kept, "iptables -w -S INPUT").items():
+        assert USERS_RULE in rules.replace(" -m tcp", ""), node
+    on_each(kept, f"iptables -w -D {USERS_RULE}")
 
 
 _powered_off: set[str] = set()
@@ -185,7 +183,8 @@ def leftovers() -> list[str]:
         " ls -d /var/lib/rabbitmq/jepsenvm-* 2>/dev/null;"
         " systemctl list-units --plain --no-legend jepsenvm-* | grep -v probe; true"
     )
-    return [f"{node}: {line}" for node in NODES for line in on(node, script).splitlines()]
+    answers = on_each(NODES, script)
+    return [f"{node}: {line}" for node, answer in answers.items() for line in answer.splitlines()]
 
 
 def come_back(cluster: Inventory, fleet: Fleet) -> None:
@@ -310,9 +309,8 @@ def test_a_fault_of_the_broker_bites_and_heals(
     try:
         nemesis.inject(1, stage.fault)
         if name not in OF_THE_POWER:
-            assert all(on(node, armed).split() == ["active"] for node in NODES), (
-                "no fault takes its timer with it"
-            )
+            timers = {answer.strip() for answer in on_each(NODES, armed).values()}
+            assert timers == {"active"}, "no fault takes its timer with it"
         nemesis.heal(1)
     finally:
         client.kill()

@@ -14,7 +14,7 @@ import pytest
 
 from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
-from tests.lab.conftest import JEPSENVM, jepsenvm, made_whole, on, results
+from tests.lab.conftest import JEPSENVM, jepsenvm, made_whole, on, on_each, results
 
 SHORT = ["--net-ticktime", "8", "--nemesis", "none", "--rate", "200"]
 LOCK = "cat /run/jepsenvm.lock 2>/dev/null; true"
@@ -42,6 +42,10 @@ def started(store: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         run.wait()
 
 
+def names(cluster: Inventory) -> list[str]:
+    return [node.name for node in cluster.nodes]
+
+
 def copied(cluster: Inventory, folder: Path) -> Path:
     """Return a copy of the inventory in another folder, with its secrets and another suffix."""
     folder.mkdir()
@@ -67,7 +71,7 @@ def test_other_commands_are_refused_during_a_run_which_stays_valid(
         output = run.stdout.read()
         assert run.wait(timeout=300) == 0, output
     assert results((tmp_path / "store/latest").resolve())["verdict"] == "valid"
-    assert [on(node.name, LOCK) for node in cluster.nodes] == [""] * len(cluster.nodes)
+    assert set(on_each(names(cluster), LOCK).values()) == {""}
     assert not list((tmp_path / "other").rglob("plan.yml"))
 
 
@@ -101,11 +105,11 @@ def test_a_deployment_from_another_checkout_wipes_nothing(
     content = copy.read_text()
     assert "jepsenvm_secrets_dir" not in content
     started_at = "systemctl show --property=MainPID rabbitmq-server"
-    before = [on(node.name, started_at) for node in cluster.nodes]
+    before = on_each(names(cluster), started_at)
     done = jepsenvm("deploy", "-i", str(copy), expect=254)
     assert "another Erlang cookie" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert [on(node.name, started_at) for node in cluster.nodes] == before
+    assert on_each(names(cluster), started_at) == before
 
 
 @pytest.mark.parametrize("signal_name", ["SIGHUP", "SIGTERM"])
@@ -130,4 +134,4 @@ def test_a_signal_in_the_preparation_leaves_nothing(
     # A host may take its lock after the release overtook its order. The lock of a process that has
     # ended is free for the next command, which then releases it.
     jepsenvm("heal", "-i", str(cluster.path), expect=0)
-    assert [on(node.name, LOCK) for node in cluster.nodes] == [""] * len(cluster.nodes)
+    assert set(on_each(names(cluster), LOCK).values()) == {""}

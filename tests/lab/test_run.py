@@ -19,6 +19,7 @@ import pytest
 
 from jepsenvm.history.readers import open_history
 from jepsenvm.machines.inventory import Inventory
+from jepsenvm.machines.ssh import Fleet
 from jepsenvm.rabbitmq.amqp import Outcome, connect
 from jepsenvm.rabbitmq.credentials import credentials
 from tests.lab.conftest import (
@@ -29,9 +30,11 @@ from tests.lab.conftest import (
     jepsenvm,
     made_whole,
     on,
+    on_each,
     results,
     until,
 )
+from tests.lab.whole import is_as_needed, is_whole
 from tests.terminal import Terminal
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -54,12 +57,11 @@ USERS_RULE = "INPUT -p tcp --dport 7 -j DROP"
 @pytest.fixture(autouse=True, scope="module")
 def users_rule(cluster: Inventory) -> Iterator[None]:
     """A rule of the user's own on every node, which must outlive everything that these tests do."""
-    for node in cluster.nodes:
-        on(node.name, f"iptables -w -A {USERS_RULE}")
+    on_each(NODES, f"iptables -w -A {USERS_RULE}")
     yield
-    for node in cluster.nodes:
-        assert USERS_RULE in on(node.name, "iptables -w -S INPUT").replace(" -m tcp", ""), node.name
-        on(node.name, f"iptables -w -D {USERS_RULE}")
+    for node, rules in on_each(NODES, "iptables -w -S INPUT").items():
+        assert USERS_RULE in rules.replace(" -m tcp", ""), node
+    on_each(NODES, f"iptables -w -D {USERS_RULE}")
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +85,8 @@ def run(store: Path, *words: str, expect: int) -> tuple[Path, str]:
 
 def faulty() -> list[str]:
     """Return the nodes that have a chain of jepsenvm."""
-    return [node for node in NODES if "JEPSENVM" in on(node, "iptables -w -S; ip6tables -w -S")]
+    rules = on_each(NODES, "iptables -w -S; ip6tables -w -S")
+    return [node for node, answer in rules.items() if "JEPSENVM" in answer]
 
 
 def test_hello_through_every_node(cluster: Inventory) -> None:
@@ -346,16 +349,19 @@ def test_heal_by_hand_says_what_it_removed(cluster: Inventory) -> None:
 
 
 def test_a_broker_that_is_down_is_named(cluster: Inventory, tmp_path: Path) -> None:
-    on("n3", "systemctl stop rabbitmq-server")
-    try:
-        done = jepsenvm(
-            "run", "--no-deploy", "--net-ticktime", "8", "--store", str(tmp_path), expect=254
-        )
-        assert "n3: RabbitMQ is not up" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
-        assert not list(tmp_path.rglob("plan.yml")), "a refused run leaves nothing"
-    finally:
-        on("n3", "systemctl start rabbitmq-server")
+    with Fleet(cluster.nodes) as fleet:
+        assert is_as_needed(fleet)
+        on("n3", "systemctl stop rabbitmq-server")
+        try:
+            assert not is_whole(fleet), "the fixtures of the tests notice it too"
+            done = jepsenvm(
+                "run", "--no-deploy", "--net-ticktime", "8", "--store", str(tmp_path), expect=254
+            )
+            assert "n3: RabbitMQ is not up" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+            assert not list(tmp_path.rglob("plan.yml")), "a refused run leaves nothing"
+        finally:
+            on("n3", "systemctl start rabbitmq-server")
     assert until(lambda: jepsenvm("hello", "-i", str(cluster.path)).returncode == 0, 120)
 
 
