@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jepsenvm.errors import UsageError
+from jepsenvm.machines.clock_offset import clock_offset
 from jepsenvm.machines.host import Host
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.machines.ssh import Fleet
@@ -24,7 +25,7 @@ class Facts:
     """Its own addresses to which peers can connect without naming an interface."""
     clock_offset: float
     """Seconds by which the node's reference clock (``remote.reference_clock``) is ahead of this
-    machine's clock. The error is at most the time that an answer takes over SSH."""
+    machine's clock."""
     missing: tuple[str, ...]
     """Programs that faults need and the node does not have."""
 
@@ -56,8 +57,10 @@ def facts(fleet: Fleet) -> dict[str, Facts]:
 def _ask(fleet: Fleet, node: str) -> _Answer:
     connection = fleet.plain(node, 'printf %s "$SSH_CONNECTION"').stdout.split()
     answer: dict[str, Any] = fleet.python(node, "facts")
-    # The program reads the node's clock last, just before its answer arrives.
-    offset = answer["clock"] - time.time()
+    # The program reads the reference clock last, just before its answer arrives. During a clock
+    # fault nothing else can read it.
+    rough = answer["clock"] - time.time()
+    offset = rough if answer["clock-moved"] else clock_offset(fleet, node)
     controller, port = None, 22
     if len(connection) == 4:
         controller, port = connection[0].partition("%")[0], int(connection[3])

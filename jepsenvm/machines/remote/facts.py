@@ -1,10 +1,13 @@
-"""Print this host's addresses, its reference clock and the programs that it lacks, as JSON."""
+"""Print this host's addresses, its reference clock and the programs that it lacks, as JSON.
+
+``clock-moved`` tells whether a clock fault is in force, so that the wall clock is another one.
+"""
 
 import json
 import shutil
 import subprocess
 
-from jepsenvm.machines.remote.reference_clock import wall
+from jepsenvm.machines.remote.reference_clock import MOVED, wall
 
 addresses = []
 for link in json.loads(
@@ -21,6 +24,7 @@ print(
     json.dumps(
         {
             "addresses": addresses,
+            "clock-moved": MOVED.exists(),
             "clock": wall(),
             "missing": [name for name in programs if not shutil.which(name)],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -64,7 +65,12 @@ def test_a_cluster_address_that_is_not_the_nodes_own_is_refused(address: str) ->
         facts("n1", address, {"n1": answer(1, "198.51.100.7")})
 
 
-USUAL = {"addresses": [{"address": "10.0.0.1", "scope": "global"}], "missing": [], "clock": 1.5}
+USUAL = {
+    "addresses": [{"address": "10.0.0.1", "scope": "global"}],
+    "missing": [],
+    "clock": 1.5,
+    "clock-moved": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,7 @@ USUAL = {"addresses": [{"address": "10.0.0.1", "scope": "global"}], "missing": [
         {**USUAL, "addresses": [{"addre": "10.0.0.1", "scope": "global"}]},
         {**USUAL, "missing": 3},
         {**USUAL, "clock": "noon"},
+        {**USUAL, "clock-moved": False},  # the fleet answers `date` with nothing
     ],
 )
 def test_a_malformed_answer_is_an_error_of_its_node(
@@ -91,3 +98,16 @@ def test_a_malformed_answer_is_an_error_of_its_node(
     with pytest.raises(RunError, match="not understood") as caught:
         module.facts(fleet)
     assert caught.value.node == "n1"
+
+
+@pytest.mark.parametrize(("moved", "offset"), [(False, 7.0), (True, 3.0)])
+def test_a_moved_wall_clock_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, moved: bool, offset: float
+) -> None:
+    fleet = FakeFleet("n1")
+    monkeypatch.setattr(
+        fleet, "python", lambda *_: {**USUAL, "clock": time.time() + 3, "clock-moved": moved}
+    )
+    monkeypatch.setattr(fleet, "plain", lambda *_: Output("", "", 0), raising=False)
+    monkeypatch.setattr(module, "clock_offset", lambda *_: 7.0)
+    assert module._ask(fleet, "n1").clock_offset == pytest.approx(offset, abs=0.5)
