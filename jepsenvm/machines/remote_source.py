@@ -6,7 +6,9 @@ import re
 from importlib.resources import files
 from typing import Final
 
-_IMPORT: Final = re.compile(r"^from jepsenvm\.machines\.remote\.(\w+) import [\w, ]+\n", re.MULTILINE)
+_IMPORT: Final = re.compile(
+    r"^from jepsenvm\.machines\.remote\.(\w+) import [\w, ]+\n", re.MULTILINE
+)
 _FUTURE: Final = "from __future__ import annotations\n"
 
 
