@@ -28,20 +28,22 @@ Running = lists:usort([lists:sort(Seen) || Seen <- Ask(rabbit_mnesia, cluster_no
     Ask(rabbit_node_monitor, partitions, []),
     Ask(rabbit_alarm, get_alarms, [])
 },
+[Ticktime] = Ask(net_kernel, get_net_ticktime, []),
 Listening = [
     element(2, Listener)
     || Listener <- rabbit_networking:active_listeners(),
     {element(3, Listener), element(6, Listener)} =:= {amqp, 5672}
 ],
 {
-    Ask(net_kernel, get_net_ticktime, []),
+    Ticktime,
     Ask(application, get_env, [rabbit, cluster_partition_handling]),
     lists:usort(Listening) =:= Nodes
 }.
 """
-"""Fails unless every node sees all others, without a partition or an alarm."""
+"""Fails unless every node sees all others, without a partition or an alarm. The tick time is no list,
+because Erlang prints a list of the number 8 as the text of a backspace."""
 
-NEEDED: Final = f"{{[{NET_TICKTIME}],[{{ok,autoheal}}],true}}"
+NEEDED: Final = f"{{{NET_TICKTIME},[{{ok,autoheal}}],true}}"
 
 
 def is_whole(fleet: Fleet) -> bool:
