@@ -41,6 +41,7 @@ from typing import Any, Final, get_args
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from benchmarks.new_process import measured
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.experiment.load import FLUSH_EVERY_S
 from jepsenvm.experiment.tasks import every
@@ -282,10 +283,10 @@ def main() -> None:
     arguments = _arguments()
     if arguments.measure:
         try:
-            measured = asyncio.run(measure(arguments.measure, _task(arguments)))
+            result = asyncio.run(measure(arguments.measure, _task(arguments)))
         except JepsenvmError as problem:
             sys.exit(str(problem))
-        print(json.dumps(vars(measured)))
+        print(json.dumps(vars(result)))
         return
     if not arguments.private or arguments.port:
         _compare(arguments, sys.argv[1:])
@@ -301,12 +302,11 @@ def _compare(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     print("    client  round  confirmed/s   cpu s/100k")
     for number in range(1, arguments.rounds + 1):
         for client in clients:
-            measured = _measure_in_new_process(client, words)
-            rounds[client].append(measured)
-            _print(client, str(number), measured.rate, _cpu(measured))
+            result = Measured(**measured("benchmarks.load", client, *words))
+            rounds[client].append(result)
+            _print(client, str(number), result.rate, _cpu(result))
     rates = {
-        client: statistics.median(measured.rate for measured in all_)
-        for client, all_ in rounds.items()
+        client: statistics.median(each.rate for each in all_) for client, all_ in rounds.items()
     }
     for client, all_ in rounds.items():
         _print(client, "median", rates[client], statistics.median(map(_cpu, all_)))
@@ -322,15 +322,6 @@ def _cpu(measured: Measured) -> float:
 
 def _print(client: str, number: str, rate: float, cpu: float) -> None:
     print(f"{client:>10} {number:>6} {rate:>12,.0f} {cpu:>12.2f}", flush=True)
-
-
-def _measure_in_new_process(client: str, words: Sequence[str]) -> Measured:
-    # A client must not pay for what another one left in the memory of its process.
-    command = [sys.executable, "-m", "benchmarks.load", *words, "--measure", client]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(done.returncode)
-    return Measured(**json.loads(done.stdout))
 
 
 def _task(arguments: argparse.Namespace) -> Task:

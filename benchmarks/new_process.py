@@ -1,4 +1,7 @@
-"""Runs one measurement of a benchmark in a process of its own: peak memory never falls."""
+"""Runs one measurement of a benchmark in a process of its own.
+
+Peak memory never falls, and a measurement must not pay for what another one left in the memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,12 @@ from typing import Any
 
 
 def measured(module: str, *words: str) -> dict[str, Any]:
-    """Return the JSON object that ``python -m MODULE --measure WORDS`` prints."""
+    """Return the JSON object in the last line that ``python -m MODULE --measure WORDS`` prints.
+
+    If it fails, its error is on stderr, and this process exits with its status.
+    """
     command = [sys.executable, "-m", module, "--measure", *words]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(json.loads(output))
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -23,8 +23,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +33,8 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import yaml
+
+from benchmarks.new_process import measured
 
 START: Final = "start"
 LOAD: Final = "load"
@@ -178,7 +178,7 @@ def measured_run(words: Sequence[str], began: float) -> None:
             main.cli.main(["run", *words])
     finally:
         marks.take(END)
-        print(json.dumps([astuple(mark) for mark in marks.taken]))
+        print(json.dumps({"marks": [astuple(mark) for mark in marks.taken]}))
 
 
 def one_round(arguments: argparse.Namespace) -> dict[str, Spent]:
@@ -189,13 +189,8 @@ def one_round(arguments: argparse.Namespace) -> dict[str, Spent]:
         words = [str(file), "--store", str(Path(folder, "store")), "--no-deploy", "--json"]
         if arguments.inventory:
             words += ["-i", arguments.inventory]
-        module = [sys.executable, "-m", "benchmarks.overhead"]
-        command = [*module, "--measure", repr(time.monotonic()), "--", *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"the run ended with exit status {done.returncode}")
-    marks = [Mark(*values) for values in json.loads(done.stdout.splitlines()[-1])]
-    return spent(marks, arguments.seconds)
+        result = measured("benchmarks.overhead", repr(time.monotonic()), "--", *words)
+    return spent([Mark(*values) for values in result["marks"]], arguments.seconds)
 
 
 def _print(title: str, phases: Mapping[str, Spent]) -> None:

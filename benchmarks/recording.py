@@ -26,7 +26,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from benchmarks.new_process import measured
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.experiment.load import FLUSH_EVERY_S
 from jepsenvm.experiment.tasks import every, first_error, run_all
@@ -153,7 +153,7 @@ def main() -> None:
                 cpu = LOADS[arguments.measure](_plan(arguments), arguments.port, path)
             except* JepsenvmError as problems:
                 sys.exit(str(first_error(problems)))
-        print(json.dumps(cpu / arguments.messages * 100_000))
+        print(json.dumps({"cpu": cpu / arguments.messages * 100_000}))
         return
     with tempfile.TemporaryDirectory() as folder, running(Path(folder, "node")) as broker:
         _compare(arguments, [*sys.argv[1:], "--port", str(broker.port)])
@@ -165,7 +165,7 @@ def _compare(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     print("      load  round   cpu s/100k")
     for number in range(1, arguments.rounds + 1):
         for name in LOADS:
-            rounds[name].append(_measure_in_new_process(name, words))
+            rounds[name].append(measured("benchmarks.recording", name, *words)["cpu"])
             print(f"{name:>10} {number:>6} {rounds[name][-1]:>12.2f}", flush=True)
     median = {name: statistics.median(all_) for name, all_ in rounds.items()}
     for name in LOADS:
@@ -173,14 +173,6 @@ def _compare(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     whole = median["recorded"]
     print(f"share of recording, from the difference: {1 - median['unrecorded'] / whole:.1%}")
     print(f"share of recording, from its calls alone: {median['recording'] / whole:.1%}")
-
-
-def _measure_in_new_process(name: str, words: Sequence[str]) -> float:
-    command = [sys.executable, "-m", "benchmarks.recording", *words, "--measure", name]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(done.returncode)
-    return float(done.stdout)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

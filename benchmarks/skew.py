@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 
-RESULTS: Final = "results.json"
+from jepsenvm.experiment.store import RESULTS
+
 TARGET_MS: Final = 10.0
 """The nodes of a fault should act within this time, in 99 of 100 faults."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.skew import RESULTS, Skew, Summary, skews, stored_results, summaries, summary
+from benchmarks.skew import Skew, Summary, skews, stored_results, summaries, summary
+from jepsenvm.experiment.store import RESULTS
 
 
 def window(kind: str, skew: float | None, *nodes: str, **more: Any) -> dict[str, Any]:
