@@ -14,9 +14,9 @@ READINGS: Final = 10
 def clock_offset(fleet: Fleet, node: str) -> float:
     """Return the seconds by which a node's wall clock is ahead of this machine's.
 
-    Of several readings over SSH, the one that took the shortest time counts. Its error is at most
-    half of that time (F. Cristian, "Probabilistic clock synchronization", 1989). Raise ValueError
-    for an answer that is no time.
+    The clock is read several times over SSH, and the fastest reading counts. A reading is wrong by
+    at most half of its duration (F. Cristian, "Probabilistic clock synchronization", 1989). Raise
+    ValueError for an answer that is no time.
     """
     readings = []
     for _ in range(READINGS):

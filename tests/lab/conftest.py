@@ -39,7 +39,8 @@ ORDER = {"test_0_lab": -3, "test_labs": -2, "test_deploy": -1, "test_sources": 1
 ``test_labs`` runs while the default lab is down, so that this machine has three hosts instead of
 eight.
 
-``test_deploy`` deploys what the others need. ``test_sources`` leaves hosts bare, and ``test_cloud`` makes a lab of its own.
+``test_deploy`` deploys what the others need. ``test_sources`` leaves hosts bare, and ``test_cloud``
+makes a lab of its own.
 """
 
 

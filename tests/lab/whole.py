@@ -40,8 +40,10 @@ Listening = [
     lists:usort(Listening) =:= Nodes
 }.
 """
-"""Fails unless every node sees all others, without a partition or an alarm. The tick time is no list,
-because Erlang prints a list of the number 8 as the text of a backspace."""
+"""Fails unless every node sees all others, without a partition or an alarm.
+
+The tick time is no list, because Erlang prints a list of the number 8 as the text of a backspace.
+"""
 
 NEEDED: Final = f"{{{NET_TICKTIME},[{{ok,autoheal}}],true}}"
 
