@@ -53,8 +53,8 @@ def _sections(summary: Summary, base: str) -> Iterator[str]:
         if entries:
             yield f"## {title}\n"
             yield "".join(f"- {entry}\n" for entry in entries)
-    if summary.not_begun:
-        yield f"{not_begun(summary)}\n"
+    if sentences := not_begun(summary):
+        yield f"{sentences}\n"
     yield "## Figures\n"
     begun = [line for line in summary.lines if any(result.begun for result in line.results)]
     yield table([*summary.keys, *FIGURES], (_row(summary, line) for line in begun))

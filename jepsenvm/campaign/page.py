@@ -36,7 +36,7 @@ def page(summary: Summary) -> str:
         link=report_address,
         sections=section_links,
         note=NOTE,
-        not_begun=not_begun(summary) if summary.not_begun else "",
+        not_begun=not_begun(summary),
         unexpected=[one for one in results if one.judgement in UNEXPECTED],
         undecided=[one for one in results if one.begun and one.judgement in UNDECIDED],
     )

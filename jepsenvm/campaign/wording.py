@@ -41,10 +41,10 @@ def figures(line: Line) -> tuple[str, ...]:
 
 
 def not_begun(summary: Summary) -> str:
-    """Return how many runs have no attempt, as a sentence."""
-    return (
-        f"{counted(summary.not_begun, 'run')} did not begin, and the verdicts show them as not run."
-    )
+    """Return how many runs have no attempt, in words; an empty text if each has one."""
+    if not summary.not_begun:
+        return ""
+    return f"{counted(summary.not_begun, 'run')} did not begin. The verdicts show them as not run."
 
 
 def verdicts(line: Line) -> str:

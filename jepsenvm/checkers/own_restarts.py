@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jepsenvm.history.nemesis_records import RECOVER
@@ -17,7 +18,10 @@ def recovery_records(history: History) -> list[dict[str, Any]]:
 
 def restarted_by_recovery(history: History) -> list[str]:
     """Return the nodes that jepsenvm itself restarted between the last fault and the drain."""
-    records = recovery_records(history)
+    return _restarted(recovery_records(history))
+
+
+def _restarted(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({node for record in records for node in record.get("restarted") or ()})
 
 
@@ -31,7 +35,7 @@ def restart_doubt(history: History) -> str | None:
     records = [record for record in recovery_records(history) if record.get("restarted")]
     if not records or "replicas" not in records[-1]:
         return None
-    restarted, replicas = restarted_by_recovery(history), records[-1]["replicas"]
+    restarted, replicas = _restarted(records), records[-1]["replicas"]
     if replicas and not set(replicas) <= set(restarted):
         return None
     which = "every node with a replica" if replicas else "nodes that may have the only replicas"

@@ -52,6 +52,9 @@ TOTAL_QUEUE_EXERCISE: Final = Exercise(
     ("enqueue", "dequeue", "drain"), {"load-acknowledged-count": NOTHING_ACKNOWLEDGED}
 )
 
+TOTAL_QUEUE_PLOTS: Final[Mapping[str, str]] = {"enqueue": "confirmed", "dequeue": "delivered"}
+"""What an ok op has done, by op, for the titles of the report's plots."""
+
 ValueCounts = npt.NDArray[np.signedinteger]
 """How often each of some values occurs in a multiset."""
 

@@ -16,7 +16,11 @@ from jepsenvm.checkers.lock import LOCK_EXERCISE, lock, lock_headline
 from jepsenvm.checkers.order import ORDER_EXERCISE, order, order_headline
 from jepsenvm.checkers.register import REGISTER_EXERCISE, register
 from jepsenvm.checkers.set_full import SET_FULL_EXERCISE, set_full
-from jepsenvm.checkers.total_queue import TOTAL_QUEUE_EXERCISE, total_queue_headline
+from jepsenvm.checkers.total_queue import (
+    TOTAL_QUEUE_EXERCISE,
+    TOTAL_QUEUE_PLOTS,
+    total_queue_headline,
+)
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.errors import UsageError, shorten, shown
 from jepsenvm.experiment.analysis import Analysis, checked
@@ -50,18 +54,16 @@ def _set_full_headline(figures: Mapping[str, Any]) -> str:
     return ", ".join(f"{kind} {figures[f'{kind}-count']:,}" for kind in kinds)
 
 
-_PLOTS_OF_QUEUE: Final = {"enqueue": "confirmed", "dequeue": "delivered"}
-
 FOREIGN_WORKLOADS: Final[Mapping[str, ForeignWorkload]] = {
     "queue": ForeignWorkload(
         exercised(foreign_queue, TOTAL_QUEUE_EXERCISE),
         Presentation(
-            main_checker="total-queue", headline=total_queue_headline, plots=_PLOTS_OF_QUEUE
+            main_checker="total-queue", headline=total_queue_headline, plots=TOTAL_QUEUE_PLOTS
         ),
     ),
     "order": ForeignWorkload(
         exercised(order, ORDER_EXERCISE),
-        Presentation(main_checker="order", headline=order_headline, plots=_PLOTS_OF_QUEUE),
+        Presentation(main_checker="order", headline=order_headline, plots=TOTAL_QUEUE_PLOTS),
     ),
     "lock": ForeignWorkload(
         exercised(lock, LOCK_EXERCISE),

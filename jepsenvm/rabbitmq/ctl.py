@@ -44,6 +44,8 @@ _SETTINGS_OF_CLUSTER: Final = Erlang(
     "rpc:call(N, net_kernel, get_net_ticktime, [])]) || N <- [node() | nodes()]]."
 )
 """As _SETTINGS, for the node and each node that it is connected to. The name comes first."""
+_SETTINGS_ANSWER: Final = r"([0-9][^|\s]*)\|([a-z_]+)\|(\d{1,9})"
+"""What both print of a node: version, partition handling and net_ticktime."""
 # The module came with the maintenance mode. Versions that always have the mode may have dropped the
 # feature flag, so that it is not listed at all.
 _HAS_MAINTENANCE_MODE: Final = Erlang(
@@ -253,11 +255,10 @@ def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     Raise RunError for an answer that is not understood.
     """
     answer = _eval(fleet, node, _SETTINGS, timeout=timeout)
-    match = re.search(r"([0-9][^|\s]*)\|([a-z_]+)\|(\d{1,9})", answer)
+    match = re.search(_SETTINGS_ANSWER, answer)
     if not match:
         raise _not_understood(node, "eval", answer)
-    fleet.learn(replace(fleet.nodes[node], broker_version=match[1]))
-    return Settings(match[1], match[2], int(match[3]))
+    return _learned(fleet, node, *match.groups())
 
 
 def settings_of_cluster(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Settings]:
@@ -269,11 +270,16 @@ def settings_of_cluster(fleet: Fleet, node: str, timeout: float = 60) -> dict[st
     inventory_name = _inventory_names(fleet)
     found = {}
     for line in answer.splitlines():
-        match = re.fullmatch(r"([^|]+)\|([0-9][^|\s]*)\|([a-z_]+)\|(\d{1,9})", line)
+        match = re.fullmatch(rf"([^|]+)\|{_SETTINGS_ANSWER}", line)
         if match and match[3] != "badrpc" and (name := inventory_name(match[1])) in fleet.nodes:
-            fleet.learn(replace(fleet.nodes[name], broker_version=match[2]))
-            found[name] = Settings(match[2], match[3], int(match[4]))
+            found[name] = _learned(fleet, name, *match.groups()[1:])
     return found
+
+
+def _learned(fleet: Fleet, node: str, version: str, handling: str, ticktime: str) -> Settings:
+    """Return the settings of a node, and let the fleet know its version."""
+    fleet.learn(replace(fleet.nodes[node], broker_version=version))
+    return Settings(version, handling, int(ticktime))
 
 
 def has_maintenance_mode(fleet: Fleet, node: str, timeout: float = 60) -> bool:

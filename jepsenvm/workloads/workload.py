@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from jepsenvm.checkers.availability import DEFAULT_IGNORED
 from jepsenvm.checkers.exercise import Exercise, exercised
 from jepsenvm.checkers.new_subscriptions import new_subscriptions
-from jepsenvm.checkers.total_queue import total_queue_headline
+from jepsenvm.checkers.total_queue import TOTAL_QUEUE_PLOTS, total_queue_headline
 from jepsenvm.checkers.verdict import Checker
 from jepsenvm.plan.consumer_keys import exceeds_timeout
 from jepsenvm.plan.options import WorkloadOptions
@@ -64,7 +64,7 @@ class Workload(ABC, Generic[Options]):
     not_availability: Sequence[str] = DEFAULT_IGNORED
     """Ops that do not show whether a node serves the load: they follow the load, or the broker
     sends them without a request."""
-    plots: Mapping[str, str] = {"enqueue": "confirmed", "dequeue": "delivered"}
+    plots: Mapping[str, str] = TOTAL_QUEUE_PLOTS
     """What an ok op has done, by op, for the titles of the report's plots."""
 
     @abstractmethod
