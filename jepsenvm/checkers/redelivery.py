@@ -35,13 +35,14 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     default (20 since RabbitMQ 4.0).
     """
     deliveries = ops_with_value(history, "ok", "dequeue")
-    # A returned message that was never sent stays unexpected, so its delivery is not hidden.
     returned = has_flag(history, "ok", "dequeue", "returned")
     corrupted = has_flag(history, "ok", "dequeue", "corrupted")
     sent = np.isin(deliveries.value, history.values("invoke", "enqueue"))
-    hidden = returned & sent & ~corrupted
+    kept = deliveries.value[~returned & ~corrupted]
+    # A message that was never sent stays unexpected, once, if its consumers only returned it.
+    only_returned = returned & ~corrupted & ~sent & ~np.isin(deliveries.value, kept)
+    hidden = returned & ~corrupted & ~_first_of_each(deliveries.value, only_returned)
     returned_values, return_counts = np.unique(deliveries.value[hidden], return_counts=True)
-    kept = deliveries.value[~hidden & ~corrupted]
     missing = multiset_difference(history.values("ok", "enqueue"), kept)
     was_returned = np.isin(missing, returned_values)
     dropped, never_delivered = missing[was_returned], missing[~was_returned]
@@ -75,6 +76,15 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
         "delivery-limit": delivery_limit,
     }
     return Result(total.verdict, total.reasons, figures)
+
+
+def _first_of_each(values: Ints, among: Mask) -> Mask:
+    """Return where each value occurs for the first time among the selected places."""
+    places = np.flatnonzero(among)
+    _, first = np.unique(values[places], return_index=True)
+    selected: Mask = np.zeros(len(values), dtype=bool)
+    selected[places[first]] = True
+    return selected
 
 
 def _with_hidden_rows(history: History, hidden: Ints) -> History:

@@ -104,6 +104,15 @@ def test_a_message_that_was_never_sent_is_unexpected_even_if_returned() -> None:
     assert (figures["verdict"], figures["unexpected"]) == (Verdict.INVALID, [7])
 
 
+def test_a_message_that_was_never_sent_is_counted_once_however_often_it_is_returned() -> None:
+    for deliveries in ([returned(7, 7)], [returned(7), delivered(7)], [delivered(7), returned(7)]):
+        figures = judged(published(1), delivered(1), *deliveries, DRAIN)
+        assert (figures["verdict"], figures["unexpected"]) == (Verdict.INVALID, [7])
+        assert figures["reasons"] == (
+            "1 delivered message is unexpected: never sent by any process",
+        )
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
 def test_a_journal_of_many_chunks_gives_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
@@ -191,10 +200,12 @@ def test_lost_messages_always_make_it_invalid(ops: list[tuple[str, int]]) -> Non
         max(0, ops.count(("sent", value)) - ops.count(("kept", value))) for value in range(4)
     )
     attempted = {value for kind, value in ops if kind in ("sent", "doubt")}
-    invented = [
-        value for kind, value in ops if kind in ("kept", "returned") and value not in attempted
-    ]
+    invented = sum(
+        max(ops.count(("kept", value)), ("returned", value) in ops)
+        for value in range(4)
+        if value not in attempted
+    )
     assert result.figures["lost-count"] == lost
-    assert result.figures["unexpected-count"] == len(invented)
+    assert result.figures["unexpected-count"] == invented
     assert result.verdict is (Verdict.INVALID if lost or invented else Verdict.VALID)
     assert bool(result.reasons) is (result.verdict is Verdict.INVALID)
