@@ -28,6 +28,6 @@ def shell(script: str, *, ahead: str = "") -> Action:
     ``ahead`` is a script that runs before the instant, as preparation.
     """
     # Neither script may read the standard input. A slow rabbitmqctl would consume the script that
-    # arrives there.
-    prepared = f"{{\n{ahead}\n}} </dev/null\n" if ahead else ""
-    return Action(("/bin/sh", "-ec", f'{prepared}eval "$(cat)" </dev/null'), script)
+    # arrives there. The shell itself reads it: a further process would not act as promptly.
+    prepared = f"{ahead}\n" if ahead else ""
+    return Action(("/bin/sh", "-ec", f"exec 3<&0 </dev/null\n{prepared}. /dev/fd/3"), script)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jepsenvm.machines.facts import Facts
+from jepsenvm.machines.rendezvous import NOTICE_S, Rendezvous, start_together
 from jepsenvm.machines.ssh import Fleet
 
 PORT: Final = 25673
 """The UDP port. RabbitMQ does not use it."""
 
-LEAD_S: Final = 1.0
-"""Seconds between telling the nodes and the first datagram."""
+WAIT_S: Final = 3.0
+"""Seconds that the nodes wait for each other before the first datagram."""
 
 
 def datagrams(
@@ -32,14 +33,9 @@ def datagrams(
     bytes. A node waits up to ``linger_s`` seconds for late datagrams while any is missing.
     """
     linger_s *= fleet.patience
-    lead = LEAD_S * fleet.patience
     exchange_id = secrets.randbits(32)
-    at = time.time() + lead
-    timeout = lead + count * every_ms / 1000 + linger_s + 15
-
-    def exchange(node: str) -> Any:
-        order = {
-            "at": at + facts[node].clock_offset,
+    orders = {
+        node: {
             "run": exchange_id,
             "peers": {
                 name: peer.global_addresses[0] for name, peer in facts.items() if name != node
@@ -51,6 +47,21 @@ def datagrams(
             "size": size,
             "linger-s": linger_s,
         }
-        return fleet.python(node, "datagrams", order, timeout=timeout)
-
-    return fleet.each_or_none(exchange, list(facts))
+        for node in facts
+    }
+    answers = start_together(
+        fleet,
+        "datagrams",
+        orders,
+        Rendezvous(
+            {node: of_node.clock_offset for node, of_node in facts.items()},
+            lambda: time.time() + NOTICE_S * fleet.patience,
+            needs_all=False,
+        ),
+        dict,
+        wait_s=WAIT_S,
+        timeout=WAIT_S + count * every_ms / 1000 + linger_s + 15,
+    )
+    return {
+        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
+    }

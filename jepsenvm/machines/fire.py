@@ -7,21 +7,28 @@ from typing import Any
 
 from jepsenvm.machines.action import Action
 from jepsenvm.machines.remote_source import source
+from jepsenvm.machines.rendezvous import Rendezvous, start_together
 from jepsenvm.machines.ssh import Fleet
 
 
 def fire(
-    fleet: Fleet, orders: Mapping[str, Mapping[str, Any]], timeout: float
+    fleet: Fleet,
+    orders: Mapping[str, Mapping[str, Any]],
+    rendezvous: Rendezvous,
+    *,
+    wait_s: float,
+    timeout: float,
 ) -> dict[str, float | Exception]:
-    """Send each node its order (``machines.remote.fire``) at the same time.
+    """Send each node its order (``machines.remote.fire``); all act at the same instant.
 
-    Return the time by its reference clock at which each had acted, or its error. ``timeout`` is in
-    seconds. A node without an answer delays no other node.
+    Return the time by its reference clock at which each had acted, or its error. The nodes wait for
+    each other for up to ``wait_s`` seconds. ``timeout`` is in seconds.
     """
-    return fleet.each_or_error(
-        lambda node: float(fleet.python(node, "fire", orders[node], timeout=timeout)["fired"]),
-        list(orders),
-    )
+    return start_together(fleet, "fire", orders, rendezvous, _fired, wait_s=wait_s, timeout=timeout)
+
+
+def _fired(answer: Any) -> float:
+    return float(answer["fired"])
 
 
 def argv(action: Action, python: Sequence[str] = ("python3",)) -> list[str]:

@@ -6,7 +6,7 @@ import io
 import json
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +48,20 @@ class Output:
     stdout: str
     stderr: str
     status: int
+
+
+READY: Final = "ready\n"
+"""What a program prints when it waits for its later input."""
+
+
+@dataclass(frozen=True)
+class LaterInput:
+    """The rest of a program's standard input, which follows when the program is ready for it."""
+
+    ready: Callable[[], None]
+    """Called once, or more often, when the program has printed READY."""
+    message: Callable[[], str | None]
+    """Returns the rest, once: None for not yet, and nothing ("") for the end without it."""
 
 
 class Fleet:
@@ -101,15 +115,19 @@ class Fleet:
         *,
         timeout: float = 30,
         stdin: str = "",
+        later: LaterInput | None = None,
         check: bool = True,
     ) -> Output:
         """Run a shell script as root on a node; ``timeout`` is in seconds.
+
+        Its standard input is ``stdin``, and what ``later`` adds.
 
         Raise UnreachableError if the node does not answer in time, and CommandError if ``check`` is
         set and the exit status is not 0.
         """
         sudo, command, text = self._as_root(node, script, stdin)
-        output = self._execute(node, f"{sudo}/bin/sh -c {shlex.quote(command)}", timeout, text)
+        shell = f"{sudo}/bin/sh -c {shlex.quote(command)}"
+        output = self._execute(node, shell, timeout, text, later)
         if check and output.status != 0:
             raise CommandError(
                 _reason(output), node=node, command=shorten(script, limit=80), status=output.status
@@ -126,14 +144,17 @@ class Fleet:
         program: str,
         order: Mapping[str, Any] | None = None,
         timeout: float = 30,
+        later: LaterInput | None = None,
     ) -> Any:
         """Run a program of ``machines.remote`` on a node; return the JSON that it prints.
 
-        The program gets ``order`` as JSON on its standard input, and must read it to the end.
+        The program gets ``order`` as JSON on its standard input, and must read it to the end. With
+        ``later``, the order is the first line, and more input follows when the program is ready.
         """
         script = f"exec {shlex.join(self.nodes[node].python)} -c {shlex.quote(source(program))}"
-        stdin = json.dumps(order) if order else ""
-        stdout = self.run(node, script, timeout=timeout, stdin=stdin).stdout
+        stdin = f"{json.dumps(order)}\n" if order else ""
+        output = self.run(node, script, timeout=timeout, stdin=stdin, later=later)
+        stdout = output.stdout.removeprefix(READY)
         try:
             return json.loads(stdout)
         except (ValueError, RecursionError):
@@ -213,12 +234,19 @@ class Fleet:
         skip = f'while IFS= read -r line && [ "$line" != {INPUT_MARK} ]; do :; done'
         return f"{sudo} -S -p '' ", f"{skip}\n{script}", f"{password}\n{INPUT_MARK}\n{stdin}"
 
-    def _execute(self, node: str, command: str, timeout: float, stdin: str) -> Output:
+    def _execute(
+        self,
+        node: str,
+        command: str,
+        timeout: float,
+        stdin: str,
+        later: LaterInput | None = None,
+    ) -> Output:
         timeout *= self.patience
         with self._slot(node, timeout):
             connection = self._open(node)
             with closing_after(connection.transport.close, timeout + GRACE_S * self.patience):
-                result = self._run(node, connection, command, timeout, stdin)
+                result = self._run(node, connection, command, timeout, stdin, later)
         if result.exited < 0:
             # paramiko's status for a channel that was closed before the command had ended.
             self._close(node)
@@ -226,7 +254,13 @@ class Fleet:
         return Output(result.stdout, result.stderr, result.exited)
 
     def _run(
-        self, node: str, connection: fabric.Connection, command: str, timeout: float, stdin: str
+        self,
+        node: str,
+        connection: fabric.Connection,
+        command: str,
+        timeout: float,
+        stdin: str,
+        later: LaterInput | None,
     ) -> Any:
         try:
             return connection.run(
@@ -234,7 +268,8 @@ class Fleet:
                 hide=True,
                 warn=True,
                 timeout=timeout,
-                in_stream=_InOnePiece(stdin) if stdin else False,
+                in_stream=_InOnePiece(stdin, later) if stdin else False,
+                watchers=[_Readiness(later.ready)] if later else [],
             )
         except invoke.exceptions.CommandTimedOut:
             raise UnreachableError(f"no answer within {timeout:.0f} s", node=node) from None
@@ -311,10 +346,38 @@ def _outcome(node: str, future: Future[Any]) -> Any:
 
 
 class _InOnePiece(io.StringIO):
-    """Text that is sent at once. invoke reads one character at a time and sleeps after each."""
+    """Text that is sent at once. invoke reads one character at a time and sleeps after each.
+
+    What ``later`` adds is sent when it is known.
+    """
+
+    def __init__(self, text: str, later: LaterInput | None = None) -> None:
+        super().__init__(text)
+        self._later = later
 
     def read(self, size: int | None = -1, /) -> str:  # noqa: ARG002 - deliberately ignored
-        return super().read()
+        text = super().read()
+        if text or self._later is None:
+            return text
+        message = self._later.message()
+        if message is None:
+            # To invoke, None is no input yet, and "" is its end. io.StringIO has no such answer.
+            return None  # type: ignore[return-value]
+        self._later = None
+        return message
+
+
+class _Readiness(invoke.watchers.StreamWatcher):
+    """Reports that a program has printed READY."""
+
+    def __init__(self, ready: Callable[[], None]) -> None:
+        super().__init__()
+        self._ready = ready
+
+    def submit(self, stream: str) -> Iterable[str]:
+        if stream.startswith(READY):
+            self._ready()
+        return ()
 
 
 def _reason(output: Output) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jepsenvm.errors import JepsenvmError, UnreachableError
+from jepsenvm.errors import JepsenvmError, RunError, UnreachableError
 from jepsenvm.machines.action import Action, shell
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.host import Host
@@ -16,7 +17,7 @@ from jepsenvm.machines.inventory_node import Node
 from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.power import Power
 from jepsenvm.machines.remote import cluster_lock as remote_lock
-from jepsenvm.machines.ssh import Fleet, Output
+from jepsenvm.machines.ssh import Fleet, LaterInput, Output
 from jepsenvm.nemesis.clock import Clock
 from jepsenvm.nemesis.concurrent import ConcurrentFaults
 from jepsenvm.nemesis.fault import Evidence, Fault, Hosts
@@ -73,6 +74,16 @@ class FakeClock(Clock):
         self.now += max(0.0, seconds)
 
 
+def _told(later: LaterInput) -> Any:
+    """Return what a program is told when it and all the others are ready."""
+    later.ready()
+    while (message := later.message()) is None:
+        time.sleep(0.001)
+    if not message:
+        raise RunError("it was not told to begin")
+    return json.loads(message)
+
+
 class FakeFleet(Fleet):
     """A fleet that records what it is told. Nodes in ``broken`` raise UnreachableError."""
 
@@ -83,7 +94,7 @@ class FakeFleet(Fleet):
         self.scripts: list[tuple[str, str]] = []
         """Node and shell script of each ``run``."""
         self.orders: list[tuple[str, str, Mapping[str, Any]]] = []
-        """Node, program and order of each ``python``."""
+        """Node, program and order of each ``python``, with what it was told later."""
         self.forgotten: list[str] = []
         self.broken: set[str] = set()
         self.outputs: dict[str, str] = {}
@@ -96,6 +107,7 @@ class FakeFleet(Fleet):
         *,
         timeout: float = 30,
         stdin: str = "",
+        later: LaterInput | None = None,
         check: bool = True,
     ) -> Output:
         self._require_answer(node)
@@ -108,11 +120,15 @@ class FakeFleet(Fleet):
         program: str,
         order: Mapping[str, Any] | None = None,
         timeout: float = 30,
+        later: LaterInput | None = None,
     ) -> Any:
         self._require_answer(node)
-        self.orders.append((node, program, order or {}))
+        received = dict(order or {})
+        self.orders.append((node, program, received))
+        if later:
+            received |= _told(later)
         offset = int(node[1:]) / 1000
-        return {"fired": (order or {}).get("at", 0.0) + offset}
+        return {"fired": received.get("at", 0.0) + offset}
 
     def forget(self, node: str) -> None:
         self.forgotten.append(node)

@@ -1,11 +1,11 @@
 """Exchange numbered UDP datagrams with all peers, and measure what arrives.
 
-Standard input: {"at": the instant of the reference clock at which all hosts start, "run": number,
-"peers": {name: address}, "self": name, "port": port, "count": datagrams to each peer, "every-ms":
-pace, "size": bytes, "linger-s": seconds}. Standard output: {"sent": count, "behind-ms": how late it
-started, "heard": {peer: {"count": different datagrams, "copies": repeated ones, "late": ones that
-were overtaken, "bytes": total, "seconds": from first to last}}, "echo": {peer: {"count",
-"median-ms", "max-ms"}}}.
+Order: {"run": number, "peers": {name: address}, "self": name, "port": port, "count": datagrams to
+each peer, "every-ms": pace, "size": bytes, "linger-s": seconds}. It listens before it says that it
+is ready, and sends from the common instant on (``rendezvous``). Standard output: {"sent": count,
+"behind-ms": how late it started, "heard": {peer: {"count": different datagrams, "copies": repeated
+ones, "late": ones that were overtaken, "bytes": total, "seconds": from first to last}}, "echo":
+{peer: {"count", "median-ms", "max-ms"}}}.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 from jepsenvm.machines.remote.reference_clock import wall
+from jepsenvm.machines.remote.rendezvous import NotStartedError, read_order, wait_for_instant
 
 # Magic, run, kind (0 sent, 1 echoed), the sender's index of the peer, number, monotonic clock.
 HEADER = struct.Struct("!4sIBHId")
@@ -80,10 +81,13 @@ class Exchange:
         for sock in self.sockets.values():
             self.selector.register(sock, selectors.EVENT_READ)
 
-    def run(self) -> dict[str, Any]:
-        """Send at the pace, receive and echo meanwhile, and return the figures."""
+    def run(self, at: float) -> dict[str, Any]:
+        """Send at the pace, receive and echo meanwhile, and return the figures.
+
+        The sending begins at an instant of the reference clock.
+        """
         pace, count = self.order["every-ms"] / 1000, self.order["count"]
-        wait = self.order["at"] - wall()
+        wait = at - wall()
         start = time.monotonic() + max(0.0, wait)
         for number in range(count):
             self.listen_until(start + number * pace)
@@ -199,5 +203,15 @@ def echo(trips: dict[int, float]) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    """Follow the order."""
+    exchange = Exchange(read_order())
+    try:
+        told = wait_for_instant()
+    except NotStartedError as problem:
+        sys.exit(f"error: {problem}")
+    json.dump(exchange.run(told["at"]), sys.stdout)
+
+
 if __name__ == "__main__":
-    json.dump(Exchange(json.load(sys.stdin)).run(), sys.stdout)
+    main()

@@ -1,14 +1,14 @@
 """Start the processes of a fault, and let all of them act at one instant of the reference clock.
 
-The processes are started early and wait for their standard input. At the instant only the change
-itself is left to do. Starting programs on five busy hosts would take much longer, and differently
-long.
+The processes are started early and wait for their standard input. Then the node is ready, and gets
+the instant (``rendezvous``). At the instant only the change itself is left to do. Starting programs
+on five busy hosts would take much longer, and differently long.
 
-Standard input: {"at": instant, "actions": [{"argv": [...], "stdin": text}], "note": {...} or null,
-"id": text, "forget": bool, "timeout": seconds, "stale-after": seconds or null}. Standard output:
-{"began": instant, "fired": instant, "said": [lines of all]}. The note is kept in a file from just
-before the firing. A firing that forgets it removes it. An order that is read later than
-"stale-after" seconds after its instant is refused: everything may have been healed meanwhile.
+Order: {"actions": [{"argv": [...], "stdin": text}], "note": {...} or null, "id": text, "forget":
+bool, "timeout": seconds, "stale-after": seconds or null}. Standard output: {"began": instant,
+"fired": instant, "said": [lines of all]}. The note is kept in a file from just before the firing,
+with the instant as its "since". A firing that forgets it removes it. An instant that is read later
+than "stale-after" seconds after it is refused: everything may have been healed meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jepsenvm.machines.remote.reference_clock import wall
+from jepsenvm.machines.remote.rendezvous import NotStartedError, read_order, wait_for_instant
 
 NOTES = Path("/run/jepsenvm/faults")
 # Sleeping ends a little late, so the last moment is spent awake. It is short, because hosts may
@@ -36,6 +37,7 @@ SPIN_S = 0.0005
 LAST_LOOK_S = (
     0.05  # seconds before the instant at which the processes are checked and the note is written
 )
+PREPARATION_S = 5.0  # seconds that processes may take until they wait for their input
 PIPE = 65536
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which fcntl names since 3.10 only
 
@@ -80,6 +82,12 @@ class Started:
                 self.process.pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1)
             )
 
+    def is_waiting(self) -> bool:
+        """Return whether it has ended, or one of its processes waits for the input."""
+        return self.process.poll() is not None or any(
+            map(waits_for_input, members(self.process.pid))
+        )
+
     def give(self) -> None:
         """Write its standard input. This cannot block, because all of it fits into the pipe."""
         try:
@@ -113,18 +121,28 @@ Ended = queue.Queue  # of (Started, instant)
 
 def main() -> None:
     """Follow the order; report an error on standard error with exit status 1."""
-    order = json.load(sys.stdin)
+    order = read_order()
     started: list[Started] = []
     try:
-        refuse_stale(order)
         for action in order["actions"]:
             started.append(Started(action))
-        answer = fire(order, started)
-    except (ActionError, OSError) as problem:
+        prepare(started)
+        answer = fire({**order, **wait_for_instant()}, started)
+    except (ActionError, NotStartedError, OSError) as problem:
         for one in started:
             one.kill()
         sys.exit(f"error: {problem}")
     json.dump(answer, sys.stdout)
+
+
+def prepare(started: list[Started]) -> None:
+    """Wait until all processes wait for their input. This process acts before a busy broker."""
+    for one in started:
+        one.hurry()
+    hurry()
+    deadline = time.monotonic() + PREPARATION_S
+    while not all(one.is_waiting() for one in started) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
@@ -132,9 +150,6 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
     # The actions may move the wall clock, so the monotonic clock measures the time.
     ahead = wall() - time.monotonic()
     at = order["at"] - ahead
-    for one in started:
-        one.hurry()
-    hurry()
     ended: Ended[tuple[Started, float]] = queue.Queue()
     for one in started:
         threading.Thread(target=watch, args=(one, ended), daemon=True).start()
@@ -144,7 +159,7 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
     refuse_stale(order)
     note = NOTES / f"{order['id']}.json"
     if order.get("note") is not None:
-        keep(note, order["note"])
+        keep(note, {**order["note"], "since": order["instant"]})
     sleep_until(at - SPIN_S)
     while time.monotonic() < at:
         pass
@@ -158,8 +173,31 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
     return {"began": began + ahead, "fired": fired + ahead, "said": said}
 
 
+def members(group: int) -> list[Path]:
+    """Return the folders in /proc of the processes of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
+                found.append(stat.parent)
+    return found
+
+
+def waits_for_input(process: Path) -> bool:
+    """Return whether a process sleeps until its pipe has data.
+
+    Without the kernel's word for what it waits for ("0"), each sleeping process counts.
+    """
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        waits_for = (process / "wchan").read_text()
+    except OSError:  # it has ended
+        return False
+    return state == "S" and (waits_for == "0" or "pipe" in waits_for)
+
+
 def refuse_stale(order: dict[str, Any]) -> None:
-    """Raise ActionError if it is too late for an order: this host may have been frozen."""
+    """Raise ActionError if it is too late for an instant: this host may have been frozen."""
     limit = order.get("stale-after")
     if limit is not None and wall() > order["at"] + limit:
         raise ActionError("the order came too late")

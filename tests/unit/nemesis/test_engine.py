@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from jepsenvm.errors import CommandError
 from jepsenvm.history.nemesis_records import HEAL, HEALED, IN_FORCE, INJECT, START
-from jepsenvm.machines.ssh import Output
+from jepsenvm.machines.rendezvous import NOTICE_S
 from jepsenvm.nemesis import engine, heal_all, heal_timer, probes
 from jepsenvm.nemesis.engine import HIDDEN, Nemesis, heal_everything
 from jepsenvm.nemesis.evidence import EvidenceCollector, Probe
@@ -20,7 +21,6 @@ from jepsenvm.nemesis.faults.file_corrupt import FileCorrupt
 from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.faults.partition import Partition
 from jepsenvm.nemesis.faults.replica_shrink import ReplicaShrink
-from jepsenvm.nemesis.firing import LEAD_S
 from jepsenvm.nemesis.power import PowerSwitch
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.nemesis.request import FaultRequest
@@ -79,7 +79,7 @@ class Run:
         return [
             (node, order["id"], action["stdin"])
             for node, program, order in self.fleet.orders
-            if program == "fire"
+            if program == "fire" and "at" in order
             for action in order["actions"]
         ]
 
@@ -132,33 +132,49 @@ def test_a_node_keeps_a_note_of_a_fault_until_it_is_healed(run: Run) -> None:
 
 def test_without_an_instant_a_fault_fires_as_soon_as_it_is_staged(run: Run) -> None:
     run.nemesis.inject(3, FAULT)
-    assert {order["at"] for _, _, order in run.fleet.orders} == {1001.0}
+    assert {order["at"] for _, _, order in run.fleet.orders} == {1000.0 + NOTICE_S}
 
 
-@pytest.mark.parametrize("at", [None, 1010.0])
-def test_slow_preparation_leaves_the_nodes_their_lead(
-    run: Run, monkeypatch: pytest.MonkeyPatch, at: float | None
+@pytest.mark.parametrize(("at", "instant"), [(None, 1001.5), (1001.0, 1001.5), (1010.0, 1010.0)])
+def test_the_instant_is_chosen_when_the_last_node_is_ready(
+    run: Run, monkeypatch: pytest.MonkeyPatch, at: float | None, instant: float
 ) -> None:
-    """Each node gets its order a full lead ahead of the instant, or the nodes fire apart."""
-    leads: list[float] = []
-    prepare, order_node = run.fleet.script_each, run.fleet.python
+    """Otherwise a node that is slow to stage the fault would act after the others."""
+    order_node = run.fleet.python
 
-    def slow_prepare(scripts: Mapping[str, str], timeout: float = 30) -> dict[str, Output]:
-        run.clock.sleep(1.5)
-        return prepare(scripts, timeout)
+    def slow_on_n2(node: str, program: str, *arguments: Any, **options: Any) -> Any:
+        if node == "n2":
+            run.clock.sleep(instant - NOTICE_S - run.clock.time())
+        return order_node(node, program, *arguments, **options)
 
-    def timed_order(
-        node: str, program: str, order: Mapping[str, Any] | None = None, timeout: float = 30
-    ) -> Any:
-        leads.append((order or {})["at"] - run.clock.time())
-        return order_node(node, program, order, timeout)
-
-    monkeypatch.setattr(run.fleet, "script_each", slow_prepare)
-    monkeypatch.setattr(run.fleet, "python", timed_order)
+    monkeypatch.setattr(run.fleet, "python", slow_on_n2)
     run.nemesis.inject(1, FAULT, at)
+    assert {order["at"] for _, _, order in run.fleet.orders} == {instant}
+    assert run.errors()[IN_FORCE] is None
+
+
+def test_a_node_that_cannot_stage_a_fault_cancels_it_on_all(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing acts, so that no part of the fault remains."""
+
+    def fails_on_n2(node: str, *arguments: Any, **options: Any) -> Any:
+        if node == "n2":
+            raise CommandError("iptables-restore: not found", node=node)
+        return order_node(node, *arguments, **options)
+
+    order_node = run.fleet.python
+    monkeypatch.setattr(run.fleet, "python", fails_on_n2)
+    run.nemesis.inject(1, FAULT)
+    assert str(run.errors()[IN_FORCE]).startswith("could not be injected: n2: ")
+    assert not run.fired()
+
+
+def test_a_node_that_cannot_stage_a_healing_stops_no_other(run: Run) -> None:
+    run.nemesis.inject(1, FAULT)
+    run.fleet.broken.add("n2")
     run.nemesis.heal(1)
-    assert leads
-    assert min(leads) == pytest.approx(LEAD_S)
+    assert [(node, script) for node, _, script in run.fired()][2:] == [("n1", "mend 1")]
 
 
 def test_an_unproven_fault_is_recorded_with_its_reasons(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jepsenvm.errors import UnreachableError
+from jepsenvm.machines.ssh import LaterInput
 from jepsenvm.nemesis.probes import probe
 from tests.unit.fakes import FakeFleet, facts
 
@@ -26,6 +27,7 @@ class Answering(FakeFleet):
         program: str,
         order: Mapping[str, Any] | None = None,
         timeout: float = 30,
+        later: LaterInput | None = None,
     ) -> Any:
         self.orders.append((node, program, order or {}))
         if node not in self.answers:

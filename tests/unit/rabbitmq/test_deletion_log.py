@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsenvm.machines.ssh import Output
+from jepsenvm.machines.ssh import LaterInput, Output
 from jepsenvm.rabbitmq.deletion_log import deleted_by_clients
 from jepsenvm.rabbitmq.names import LOG_DIR
 from tests.unit.fakes import FakeFleet
@@ -23,7 +23,14 @@ class Hosts(FakeFleet):
     folder: Path
 
     def run(
-        self, node: str, script: str, *, timeout: float = 30, stdin: str = "", check: bool = True
+        self,
+        node: str,
+        script: str,
+        *,
+        timeout: float = 30,
+        stdin: str = "",
+        later: LaterInput | None = None,
+        check: bool = True,
     ) -> Output:
         self._require_answer(node)
         script = script.replace(LOG_DIR, f"{self.folder}/{node}")
