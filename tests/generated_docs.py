@@ -27,7 +27,7 @@ from jepsenvm.rabbitmq.versions import release_text
 from jepsenvm.scenarios import library
 from jepsenvm.scenarios.scenario import About, Expectation, Outcomes
 from jepsenvm.workloads.registry import WORKLOADS
-from tests.generated_findings import answers, findings
+from tests.generated_findings import answers, findings, scenario_results, unmet_expectations
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 
@@ -191,6 +191,8 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "campaign-machines": partial(keys_table, campaign_file.Machines),
     "findings": findings,
     "findings-answers": answers,
+    "findings-scenarios": scenario_results,
+    "findings-unmet": unmet_expectations,
     "campaign-versions": partial(keys_table, campaign_file.VersionSource),
 }
 

@@ -6,27 +6,90 @@ records. The histories are too large to be kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from jepsenvm.campaign import markdown
-from jepsenvm.campaign.folder import FILE, Folder
+from jepsenvm.campaign.folder import Folder
+from jepsenvm.campaign.judgement import UNDECIDED, UNEXPECTED
 from jepsenvm.campaign.merge import merged
-from jepsenvm.campaign.spec import VERSION
-from jepsenvm.campaign.summary import Line, Share, Summary
+from jepsenvm.campaign.spec import SCENARIO, VERSION
+from jepsenvm.campaign.summary import Line, Result, Share, Summary
 from jepsenvm.campaign.wording import percent, share
 from jepsenvm.checkers.verdict import Verdict
 from jepsenvm.checkers.wording import counted
+from jepsenvm.errors import shorten
 from jepsenvm.rabbitmq.versions import release
+from jepsenvm.scenarios import library
 
 FINDINGS: Final = Path(__file__).resolve().parents[1] / "docs" / "findings"
 
 
+VERSIONS: Final = ("3.8.9", "3.10.8", "4.0.5", "4.3.6")
+
+REASON: Final = 160
+"""Characters of a reason that are shown."""
+
+
 def findings() -> str:
-    """Return the reports of the stored campaigns, below the headings of docs/findings.md."""
-    folders = sorted(file.parent for file in FINDINGS.glob(f"*/{FILE}"))
-    return "\n".join(_demoted(markdown.report(merged([Folder(folder)]))) for folder in folders)
+    """Return the reports of the stored campaigns, below the headings of docs/findings.md.
+
+    That of all scenarios has its own table: ``scenario_results``.
+    """
+    names = ("post-2016", "production")
+    return "\n".join(_demoted(markdown.report(merged([Folder(FINDINGS / name)]))) for name in names)
+
+
+def scenario_results() -> str:
+    """Return the outcome of each scenario by version."""
+    results = _results_of_scenarios()
+    head = ["scenario", *VERSIONS]
+    rows = (
+        [one.name, *(_cell(results.get((one.name, version), [])) for version in VERSIONS)]
+        for one in library.scenarios()
+    )
+    return markdown.table(head, rows)
+
+
+def unmet_expectations() -> str:
+    """Return the runs of scenarios whose outcome was not expected, or is unknown, and why."""
+    results = [one for each in _results_of_scenarios().values() for one in each if one.begun]
+    lines = [
+        f"- **{markdown.escaped(result.run.settings[SCENARIO])} on "
+        f"{markdown.escaped(result.run.settings[VERSION])}**: {result.verdict}, expected "
+        f"{result.run.expected}{markdown.escaped(_because(result))}\n"
+        for judgement in (*UNEXPECTED, *UNDECIDED)
+        for result in results
+        if result.judgement is judgement
+    ]
+    return "".join(lines) or "Each scenario that ran had the expected outcome.\n"
+
+
+def _results_of_scenarios() -> Mapping[tuple[str, str], list[Result]]:
+    """Return the results of the campaigns of scenarios, by scenario and version."""
+    found: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for name in ("production", "scenarios"):
+        for result in merged([Folder(FINDINGS / name)]).results:
+            settings = result.run.settings
+            found[settings[SCENARIO], settings[VERSION]].append(result)
+    return found
+
+
+def _cell(results: Sequence[Result]) -> str:
+    return "; ".join(map(_outcome, results)) or "-"
+
+
+def _outcome(result: Result) -> str:
+    outcome = result.outcome
+    if outcome is None or outcome.verdict is Verdict.UNKNOWN or outcome.lost is None:
+        return result.verdict
+    return f"{result.verdict}: {outcome.lost:,} of {outcome.acknowledged or 0:,} lost"
+
+
+def _because(result: Result) -> str:
+    return f": {shorten(result.text, REASON)}" if result.text else ""
 
 
 def answers() -> str:

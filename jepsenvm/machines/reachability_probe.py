@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jepsenvm.errors import message_of
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.reachability import BlockedPorts, Matrix
 from jepsenvm.machines.ssh import Fleet
+
+logger = logging.getLogger(__name__)
 
 SILENCE_S: Final = 1.0
 """Seconds without any answer after which a link counts as cut."""
@@ -72,6 +76,9 @@ def reachability(
 
     answers = fleet.each_or_error(probe)
     rows = {node: answer for node, answer in answers.items() if not isinstance(answer, Exception)}
+    for node, answer in answers.items():
+        if isinstance(answer, Exception):
+            logger.info(f"{node}: whom it can reach was not measured: {message_of(answer)}")
     nothing = {node: dict.fromkeys(name for name in facts if name != node) for node in facts}
     return Reachability(
         matrix={
