@@ -24,7 +24,7 @@ def vacuity(
     history: History,
     *,
     acknowledgements: Sequence[str] = DEFAULT_ACKNOWLEDGEMENTS,
-    unreplicated: bool = False,
+    leader_alone: bool = False,
 ) -> Result:
     """Return unknown for a fault that met no load; never invalid.
 
@@ -39,7 +39,8 @@ def vacuity(
     A fault that endangers what was acknowledged shortly before it needs such an operation too.
 
     ``acknowledgements`` are the names of the operations that count as acknowledged when they are
-    ok; the workload defines them. ``unreplicated`` says that the run's queue is on its leader only.
+    ok; the workload defines them. ``leader_alone`` says that no other node may serve the run's
+    queue while its leader is down.
     """
     began, nodes = acknowledged_ops(history, acknowledgements)
     reasons, figures = [], []
@@ -49,7 +50,7 @@ def vacuity(
             load = _Load(history, acknowledgements, interval, met=bool(inside.any()))
             reasons += [
                 f"{interval.title} tested nothing: {problem}"
-                for problem in load.problems(unreplicated=unreplicated)
+                for problem in load.problems(leader_alone=leader_alone)
             ]
         counts = [
             {"nodes": list(side), "acknowledged-count": _count(history, side, nodes[inside])}
@@ -70,11 +71,11 @@ class _Load:
     met: bool
     """Whether an acknowledged operation began while the fault was in force."""
 
-    def problems(self, *, unreplicated: bool) -> Iterator[str]:
+    def problems(self, *, leader_alone: bool) -> Iterator[str]:
         """Yield why the fault tested nothing."""
         interval = self.interval
         if not self.met:
-            yield from self._without_load(unreplicated=unreplicated)
+            yield from self._without_load(leader_alone=leader_alone)
         if interval.endangers is None:
             return
         begin, end = interval.injected - interval.endangers, interval.in_force or 0
@@ -85,12 +86,12 @@ class _Load:
                 " unsynced to lose"
             )
 
-    def _without_load(self, *, unreplicated: bool) -> Iterator[str]:
+    def _without_load(self, *, leader_alone: bool) -> Iterator[str]:
         interval = self.interval
         if interval.stops_load:
             if not was_acknowledged(self.history, self.acknowledgements, 0, interval.injected):
                 yield "it stopped all load, and no operation was acknowledged before it"
-        elif not _stops_the_queue(interval, unreplicated=unreplicated):
+        elif not _stops_the_queue(interval, leader_alone=leader_alone):
             yield "no operation that began while it was in force was acknowledged"
         elif not left_at(self.history, self.acknowledgements, interval.injected):
             yield (
@@ -99,11 +100,11 @@ class _Load:
             )
 
 
-def _stops_the_queue(interval: FaultInterval, *, unreplicated: bool) -> bool:
-    """Return whether every replica of the run's queue was on nodes that the fault stopped."""
+def _stops_the_queue(interval: FaultInterval, *, leader_alone: bool) -> bool:
+    """Return whether the fault stopped every node that may serve the run's queue."""
     # A queue without replicas stays where it is, so it does not matter when its place was asked.
     leader = interval.leader_before or interval.leader
-    replicas = {leader} if unreplicated and leader else set(interval.members_before)
+    replicas = {leader} if leader_alone and leader else set(interval.members_before)
     stopped = set(interval.fault.get("nodes", ()))
     return interval.stops_replicas and bool(replicas) and replicas <= stopped
 

@@ -144,7 +144,7 @@ def run_checkers(
         "vacuity": partial(
             vacuity,
             acknowledgements=workload.acknowledgements,
-            unreplicated=plan.queue_type == "classic",
+            leader_alone=plan.leader_alone,
         ),
         "recovery": recovery,
         "availability": partial(

@@ -307,6 +307,16 @@ class Plan(BaseModel):
         return (self.nemesis,) if isinstance(self.nemesis, str) else self.nemesis
 
     @property
+    def leader_alone(self) -> bool:
+        """Whether no other node may serve the queue while the node of its leader is down.
+
+        That holds for a classic queue, and may hold for a mirrored queue whose mirrors are not in
+        sync (https://www.rabbitmq.com/docs/3.13/ha#unsynchronised-mirrors).
+        """
+        waits_for_leader = (self.promote_on_failure, self.sync_mode) == ("when-synced", "manual")
+        return self.queue_type == "classic" or waits_for_leader
+
+    @property
     def routing(self) -> Routing:
         """To which queues each message goes."""
         return Routing(self.queues, self.fan_out, self.exchange)

@@ -196,14 +196,14 @@ def view(phase: str, *members: str, leader: str | None = "n2") -> Op:
 
 
 def under_stopped_replicas(
-    *ops: Op, views: Sequence[Op], stops: bool = True, unreplicated: bool = True, **data: Any
+    *ops: Op, views: Sequence[Op], stops: bool = True, leader_alone: bool = True, **data: Any
 ) -> Result:
     """Judge a kill of n2 in force from 20 to 40, injected at 10."""
     times = {INJECT: 10, IN_FORCE: 20, HEAL: 40, HEALED: 50}
     records = fault_records(
         times, fault=KILL, fired={"n2": 20}, **{"stops-replicas": stops, **data}
     )
-    return vacuity(history(views, records, ops), unreplicated=unreplicated)
+    return vacuity(history(views, records, ops), leader_alone=leader_alone)
 
 
 def delivered_at(value: int, time: int) -> Op:
@@ -220,7 +220,7 @@ LEFT = enqueued(1, 2, 9)
         ([*LEFT, delivered_at(1, 10)], {"views": [view("before")]}),  # it came back after the kill
         (LEFT, {"views": [view("during")]}),
         (LEFT, {"views": [view("before", leader=None), view("during")]}),
-        (LEFT, {"views": [view("before", "n2")], "unreplicated": False}),
+        (LEFT, {"views": [view("before", "n2")], "leader_alone": False}),
         ([*enqueued(2, 3, 4), *LEFT, delivered_at(2, 5)], {"views": [view("before")]}),
         # A message that was never confirmed may be delivered too.
         ([*LEFT, delivered_at(7, 5)], {"views": [view("before")]}),
@@ -239,9 +239,9 @@ def test_the_only_replica_was_tested_with_what_was_left_in_it(
         (LEFT, {"views": []}),
         (LEFT, {"views": [view("before", leader=None)]}),
         (LEFT, {"views": [view("before", leader="n1")]}),
-        (LEFT, {"views": [view("before", "n1", "n2")], "unreplicated": False}),
+        (LEFT, {"views": [view("before", "n1", "n2")], "leader_alone": False}),
         # A mirrored queue has no members in list_queues either.
-        (LEFT, {"views": [view("before")], "unreplicated": False}),
+        (LEFT, {"views": [view("before")], "leader_alone": False}),
         (LEFT, {"views": [view("before")], "stops": False}),
         (
             LEFT,

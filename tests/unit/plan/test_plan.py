@@ -299,6 +299,21 @@ def test_the_policy_of_a_mirrored_queue() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("queue-type: classic", True),
+        ("queue-type: quorum", False),
+        ("queue-type: mirrored\npromote-on-failure: when-synced\nsync-mode: manual", True),
+        ("queue-type: mirrored\npromote-on-failure: when-synced", False),
+        ("queue-type: mirrored\npromote-on-failure: always\nsync-mode: manual", False),
+        ("queue-type: mirrored\nsync-mode: manual", False),
+    ],
+)
+def test_when_only_the_leader_may_serve_the_queue(text: str, alone: bool) -> None:
+    assert resolved(text).leader_alone is alone
+
+
 def test_a_sync_mode_goes_only_with_mirrored_queues() -> None:
     with pytest.raises(UsageError, match="sync-mode goes only with queue-type mirrored"):
         resolved("queue-type: quorum\nsync-mode: manual")
