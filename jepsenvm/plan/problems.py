@@ -17,6 +17,9 @@ MAX_PROBLEMS: Final = 20
 _NO_KEYS: Final = FORM_TAGS | {"[key]"}
 """Parts of pydantic's locations that stand in no file."""
 
+_IN_YAML: Final = {"tuple_type": "Input should be a list", "dict_type": "Input should be a mapping"}
+"""What pydantic's types of errors mean in YAML, which has neither tuples nor dictionaries."""
+
 
 def sentences(error: ValidationError, nested: Mapping[str, type[BaseModel]]) -> Iterator[str]:
     """Yield each problem that pydantic found, with its key as the file spells it.
@@ -28,7 +31,8 @@ def sentences(error: ValidationError, nested: Mapping[str, type[BaseModel]]) -> 
 
 def message(details: Any) -> str:
     """Return the text of one of the errors of a ValidationError, without its key."""
-    return str(details["msg"]).removeprefix("Value error, ")
+    text = _IN_YAML.get(details["type"], details["msg"])
+    return str(text).removeprefix("Value error, ")
 
 
 def _sentence(details: Any, nested: Mapping[str, type[BaseModel]]) -> str:

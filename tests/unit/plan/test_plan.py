@@ -73,7 +73,7 @@ def resolved(text: str) -> Plan:
         ("name: ../../etc", "name"),
         ("seed: -1", "seed"),
         ("feature-flags: [khepri_db, 'x y']", "feature-flags item 2: String should match"),
-        ("feature-flags: khepri_db", "feature-flags: Input should be a valid tuple"),
+        ("feature-flags: khepri_db", "feature-flags: Input should be a list"),
         ("rate: soon", "rate"),
         ("rate: 1e-300", "rate: must be 0 or at least 0.001"),
         ("rate: []", "rate: must not be empty"),

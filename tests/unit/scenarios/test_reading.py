@@ -37,7 +37,7 @@ def test_jepsenvm_run_takes_a_scenario_but_a_stored_plan_is_none(tmp_path: Path)
         ({"title": "  "}, ["scenario title: String should have at least 1 character"]),
         ({"titel": "x"}, ["scenario: unknown key 'titel' (known: expected, nodes, outcomes"]),
         ({"source": []}, ["scenario source: must not be empty"]),
-        ({"source": "a post"}, ["scenario source: Input should be a valid tuple"]),
+        ({"source": "a post"}, ["scenario source: Input should be a list"]),
         ({"versions": "3 or 4"}, ["scenario versions: must be a range of versions like >=3.8,<4"]),
         ({"versions": ""}, ["scenario versions: must not be empty"]),
         ({"versions": 4}, ["scenario versions: Input should be a valid string"]),
