@@ -279,7 +279,8 @@ class Plan(BaseModel):
     recover_within: Seconds | None = Field(
         default=None,
         description="The run is invalid if the cluster does not recover by itself within this "
-        "time after the last healing. At most `recovery-deadline`.",
+        "time after the last healing. At most `recovery-deadline`. The cluster is observed when "
+        "the load has ended, so the last fault must end less than this time before it.",
     )
     drain_deadline: Seconds = Field(default=600, description="Time for the drain.")
     log_patterns: Mapping[str, RegularExpression] = Field(
