@@ -84,12 +84,12 @@ def steps(
     same_version = now.cluster is not None and now.cluster.version == cluster.version
     new_version = cluster.version is not None and not same_version
     changed = now.condition is Condition.CHANGED
-    same_size = now.cluster is not None and now.cluster.nodes == cluster.nodes
-    new_size = cluster.nodes is not None and not same_size
+    first_size = now.cluster is None and cluster.nodes is not None
+    new_size = first_size or _size(machines, now.cluster) != _size(machines, cluster)
     replaced = changed and (cluster.version is not None or cluster.nodes is not None)
     new_hosts = machines.lab is not None and (new_version or new_size or replaced)
     if new_hosts or (machines.lab is not None and now.inventory is None):
-        yield from _lab_steps(machines, cluster, sources)
+        yield from _lab_steps(machines, cluster, sources, new_size=new_size)
     dirty = now.condition is Condition.DIRTY and not new_hosts
     if dirty:
         yield Step(("heal", *of_inventory))
@@ -109,12 +109,24 @@ def steps(
     )
 
 
+def _size(machines: Machines, cluster: Cluster | None) -> int | None:
+    """Return the number of hosts of a lab with a cluster; of one without, its own number.
+
+    Runs that name no number of nodes have that of the lab, whatever runs were before them.
+    """
+    return (cluster.nodes if cluster else None) or machines.nodes
+
+
 def _lab_steps(
-    machines: Machines, cluster: Cluster, sources: Mapping[str, VersionSource]
+    machines: Machines,
+    cluster: Cluster,
+    sources: Mapping[str, VersionSource],
+    *,
+    new_size: bool,
 ) -> Iterator[Step]:
     name = () if machines.lab == DEFAULT_NAME else ("--name", str(machines.lab))
     suite = suite_of(cluster.version, sources) if cluster.version is not None else None
-    if suite is not None or cluster.nodes is not None:
+    if suite is not None or cluster.nodes is not None or new_size:
         yield Step(("lab", "down", *name))
     size = ("--nodes", str(cluster.nodes or machines.nodes))
     yield Step(("lab", "up", *name, *size, *(("--suite", suite) if suite else ())), inventory=True)

@@ -125,6 +125,17 @@ def test_what_a_run_changed_for_good_is_replaced() -> None:
     assert "--reset" in words(LAB, ANY, deployed(ANY, Condition.CHANGED))[0]
 
 
+def test_runs_without_a_number_of_nodes_have_that_of_the_lab_whatever_ran_before() -> None:
+    """Seen in a campaign: after a run on three nodes, the others ran on three as well."""
+    three = OLD._replace(nodes=3)
+    back = ["lab down", "lab up --nodes 5 --suite bookworm", DEPLOY]
+    assert words(LAB, OLD, deployed(three)) == back
+    assert words(LAB, ANY, deployed(ANY._replace(nodes=3)))[:2] == ["lab down", "lab up --nodes 5"]
+    # A lab that has the number anyway stays.
+    assert words(LAB, OLD, deployed(OLD._replace(nodes=5))) == [DEPLOY]
+    assert words(LAB, OLD._replace(nodes=5), deployed(OLD)) == [DEPLOY]
+
+
 def test_another_number_of_hosts_is_another_lab() -> None:
     three = OLD._replace(nodes=3)
     assert words(LAB, three)[:2] == ["lab down", "lab up --nodes 3 --suite bookworm"]
