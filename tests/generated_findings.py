@@ -38,7 +38,7 @@ def findings() -> str:
 
     That of all scenarios has its own table: ``scenario_results``.
     """
-    names = ("post-2016", "production")
+    names = ("post-2016", "pause-minority", "production")
     return "\n".join(_demoted(markdown.report(merged([Folder(FINDINGS / name)]))) for name in names)
 
 
