@@ -83,10 +83,17 @@ class Started:
             )
 
     def is_waiting(self) -> bool:
-        """Return whether it has ended, or one of its processes waits for the input."""
-        return self.process.poll() is not None or any(
-            map(waits_for_input, members(self.process.pid))
-        )
+        """Return whether it has ended, or sleeps until its pipe has data.
+
+        Without the kernel's word for what it waits for ("0"), any sleep counts.
+        """
+        process = Path(f"/proc/{self.process.pid}")
+        try:
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            waits_for = (process / "wchan").read_text()
+        except OSError:  # it has ended
+            return True
+        return state == "Z" or (state == "S" and (waits_for == "0" or "pipe" in waits_for))
 
     def give(self) -> None:
         """Write its standard input. This cannot block, because all of it fits into the pipe."""
@@ -171,29 +178,6 @@ def fire(order: dict[str, Any], started: list[Started]) -> dict[str, Any]:
         note.unlink(missing_ok=True)
     said = [line for one in started for line in one.lines(one.out)]
     return {"began": began + ahead, "fired": fired + ahead, "said": said}
-
-
-def members(group: int) -> list[Path]:
-    """Return the folders in /proc of the processes of a process group."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended
-            if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
-                found.append(stat.parent)
-    return found
-
-
-def waits_for_input(process: Path) -> bool:
-    """Return whether a process sleeps until its pipe has data.
-
-    Without the kernel's word for what it waits for ("0"), each sleeping process counts.
-    """
-    try:
-        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        waits_for = (process / "wchan").read_text()
-    except OSError:  # it has ended
-        return False
-    return state == "S" and (waits_for == "0" or "pipe" in waits_for)
 
 
 def refuse_stale(order: dict[str, Any]) -> None:

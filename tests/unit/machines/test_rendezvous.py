@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepsenvm.errors import UnreachableError
+from jepsenvm.machines.action import Action, shell
 from jepsenvm.machines.remote import fire
 from jepsenvm.machines.remote import rendezvous as at_node
 from jepsenvm.machines.remote_source import source
@@ -124,13 +126,27 @@ def test_a_fault_acts_only_if_it_is_told_the_instant(tmp_path: Path, instant: bo
     assert error.startswith("error: it was not told to begin") == (not instant)
 
 
-def test_a_process_waits_when_it_reads_and_not_while_it_prepares() -> None:
-    script = "{ while :; do :; done } </dev/null"
-    with subprocess.Popen(["sh", "-c", script], start_new_session=True) as busy:
-        processes = fire.members(busy.pid)
-        waiting = [fire.waits_for_input(process) for process in processes]
-        busy.kill()
-    assert waiting == [False]
+@pytest.mark.parametrize(
+    ("action", "waits"),
+    [
+        (shell("true"), True),
+        (shell("true", ahead="while :; do :; done"), False),
+        (shell("true", ahead="sleep 60"), False),
+        (shell("true", ahead="exit 1"), True),  # it has ended
+        (Action(("cat",)), True),
+    ],
+)
+def test_a_process_waits_when_it_reads_and_not_while_it_prepares(
+    action: Action, waits: bool
+) -> None:
+    started = fire.Started({"argv": action.argv, "stdin": ""})
+    try:
+        deadline = time.monotonic() + (30 if waits else 0.3)
+        while not started.is_waiting() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert started.is_waiting() is waits
+    finally:
+        started.kill()
 
 
 def test_the_order_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
