@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from jepsenvm.campaign import markdown
-from jepsenvm.campaign.folder import Folder
+from jepsenvm.campaign.folder import FILE, Folder
 from jepsenvm.campaign.judgement import UNDECIDED, UNEXPECTED
 from jepsenvm.campaign.merge import merged
-from jepsenvm.campaign.spec import SCENARIO, VERSION
+from jepsenvm.campaign.spec import LAB_SUITES, SCENARIO, VERSION
 from jepsenvm.campaign.summary import Line, Result, Share, Summary
 from jepsenvm.campaign.wording import percent, share
 from jepsenvm.checkers.verdict import Verdict
@@ -26,8 +26,11 @@ from jepsenvm.scenarios import library
 
 FINDINGS: Final = Path(__file__).resolve().parents[1] / "docs" / "findings"
 
+ALL_SCENARIOS: Final = "scenarios"
+"""The campaign of the scenarios that no other campaign has."""
 
-VERSIONS: Final = ("3.8.9", "3.10.8", "4.0.5", "4.3.6")
+OF_SCENARIOS: Final = ("production", ALL_SCENARIOS)
+"""The campaigns that have each scenario once on each version."""
 
 REASON: Final = 160
 """Characters of a reason that are shown."""
@@ -38,16 +41,20 @@ def findings() -> str:
 
     That of all scenarios has its own table: ``scenario_results``.
     """
-    names = ("post-2016", "pause-minority", "production")
-    return "\n".join(_demoted(markdown.report(merged([Folder(FINDINGS / name)]))) for name in names)
+    folders = sorted(file.parent for file in FINDINGS.glob(f"*/{FILE}"))
+    return "\n".join(
+        _demoted(markdown.report(merged([Folder(folder)])))
+        for folder in folders
+        if folder.name != ALL_SCENARIOS
+    )
 
 
 def scenario_results() -> str:
     """Return the outcome of each scenario by version."""
     results = _results_of_scenarios()
-    head = ["scenario", *VERSIONS]
+    head = ["scenario", *LAB_SUITES]
     rows = (
-        [one.name, *(_cell(results.get((one.name, version), [])) for version in VERSIONS)]
+        [one.name, *(_cell(results.get((one.name, version), [])) for version in LAB_SUITES)]
         for one in library.scenarios()
     )
     return markdown.table(head, rows)
@@ -70,7 +77,7 @@ def unmet_expectations() -> str:
 def _results_of_scenarios() -> Mapping[tuple[str, str], list[Result]]:
     """Return the results of the campaigns of scenarios, by scenario and version."""
     found: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    for name in ("production", "scenarios"):
+    for name in OF_SCENARIOS:
         for result in merged([Folder(FINDINGS / name)]).results:
             settings = result.run.settings
             found[settings[SCENARIO], settings[VERSION]].append(result)

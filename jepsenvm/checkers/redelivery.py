@@ -39,9 +39,10 @@ def redelivery(history: History, *, delivery_limit: int | None) -> Result:
     corrupted = has_flag(history, "ok", "dequeue", "corrupted")
     sent = np.isin(deliveries.value, history.values("invoke", "enqueue"))
     kept = deliveries.value[~returned & ~corrupted]
+    given_back = returned & ~corrupted
     # A message that was never sent stays unexpected, once, if its consumers only returned it.
-    only_returned = returned & ~corrupted & ~sent & ~np.isin(deliveries.value, kept)
-    hidden = returned & ~corrupted & ~_first_of_each(deliveries.value, only_returned)
+    only_returned = given_back & ~sent & ~np.isin(deliveries.value, kept)
+    hidden = given_back & ~_first_of_each(deliveries.value, only_returned)
     returned_values, return_counts = np.unique(deliveries.value[hidden], return_counts=True)
     missing = multiset_difference(history.values("ok", "enqueue"), kept)
     was_returned = np.isin(missing, returned_values)

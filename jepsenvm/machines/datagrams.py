@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.rendezvous import NOTICE_S, Rendezvous, start_together
-from jepsenvm.machines.ssh import Fleet
+from jepsenvm.machines.ssh import Fleet, without_errors
 
 PORT: Final = 25673
 """The UDP port. RabbitMQ does not use it."""
@@ -62,6 +62,4 @@ def datagrams(
         wait_s=WAIT_S,
         timeout=WAIT_S + count * every_ms / 1000 + linger_s + 15,
     )
-    return {
-        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
-    }
+    return without_errors(answers)

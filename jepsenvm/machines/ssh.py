@@ -212,11 +212,7 @@ class Fleet:
         self, task: Callable[[str], T], nodes: Sequence[str] | None = None
     ) -> dict[str, T | None]:
         """Run a task for all nodes, or for some, at once; None for a node where it failed."""
-        answers = self.each_or_error(task, nodes)
-        return {
-            node: None if isinstance(answer, Exception) else answer
-            for node, answer in answers.items()
-        }
+        return without_errors(self.each_or_error(task, nodes))
 
     def script_each(self, scripts: Mapping[str, str], timeout: float = 30) -> dict[str, Output]:
         """Run each node's script on it, all at once."""
@@ -314,6 +310,13 @@ class Fleet:
         self._connections[node].close()
         if tunnel := self._tunnels.pop(node, None):
             tunnel.close()
+
+
+def without_errors(answers: Mapping[str, T | Exception]) -> dict[str, T | None]:
+    """Return the answers of nodes with None in place of each error."""
+    return {
+        node: None if isinstance(answer, Exception) else answer for node, answer in answers.items()
+    }
 
 
 def _started(task: Callable[[str], T], node: str) -> Future[T]:

@@ -16,7 +16,7 @@ from jepsenvm.experiment.logs import log_sizes
 from jepsenvm.machines.ansible_vars import parse_results
 from jepsenvm.machines.capabilities import capabilities
 from jepsenvm.machines.facts import facts
-from jepsenvm.machines.ssh import Fleet, LaterInput, Output
+from jepsenvm.machines.ssh import Fleet, Output
 from jepsenvm.machines.ssh_route import parse_route
 from jepsenvm.nemesis.manual import SPOOL, Spool
 from jepsenvm.nemesis.probes import PROBES, broker_view, probe
@@ -90,16 +90,7 @@ class AnsweringFleet(Fleet):
         self._answer = answer
         self._pool = ThreadPoolExecutor(1)
 
-    def run(
-        self,
-        node: str,
-        script: str,
-        *,
-        timeout: float = 30,
-        stdin: str = "",
-        later: LaterInput | None = None,
-        check: bool = True,
-    ) -> Output:
+    def run(self, node: str, script: str, **_: Any) -> Output:
         return Output(self._answer, "", 0)
 
     def plain(self, node: str, command: str, *, timeout: float = 30) -> Output:

@@ -14,7 +14,7 @@ import pytest
 from jepsenvm.errors import UsageError
 from jepsenvm.experiment import rolling_upgrade
 from jepsenvm.experiment.upgrade_package import package_file
-from jepsenvm.machines.ssh import LaterInput, Output
+from jepsenvm.machines.ssh import Output
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.faults.upgrade import Upgrade
 from jepsenvm.plan.plan import Plan
@@ -62,8 +62,8 @@ class Hosts(FakeFleet):
         node: str,
         program: str,
         order: Mapping[str, Any] | None = None,
-        timeout: float = 30,
-        later: LaterInput | None = None,
+        *_: Any,
+        **__: Any,
     ) -> Any:
         assert order is not None
         self.orders.append((node, program, order))

@@ -17,7 +17,6 @@ from jepsenvm.experiment import preflight
 from jepsenvm.machines.reachability import broken_links
 from jepsenvm.machines.reachability_probe import reachability
 from jepsenvm.machines.remote_source import source
-from jepsenvm.machines.ssh import LaterInput
 from tests.unit.fakes import FakeFleet, facts
 
 Answers = Mapping[tuple[str, str], Mapping[str, str]]
@@ -38,8 +37,8 @@ class Network(FakeFleet):
         node: str,
         program: str,
         order: Mapping[str, Any] | None = None,
-        timeout: float = 30,
-        later: LaterInput | None = None,
+        *_: Any,
+        **__: Any,
     ) -> Any:
         self._require_answer(node)
         assert program == "reach"

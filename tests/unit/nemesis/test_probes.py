@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jepsenvm.errors import UnreachableError
-from jepsenvm.machines.ssh import LaterInput
 from jepsenvm.nemesis.probes import probe
 from tests.unit.fakes import FakeFleet, facts
 
@@ -26,8 +25,8 @@ class Answering(FakeFleet):
         node: str,
         program: str,
         order: Mapping[str, Any] | None = None,
-        timeout: float = 30,
-        later: LaterInput | None = None,
+        *_: Any,
+        **__: Any,
     ) -> Any:
         self.orders.append((node, program, order or {}))
         if node not in self.answers:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jepsenvm.machines.ssh import LaterInput, Output
+from jepsenvm.machines.ssh import Output
 from jepsenvm.rabbitmq.deletion_log import deleted_by_clients
 from jepsenvm.rabbitmq.names import LOG_DIR
 from tests.unit.fakes import FakeFleet
@@ -23,14 +24,7 @@ class Hosts(FakeFleet):
     folder: Path
 
     def run(
-        self,
-        node: str,
-        script: str,
-        *,
-        timeout: float = 30,
-        stdin: str = "",
-        later: LaterInput | None = None,
-        check: bool = True,
+        self, node: str, script: str, *, timeout: float = 30, stdin: str = "", **_: Any
     ) -> Output:
         self._require_answer(node)
         script = script.replace(LOG_DIR, f"{self.folder}/{node}")
