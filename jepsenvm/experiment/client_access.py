@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from jepsenvm.errors import shorten
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq import cluster_view
 from jepsenvm.rabbitmq.amqp import CONNECT_TIMEOUT_S
 from jepsenvm.rabbitmq.tls import Tls, read_ca
 
 
 def listener_mismatches(
-    views: Mapping[str, broker.View | Exception], inventory: Inventory
+    views: Mapping[str, cluster_view.View | Exception], inventory: Inventory
 ) -> list[str]:
     """Return each node that does not accept clients as the inventory says."""
     protocol = "amqp" if inventory.broker_ca is None else "amqp/ssl"
     mismatches = []
     for node in inventory.nodes:
         view = views[node.name]
-        listeners = view.listeners.get(node.name) if isinstance(view, broker.View) else None
+        listeners = view.listeners.get(node.name) if isinstance(view, cluster_view.View) else None
         if listeners and (protocol, node.amqp_listen_port) not in listeners:
             present = ", ".join(f"{name} at port {port}" for name, port in sorted(listeners))
             mismatches.append(

@@ -13,7 +13,7 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.providers import PROVIDERS
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.requirements import CAPABILITIES
-from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq import cluster_view
 
 REQUIRED: Final = ("iptables", "systemd-run")
 """The capabilities that every host must have. The others are needed by some faults only."""
@@ -83,7 +83,7 @@ def _clock_finding(node: str, offset: float) -> Finding:
 
 def _broker_findings(fleet: Fleet, inventory: Inventory) -> Iterator[Finding]:
     nodes = list(fleet.nodes)
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    views = fleet.each_or_error(lambda node: cluster_view.view(fleet, node))
     for node, view in views.items():
         if isinstance(view, Exception):
             yield Finding(f"{node}: RabbitMQ", "not up; run `jepsenvm deploy`")

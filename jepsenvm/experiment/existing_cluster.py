@@ -15,6 +15,7 @@ from jepsenvm.experiment.preflight import ClusterState
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import PartitionHandling, Plan
+from jepsenvm.rabbitmq import cluster_view
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.connections import session
@@ -37,7 +38,7 @@ def require_testable(state: ClusterState, inventory: Inventory) -> None:
     members = {
         name
         for view in state.views.values()
-        if isinstance(view, broker.View)
+        if isinstance(view, cluster_view.View)
         for name in view.members
     }
     unnamed = sorted(members - {node.name for node in inventory.nodes})

@@ -32,7 +32,7 @@ from jepsenvm.nemesis.registry import NEMESES, stages
 from jepsenvm.nemesis.request import FaultRequest
 from jepsenvm.nemesis.status import in_force
 from jepsenvm.plan.durations import MAX_SECONDS, MIN_SECONDS, parse_duration
-from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq.topology_listing import listing
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ def fault_status(inventory: Inventory) -> FaultStatus:
 
 def newest_queue(fleet: Fleet) -> str:
     """Return the queue of the newest run, for faults that need a leader."""
-    names = broker.queues(fleet, next(iter(fleet.nodes)))
+    names = listing(fleet, next(iter(fleet.nodes))).queues
     queues = [name for name in names if name.startswith(QUEUE_PREFIX)]
     if not queues:
         raise UsageError(

@@ -23,6 +23,7 @@ from jepsenvm.plan.consumer_keys import CONSUMER_TIMEOUTS
 from jepsenvm.plan.message_sizes import size_bounds
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.queue_types import queue_type_spec
+from jepsenvm.rabbitmq import cluster_view, node_names
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.versions import (
     PARTITION_HANDLING_ENDED,
@@ -45,7 +46,7 @@ _BROKER_CAN: Final[Mapping[str, Callable[[Fleet, str], bool]]] = {
 class ClusterState:
     """What the nodes answered about their cluster."""
 
-    views: Mapping[str, broker.View | Exception]
+    views: Mapping[str, cluster_view.View | Exception]
     """The cluster as each node sees it, or the error of a node that did not answer."""
     settings: Mapping[str, broker.Settings]
     """The settings in force on each node. Not asked, and empty, if the cluster has a problem."""
@@ -62,7 +63,7 @@ def cluster_state(fleet: Fleet) -> ClusterState:
     ``rabbitmqctl`` takes seconds on slow hosts, so a run calls this once, and again after a
     deployment.
     """
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    views = fleet.each_or_error(lambda node: cluster_view.view(fleet, node))
     return ClusterState(views, {} if _view_problems(views) else settings(fleet))
 
 
@@ -89,7 +90,7 @@ def connect(fleet: Fleet) -> Mapping[str, Facts]:
             raise no_root(node, error)
         if isinstance(error, Exception):
             raise error
-    broker.learn_names(fleet)
+    node_names.learn_names(fleet)
     return facts(fleet)
 
 
@@ -355,13 +356,13 @@ def _require_accepted_message_size(plan: Plan, running: str) -> None:
         )
 
 
-def _view_problems(views: Mapping[str, broker.View | Exception]) -> list[str]:
+def _view_problems(views: Mapping[str, cluster_view.View | Exception]) -> list[str]:
     problems = [
         f"{node}: RabbitMQ is not up ({message_of(answer)})"
         for node, answer in views.items()
         if isinstance(answer, Exception)
     ]
     for node, view in views.items():
-        if isinstance(view, broker.View):
+        if isinstance(view, cluster_view.View):
             problems += [f"{node}: {problem}" for problem in view.troubles(sorted(views))]
     return problems

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.deletion_log import deleted_by_clients
+from jepsenvm.rabbitmq.queue_listing import Queue, queues
+from jepsenvm.rabbitmq.topology_listing import Binding, Listing, listing
 from jepsenvm.workloads.context import ListBindings, ListNode, ListQueues, QueueStatus
 
 
@@ -31,15 +32,15 @@ def queue_listing(fleet: Fleet) -> ListQueues:
 
 
 async def _statuses(fleet: Fleet, names: Sequence[str]) -> dict[str, QueueStatus]:
-    answers = await asyncio.to_thread(fleet.each_or_error, lambda node: broker.queues(fleet, node))
-    listings = []
+    answers = await asyncio.to_thread(fleet.each_or_error, lambda node: queues(fleet, node))
+    lists = []
     for node, answer in answers.items():
         if isinstance(answer, Exception):
             return dict.fromkeys(names, QueueStatus(1, f"nothing on {node}: {answer}"))
-        listings.append(answer)
-    gone = [name for name in names if not any(name in listing for listing in listings)]
+        lists.append(answer)
+    gone = [name for name in names if not any(name in listed for listed in lists)]
     deleted = await asyncio.to_thread(deleted_by_clients, fleet, gone) if gone else set()
-    statuses = {name: _status([listing.get(name) for listing in listings]) for name in names}
+    statuses = {name: _status([listed.get(name) for listed in lists]) for name in names}
     return statuses | {name: _deleted(statuses[name]) for name in deleted}
 
 
@@ -47,21 +48,21 @@ def _deleted(status: QueueStatus) -> QueueStatus:
     return replace(status, text=f"{status.text}, and a log has its deletion", deleted=True)
 
 
-def _status(listed: Sequence[broker.Queue | None]) -> QueueStatus:
+def _status(listed: Sequence[Queue | None]) -> QueueStatus:
     """Return what is left in a queue, from what each node lists about it."""
-    queues = [queue for queue in listed if queue is not None]
-    if not queues:
+    existing = [queue for queue in listed if queue is not None]
+    if not existing:
         return QueueStatus(None, "that the queue is gone from every node")
-    empty = len(queues) == len(listed) and all(queue.empty for queue in queues)
-    unacknowledged = max(queue.unacknowledged for queue in queues)
-    return QueueStatus(0 if empty else 1, _text(queues), max(0, unacknowledged))
+    empty = len(existing) == len(listed) and all(queue.empty for queue in existing)
+    unacknowledged = max(queue.unacknowledged for queue in existing)
+    return QueueStatus(0 if empty else 1, _text(existing), max(0, unacknowledged))
 
 
 def node_listing(fleet: Fleet) -> ListNode:
     """Return a function that asks a node for its queues, exchanges and bindings."""
 
-    async def list_node(node: str) -> broker.Listing:
-        return await asyncio.to_thread(broker.listing, fleet, node)
+    async def list_node(node: str) -> Listing:
+        return await asyncio.to_thread(listing, fleet, node)
 
     return list_node
 
@@ -69,13 +70,13 @@ def node_listing(fleet: Fleet) -> ListNode:
 def binding_listing(fleet: Fleet) -> ListBindings:
     """Return a function that asks a node for its bindings."""
 
-    async def list_bindings(node: str) -> frozenset[broker.Binding]:
-        return await asyncio.to_thread(broker.bindings, fleet, node)
+    async def list_bindings(node: str) -> frozenset[Binding]:
+        return (await asyncio.to_thread(listing, fleet, node)).bindings
 
     return list_bindings
 
 
-def _text(queues: list[broker.Queue]) -> str:
+def _text(queues: list[Queue]) -> str:
     ready = max(queue.ready for queue in queues)
     unacknowledged = max(queue.unacknowledged for queue in queues)
     text = f"ready {ready}, unacknowledged {unacknowledged}"

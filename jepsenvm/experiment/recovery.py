@@ -21,6 +21,7 @@ from jepsenvm.history.op import NEMESIS
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.nemesis.faults.restart import Restart
+from jepsenvm.rabbitmq import cluster_view, queue_listing
 from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import Address
 from jepsenvm.rabbitmq.connections import refusals
@@ -73,7 +74,7 @@ class NodeProblem:
 
 
 Problems = dict[str, NodeProblem]
-Placement = Mapping[str, broker.Replicas]
+Placement = Mapping[str, queue_listing.Replicas]
 """Where queues are, by their names."""
 
 
@@ -136,7 +137,7 @@ class Recovery:
         seconds = ASK_S + SECONDS_PER_QUEUE * len(self._queues)
         for node in self.fleet.nodes:
             try:
-                return broker.replicas_of(self.fleet, node, self._queues, seconds)
+                return queue_listing.replicas_of(self.fleet, node, self._queues, seconds)
             except JepsenvmError:
                 continue
         return {}
@@ -147,11 +148,11 @@ class Recovery:
             return ()
         return frozenset.intersection(*(frozenset(at.members) for at in placement.values()))
 
-    def _replicas(self) -> broker.Replicas | None:
+    def _replicas(self) -> queue_listing.Replicas | None:
         """Return where the queue is, by the first node that answers; None if none does."""
         for node in self.fleet.nodes:
             try:
-                replicas = broker.replicas(self.fleet, node, self.queue, ASK_S)
+                replicas = queue_listing.replicas(self.fleet, node, self.queue, ASK_S)
             except JepsenvmError:
                 continue
             if replicas is not None:
@@ -224,7 +225,7 @@ class Recovery:
         }
 
     def _problems(self) -> Problems:
-        views = self.fleet.each_or_error(lambda node: broker.view(self.fleet, node))
+        views = self.fleet.each_or_error(lambda node: cluster_view.view(self.fleet, node))
         problems = {
             node: problem
             for node, view in views.items()
@@ -232,7 +233,7 @@ class Recovery:
         }
         return problems or self._queue_problem()
 
-    def _view_problem(self, node: str, view: broker.View | Exception) -> NodeProblem | None:
+    def _view_problem(self, node: str, view: cluster_view.View | Exception) -> NodeProblem | None:
         if isinstance(view, Exception):
             return NodeProblem(message_of(view))
         problems = view.troubles(list(self.fleet.nodes))
@@ -245,7 +246,7 @@ class Recovery:
         # problem is the whole cluster, for which to_restart chooses no node.
         everyone, first = frozenset(self.fleet.nodes), next(iter(self.fleet.nodes))
         try:
-            listed = broker.queues(self.fleet, first)
+            listed = queue_listing.queues(self.fleet, first)
         except JepsenvmError as error:
             return {first: NodeProblem(error.message, everyone)}
         # Nothing to wait for if a queue is gone. The drain reports that.
@@ -295,7 +296,7 @@ class Recovery:
         )
 
 
-def _expected_online(before: broker.Replicas, restarted: Sequence[str]) -> set[str]:
+def _expected_online(before: queue_listing.Replicas, restarted: Sequence[str]) -> set[str]:
     """Return the nodes whose replicas must be online after a restart of some nodes."""
     if len(before.members) == 1 and not before.online:
         return set()  # a classic queue, of which some versions never list who is online

@@ -52,8 +52,8 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.lock_owner import this_machine
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.credentials import credentials
+from jepsenvm.rabbitmq.queue_listing import queues
 from jepsenvm.workloads.context import Context, QueueStatus
 from jepsenvm.workloads.publishers import publisher_addresses
 from jepsenvm.workloads.registry import WORKLOADS
@@ -141,13 +141,13 @@ def resume(run: UnfinishedRun, inventory: Inventory, watch: Watch | None = None)
 def _require_queue(fleet: Fleet, run: UnfinishedRun) -> None:
     """Wait until a node lists a queue of a run; raise UsageError if none does in time."""
     queue = run.resumption.queue
-    queues = Routes(run.plan.routing, queue).queues
+    own = Routes(run.plan.routing, queue).queues
     began = time.monotonic()
     answered = False
     while True:
-        answers = fleet.each_or_error(lambda node: broker.queues(fleet, node))
+        answers = fleet.each_or_error(lambda node: queues(fleet, node))
         lists = [answer for answer in answers.values() if not isinstance(answer, Exception)]
-        if any(name in names for names in lists for name in queues):
+        if any(name in names for names in lists for name in own):
             return
         answered = answered or bool(lists)
         # Brokers that do not answer at all have the time in which a cluster may recover.
@@ -158,7 +158,7 @@ def _require_queue(fleet: Fleet, run: UnfinishedRun) -> None:
     if not answered:
         raise RunError("no broker answers, so the queue cannot be read", remedy="start RabbitMQ")
     raise UsageError(
-        f"the queue {queue} is gone{' with all others' if len(queues) > 1 else ''}, so nothing can "
+        f"the queue {queue} is gone{' with all others' if len(own) > 1 else ''}, so nothing can "
         "be read back",
         remedy=f"`jepsenvm check {run.store.path}` judges what was recorded",
     )

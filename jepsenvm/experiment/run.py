@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 
 from jepsenvm.checkers.verdict import Results, Verdict
 from jepsenvm.errors import JepsenvmError
@@ -20,8 +18,8 @@ from jepsenvm.machines.cluster_lock import ClusterLock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.finished_runs import finished_runs, record_finished, run_of_queue
+from jepsenvm.rabbitmq.topology_listing import listing
 
 logger = logging.getLogger(__name__)
 
@@ -90,18 +88,10 @@ def finish(fleet: Fleet, store: Store) -> None:
 
 
 def _finish_at(fleet: Fleet, node: str, store: Store) -> None:
-    beside = ThreadPoolExecutor(1)
-    earlier = beside.submit(finished_runs, fleet, node)
-    beside.shutdown(wait=False)  # an interrupt does not wait for the answer
-    names = {*broker.queues(fleet, node)}
-    if not _has(names, store):
-        names |= broker.exchange_names(fleet, node)
-    if _has(names, store):
-        record_finished(fleet, node, {*earlier.result(), store.path.name}, names)
-
-
-def _has(names: Collection[str], store: Store) -> bool:
-    return any(run_of_queue(name) == store.path.name for name in names)
+    listed = listing(fleet, node)
+    names = listed.queues | listed.exchanges
+    if any(run_of_queue(name) == store.path.name for name in names):
+        record_finished(fleet, node, {*finished_runs(fleet, node), store.path.name}, names)
 
 
 def _executed(prepared: Prepared, store: Store, watch: Watch | None) -> Results:

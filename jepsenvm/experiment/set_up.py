@@ -15,6 +15,7 @@ from jepsenvm.rabbitmq import ctl as broker
 from jepsenvm.rabbitmq.amqp import SessionLost, failure_text
 from jepsenvm.rabbitmq.finished_runs import finished_runs, run_of_queue
 from jepsenvm.rabbitmq.policies import RUN_POLICY, mirroring, of_run
+from jepsenvm.rabbitmq.topology_listing import listing
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.declare import delete_exchanges
 from jepsenvm.workloads.workload import Workload
@@ -70,16 +71,15 @@ def may_pass(error: BaseException) -> bool:
 
 async def _make_queues(fleet: Fleet, workload: Workload[WorkloadOptions], context: Context) -> None:
     node = context.addresses[0].node
-    names, exchanges, finished = await asyncio.gather(
-        asyncio.to_thread(broker.queues, fleet, node),
-        asyncio.to_thread(broker.exchange_names, fleet, node),
-        asyncio.to_thread(finished_runs, fleet, node),
-    )
+    listed = await asyncio.to_thread(listing, fleet, node)
+    finished = await asyncio.to_thread(finished_runs, fleet, node)
     # A failed attempt may have left queues of this run. They are stale as well.
     own = run_of_queue(context.queue)
-    runs = {name: run_of_queue(name) for name in names}
+    runs = {name: run_of_queue(name) for name in sorted(listed.queues)}
     stale = [name for name, run in runs.items() if run and (run == own or run in finished)]
-    stale_exchanges = [name for name in sorted(exchanges) if run_of_queue(name) in {own, *finished}]
+    stale_exchanges = [
+        name for name in sorted(listed.exchanges) if run_of_queue(name) in {own, *finished}
+    ]
     if context.plan.queue_type == "mirrored":
         pattern, definition = of_run(context.queue), mirroring(context.plan)
         await asyncio.to_thread(broker.set_policy, fleet, node, RUN_POLICY, pattern, definition)

@@ -38,7 +38,7 @@ from jepsenvm.nemesis.power import PowerSwitch
 from jepsenvm.nemesis.records import FaultRecord, Recorder
 from jepsenvm.nemesis.registry import fault_from_data
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.rabbitmq.ctl import learn_names
+from jepsenvm.rabbitmq.node_names import learn_names
 
 logger = logging.getLogger(__name__)
 

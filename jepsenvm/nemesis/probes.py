@@ -19,7 +19,7 @@ from jepsenvm.machines.datagrams import datagrams
 from jepsenvm.machines.facts import Facts
 from jepsenvm.machines.reachability_probe import Reachability, reachability
 from jepsenvm.machines.ssh import Fleet
-from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq import cluster_view, ctl, queue_listing
 from jepsenvm.rabbitmq.names import CORRUPTED_DIR
 
 CONNECT_S: Final = 2.0
@@ -57,7 +57,7 @@ def probe(
 def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     """Return the nodes that each node sees running and partitioned, and where the queue is."""
     cluster = Cluster(fleet, {}, queue)
-    views = fleet.each_or_none(lambda node: ctl.view(fleet, node, timeout=VIEW_S))
+    views = fleet.each_or_none(lambda node: cluster_view.view(fleet, node, timeout=VIEW_S))
     answering = [node for node, view in views.items() if view]
     replicas = _replicas(cluster, answering, VIEW_S)
     return {
@@ -68,18 +68,20 @@ def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     }
 
 
-def _view_data(view: ctl.View) -> dict[str, Any]:
+def _view_data(view: cluster_view.View) -> dict[str, Any]:
     partitions = {node: sorted(others) for node, others in view.partitions.items()}
     return {"running": sorted(view.running), "partitions": partitions}
 
 
-def _replicas(cluster: Cluster, nodes: Sequence[str], timeout: float) -> ctl.Replicas | None:
+def _replicas(
+    cluster: Cluster, nodes: Sequence[str], timeout: float
+) -> queue_listing.Replicas | None:
     """Ask the nodes for the queue's replicas, one after the other, until one answers."""
     if cluster.queue is None:
         return None
     for node in nodes:
         try:
-            return ctl.replicas(cluster.fleet, node, cluster.queue, timeout)
+            return queue_listing.replicas(cluster.fleet, node, cluster.queue, timeout)
         except JepsenvmError:
             continue
     return None
@@ -235,14 +237,16 @@ def _sentinels(cluster: Cluster) -> Any:
 def _alarms(cluster: Cluster) -> Any:
     """The resource alarms that each node reports."""
     fleet = cluster.fleet
-    return fleet.each_or_none(lambda node: ctl.view(fleet, node, timeout=ASK_S).alarm_texts())
+    return fleet.each_or_none(
+        lambda node: cluster_view.view(fleet, node, timeout=ASK_S).alarm_texts()
+    )
 
 
 def _members(cluster: Cluster) -> Any:
     """The members and the running nodes that each node reports."""
 
     def members(node: str) -> dict[str, list[str]]:
-        view = ctl.view(cluster.fleet, node, timeout=ASK_S)
+        view = cluster_view.view(cluster.fleet, node, timeout=ASK_S)
         return {"running": sorted(view.running), "members": sorted(view.members)}
 
     return cluster.fleet.each_or_none(members)
@@ -252,7 +256,7 @@ def _maintenance(cluster: Cluster) -> Any:
     """The maintenance status that each node reports of itself."""
     fleet = cluster.fleet
     return fleet.each_or_none(
-        lambda node: ctl.view(fleet, node, timeout=ASK_S).maintenance.get(node)
+        lambda node: cluster_view.view(fleet, node, timeout=ASK_S).maintenance.get(node)
     )
 
 

@@ -43,11 +43,12 @@ class Erlang:
 
     ``template`` is a constant of the program; a test checks that. It refers to values as ``$name``.
     A text becomes a binary in UTF-8, a number is written in decimal digits, and an Atom is quoted.
+    The template may have several lines. Its own texts have no two spaces in a row.
     """
 
     def __init__(self, template: str, **values: str | int | Atom) -> None:
         terms = {name: _term(value) for name, value in values.items()}
-        self.code: Final = Template(template).substitute(terms)
+        self.code: Final = Template(" ".join(template.split())).substitute(terms)
         if not _CODE.fullmatch(self.code):
             raise ValueError("an Erlang expression has a character that a shell could interpret")
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from jepsenvm.machines.ssh import Fleet
+from jepsenvm.rabbitmq.erlang import Atom, Erlang
+from jepsenvm.rabbitmq.questions import ask, understood
 
 PARAMETER: Final = "jepsenvm_finished_runs"
 
@@ -24,6 +26,11 @@ _QUEUE: Final = re.compile(
 
 Another name is not ours.
 """
+
+_VALUE: Final = Erlang(
+    "[Value || Value <- [rabbit_runtime_parameters:value_global($parameter)], is_binary(Value)]",
+    parameter=Atom(PARAMETER),
+)
 
 _TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 
@@ -36,10 +43,10 @@ def run_of_queue(name: str) -> str | None:
 
 def finished_runs(fleet: Fleet, node: str, timeout: float = 60) -> frozenset[str]:
     """Return the times of the runs that have finished, as this node lists them."""
-    command = "rabbitmqctl --quiet list_global_parameters"
-    lines = fleet.run(node, command, timeout=timeout).stdout.splitlines()
-    own = [line for line in lines if line.split("\t")[0].strip() == PARAMETER]
-    return frozenset(time for line in own for time in _TIME.findall(line))
+    what = "the finished runs"
+    values = ask(fleet, node, _VALUE, what, timeout=timeout)
+    with understood(node, what):
+        return frozenset(time for value in values for time in _TIME.findall(value))
 
 
 def record_finished(

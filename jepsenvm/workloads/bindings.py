@@ -11,7 +11,7 @@ from jepsenvm.checkers.wording import counted
 from jepsenvm.errors import JepsenvmError, shorten
 from jepsenvm.history.nemesis_records import BINDINGS
 from jepsenvm.history.op import NEMESIS
-from jepsenvm.rabbitmq.ctl import Binding
+from jepsenvm.rabbitmq.topology_listing import Binding
 from jepsenvm.workloads.context import Context
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from jepsenvm.errors import RunError
 from jepsenvm.history.journal import Journal
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address
-from jepsenvm.rabbitmq.ctl import Binding, Listing
+from jepsenvm.rabbitmq.topology_listing import Binding, Listing
 from jepsenvm.workloads.bodies import Bodies, bodies_of
 from jepsenvm.workloads.clients import Clients
 from jepsenvm.workloads.routes import Routes

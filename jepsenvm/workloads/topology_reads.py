@@ -14,7 +14,7 @@ from typing import Any, Final
 from jepsenvm.checkers.topology_things import binding
 from jepsenvm.errors import JepsenvmError
 from jepsenvm.rabbitmq.amqp import Address, SessionLost, failure_text
-from jepsenvm.rabbitmq.ctl import Listing
+from jepsenvm.rabbitmq.topology_listing import Listing
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.node_sessions import NodeSessions
 from jepsenvm.workloads.topology_client import REFUSALS, name_of, routing_key

@@ -6,7 +6,7 @@ Each program's answer has its usual text here, and is changed before jepsenvm re
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -22,11 +22,13 @@ from jepsenvm.nemesis.manual import SPOOL, Spool
 from jepsenvm.nemesis.probes import PROBES, broker_view, probe
 from jepsenvm.nemesis.records import FaultRecord
 from jepsenvm.nemesis.status import in_force
-from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq import cluster_view, ctl, node_names, queue_listing, topology_listing
+from jepsenvm.rabbitmq.finished_runs import finished_runs
 from tests.fuzz.mutations import changed_text
 from tests.fuzz.outcome import Outcome, observe
 from tests.unit.fakes import facts as facts_of
 from tests.unit.fakes import node as node_named
+from tests.unit.rabbitmq.answers import printed
 
 STATUS: Final = json.dumps(
     {
@@ -39,12 +41,32 @@ STATUS: Final = json.dumps(
         "listeners": {"rabbit@n1": [{"port": 5672, "protocol": "amqp", "interface": "[::]"}]},
     }
 )
-QUEUES: Final = (
-    "jepsenvm.quorum.x\trunning\trabbit@n1\t<rabbit@n1.1700000000.2345.0>\t3\t1\t4\n"
-    "jepsenvm.classic.y\trunning\t\t<rabbit@n2.1700000000.2345.0>\t0\t0\t0\n"
+QUEUES: Final = json.dumps(
+    [
+        {
+            "name": "amVwc2Vudm0ucQ==",
+            "node": "rabbit@n1",
+            "info": {
+                "state": "running",
+                "leader": "rabbit@n1",
+                "members": ["rabbit@n1", "rabbit@n-2"],
+                "online": ["rabbit@n1"],
+                "messages_ready": 3,
+                "messages_unacknowledged": 1,
+                "messages": 4,
+            },
+        },
+        {"name": "cQ==", "node": "rabbit@n2", "info": {"state": "down"}},
+    ]
 )
-REPLICAS: Final = (
-    "q\trabbit@n1\t<rabbit@n1.1.2.0>\t[rabbit@n1, 'rabbit@n-2']\t[rabbit@n1, 'rabbit@n-2']\n"
+TOPOLOGY: Final = json.dumps(
+    {"queues": ["cQ=="], "exchanges": ["", "ZQ=="], "bindings": [["ZQ==", "cQ==", "MQ=="]]}
+)
+SETTINGS: Final = json.dumps(
+    [
+        {"name": f"rabbit@{node}", "version": "3.10.8", "handling": "autoheal", "ticktime": 15}
+        for node in ("n1", "n2")
+    ]
 )
 FACTS: Final = json.dumps(
     {
@@ -101,11 +123,11 @@ class AnsweringFleet(Fleet):
 
 
 def _replicas(fleet: Fleet) -> Any:
-    return ctl.replicas(fleet, "n1", "q")
+    return queue_listing.replicas(fleet, "n1", "q")
 
 
 def _alarms(fleet: Fleet) -> Any:
-    view = ctl.view(fleet, "n1")
+    view = cluster_view.view(fleet, "n1")
     return view.alarm_texts(), view.troubles(["n1", "n2"]), view.side("n1")
 
 
@@ -113,40 +135,46 @@ def _probe(name: str) -> Callable[[Fleet], Any]:
     return lambda fleet: probe(fleet, facts_of("n1", "n2"), [name], "q")
 
 
-ASKED: Final[Mapping[str, tuple[str, Callable[[Fleet], Any]]]] = {
-    "cluster_status": (STATUS, _alarms),
-    "list_queues": (QUEUES, lambda fleet: ctl.queues(fleet, "n1")),
-    "replicas": (REPLICAS, _replicas),
-    "settings": ("3.10.8|autoheal|15\n", lambda fleet: ctl.settings(fleet, "n1")),
-    "settings of all": (
-        "rabbit@n1|3.10.8|autoheal|15\nrabbit@n2|3.10.8|autoheal|15\n",
-        lambda fleet: ctl.settings_of_cluster(fleet, "n1"),
-    ),
-    "names": ("'rabbit@n1'\n", ctl.learn_names),
-    "vhosts": ('[{"name": "/"}]', lambda fleet: ctl.make_vhost(fleet, "n1", "user")),
+ASKED: Final[dict[str, tuple[str, Callable[[Fleet], Any]]]] = {
+    "alarms": (STATUS, _alarms),
+    "queues": (QUEUES, lambda fleet: queue_listing.queues(fleet, "n1")),
+    "replicas": (QUEUES, _replicas),
+    "topology": (TOPOLOGY, lambda fleet: topology_listing.listing(fleet, "n1")),
+    "settings": (SETTINGS, lambda fleet: ctl.settings(fleet, "n1")),
+    "settings of all": (SETTINGS, lambda fleet: ctl.settings_of_cluster(fleet, "n1")),
+    "vhosts": ('["Lw=="]', lambda fleet: ctl.make_vhost(fleet, "n1", "user")),
+    "finished runs": ('["20261125T140310.000000Z"]', lambda fleet: finished_runs(fleet, "n1")),
+    "view": (STATUS, lambda fleet: broker_view(fleet, None)),
+    "probe alarms": (STATUS, _probe("alarms")),
+    "probe members": (STATUS, _probe("members")),
+    "probe queue": (QUEUES, _probe("queue")),
+}
+"""The usual JSON of each answer to a question, and what asks it."""
+
+PRINTED: Final[dict[str, tuple[str, Callable[[Fleet], Any]]]] = {
+    "names": ("'rabbit@n1'\n", node_names.learn_names),
     "facts": (FACTS, facts),
     "capabilities": (CAPABILITIES, capabilities),
     "notes": (NOTES, in_force),
     "logs": ("12 rabbit@n1.log\n13 rabbit@n1_upgrade.log\n", log_sizes),
-    "view": (STATUS, lambda fleet: broker_view(fleet, None)),
     **{
         f"probe {name}": (CLOCKS if name == "clocks" else PROCESSES, _probe(name))
         for name in PROBES
-        if name in {"processes", "writes", "clocks", "alarms", "members", "queue"}
+        if name in {"processes", "writes", "clocks"}
     },
 }
-"""The usual answer to each question, and what asks it."""
+"""What other programs usually print, and what asks it."""
 
 
 def run(random: Random, folder: Path) -> Outcome:
     """Change the answer to one question, and ask it; or change a file that a run reads."""
-    name = random.choice((*ASKED, *ASKED, "spool", "route", "results"))
+    name = random.choice((*ASKED, *ASKED, *PRINTED, "spool", "route", "results"))
     usual = {"spool": f"{SPOOLED}\n{SPOOLED}\n", "route": ROUTE, "results": RESULTS}
-    text = usual[name] if name in usual else ASKED[name][0]
+    text = usual[name] if name in usual else (ASKED | PRINTED)[name][0]
     data = changed_text(random, text)
     (folder / f"{name.replace(' ', '-')}.txt").write_bytes(data)
     # SSH and subprocesses give text with undecodable bytes replaced.
-    answer = data.decode("utf-8", "replace")
+    answer = data.decode("utf-8", "replace") if name not in ASKED else printed(data)
     outcome = observe(lambda: _ask(name, answer, data, folder))
     return Outcome(outcome.name, f"{name}: {outcome.detail}") if outcome.failed else outcome
 
@@ -161,6 +189,6 @@ def _ask(name: str, answer: str, data: bytes, folder: Path) -> Any:
         return parse_results(answer)
     fleet = AnsweringFleet(answer)
     try:
-        return ASKED[name][1](fleet)
+        return (ASKED | PRINTED)[name][1](fleet)
     finally:
         fleet.close()

@@ -23,7 +23,7 @@ from jepsenvm.machines import lab
 from jepsenvm.machines.inventory import Inventory, load
 from jepsenvm.machines.ssh import Fleet
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl as broker
+from jepsenvm.rabbitmq import cluster_view
 from jepsenvm.rabbitmq.names import GROUP
 from tests.lab.whole import NET_TICKTIME, is_as_needed, is_whole
 
@@ -191,7 +191,7 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
 
 def _degraded(fleet: Fleet) -> list[str]:
     nodes = list(fleet.nodes)
-    views = fleet.each_or_error(lambda node: broker.view(fleet, node))
+    views = fleet.each_or_error(lambda node: cluster_view.view(fleet, node))
     return [
         node for node, view in views.items() if isinstance(view, Exception) or view.troubles(nodes)
     ]

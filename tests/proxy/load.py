@@ -22,7 +22,7 @@ from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.reading import resolve
 from jepsenvm.rabbitmq.connections import session
-from jepsenvm.rabbitmq.ctl import Binding
+from jepsenvm.rabbitmq.topology_listing import Binding
 from jepsenvm.workloads.bodies import bodies_of
 from jepsenvm.workloads.context import (
     Context,

@@ -24,7 +24,7 @@ from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.machines.reachability import Matrix
 from jepsenvm.nemesis.fault import Fault
 from jepsenvm.nemesis.registry import NEMESES
-from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq.topology_listing import Listing
 from tests.unit.cli.conftest import Inventories, Jepsenvm, NoFleet, assert_one_line, json_of
 from tests.unit.fakes import LockedHosts, elsewhere
 
@@ -232,10 +232,11 @@ def test_the_newest_queue_is_chosen_by_its_time(monkeypatch: pytest.MonkeyPatch)
         "jepsenvm.classic.20250102T100000.000001Z",
         "theirs.20260101T100000.000001Z",
     ]
-    monkeypatch.setattr(ctl, "queues", lambda *_: dict.fromkeys(names))
+    listed = Listing(frozenset(names), frozenset(), frozenset())
+    monkeypatch.setattr(manual_fault, "listing", lambda *_: listed)
     fleet: Any = type("Fleet", (), {"nodes": {"n1": None}})
     assert newest_queue(fleet) == names[1]
-    monkeypatch.setattr(ctl, "queues", lambda *_: {})
+    listed = Listing(frozenset(), frozenset(), frozenset())
     with pytest.raises(UsageError, match="start a run, or name nodes"):
         newest_queue(fleet)
 

@@ -11,6 +11,7 @@ from jepsenvm.nemesis.faults.kill import Kill
 from jepsenvm.nemesis.requirements import BROKER_CAPABILITIES
 from jepsenvm.rabbitmq import ctl
 from tests.unit.fakes import FakeFleet
+from tests.unit.rabbitmq.answers import told
 
 KILL = Kill(name="kill", nodes=("n1",))
 DRAIN = Drain(name="drain", nodes=("n2", "n1"))
@@ -33,14 +34,16 @@ def test_no_broker_is_asked_for_faults_without_such_a_need() -> None:
 
 
 def test_each_node_of_a_drain_is_asked_once() -> None:
-    fake = fleet(n1="true\n", n2="true\n")
+    fake = fleet(n1=told([True]), n2=told([True]))
     preflight.require_broker_capabilities(fake, [KILL, DRAIN, DRAIN])
     assert sorted(node for node, _ in fake.scripts) == ["n1", "n2"]
 
 
 def test_a_drain_without_maintenance_mode_is_refused_with_the_remedy() -> None:
     with pytest.raises(UsageError) as refused:
-        preflight.require_broker_capabilities(fleet(n1="true", n2="false"), [KILL, DRAIN])
+        preflight.require_broker_capabilities(
+            fleet(n1=told([True]), n2=told([False])), [KILL, DRAIN]
+        )
     text = str(refused.value)
     assert text.startswith("n2: drain is not possible here: no maintenance-mode; ")
     assert "enable_feature_flag maintenance_mode_status" in text
@@ -49,5 +52,5 @@ def test_a_drain_without_maintenance_mode_is_refused_with_the_remedy() -> None:
 
 @pytest.mark.parametrize("answer", ["", "Error: undef", "true false"])
 def test_an_answer_that_is_not_understood_is_no_permission(answer: str) -> None:
-    with pytest.raises(RunError, match="n1: rabbitmqctl eval gave an answer"):
+    with pytest.raises(RunError, match="n1: cannot read the state of the maintenance mode"):
         ctl.has_maintenance_mode(fleet(n1=answer), "n1")

@@ -19,9 +19,10 @@ from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.inventory_node import Node
 from jepsenvm.nemesis.schedule import schedule as schedule_of_plan
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl
+from jepsenvm.rabbitmq import cluster_view, ctl
+from jepsenvm.rabbitmq.cluster_view import View
 from jepsenvm.rabbitmq.credentials import Credentials
-from jepsenvm.rabbitmq.ctl import Settings, View
+from jepsenvm.rabbitmq.ctl import Settings
 
 NAMES = ("n1", "n2", "n3")
 WANTED = Settings("3.10.8", "autoheal", 15)
@@ -106,7 +107,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     fake = World(dict.fromkeys(NAMES, WANTED))
-    monkeypatch.setattr(ctl, "view", fake.answer_view)
+    monkeypatch.setattr(cluster_view, "view", fake.answer_view)
     monkeypatch.setattr(ctl, "settings", fake.answer_settings)
     monkeypatch.setattr(ctl, "settings_of_cluster", fake.answer_settings_of_cluster)
     monkeypatch.setattr(module, "install", fake.deploy)

@@ -11,8 +11,7 @@ import pytest
 from jepsenvm.errors import UnreachableError
 from jepsenvm.experiment import queue_status as queue_status_module
 from jepsenvm.experiment.queue_status import queue_listing, queue_status
-from jepsenvm.rabbitmq import ctl
-from jepsenvm.rabbitmq.ctl import Queue
+from jepsenvm.rabbitmq.queue_listing import Queue
 from jepsenvm.workloads.context import QueueStatus
 
 
@@ -41,7 +40,7 @@ def left(
                     found[f"n{node + 1}"] = error
             return found
 
-    monkeypatch.setattr(ctl, "queues", queues)
+    monkeypatch.setattr(queue_status_module, "queues", queues)
     monkeypatch.setattr(
         queue_status_module, "deleted_by_clients", lambda _fleet, _gone: {"q"} if deleted else set()
     )

@@ -16,7 +16,8 @@ from jepsenvm.experiment.recovery import (
     to_restart,
 )
 from jepsenvm.machines.inventory import Inventory
-from jepsenvm.rabbitmq.ctl import Queue, Replicas, View
+from jepsenvm.rabbitmq.cluster_view import View
+from jepsenvm.rabbitmq.queue_listing import Queue, Replicas
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 EVERYONE = frozenset(NODES)
@@ -260,7 +261,7 @@ def of_several(
     monkeypatch.setattr(Recovery, "_problems", lambda _: problems)
     monkeypatch.setattr(Recovery, "_restart", lambda _, nodes: groups.append(list(nodes)))
     monkeypatch.setattr(
-        "jepsenvm.rabbitmq.ctl.replicas_of", lambda *_args, **_kwargs: dict(placement)
+        "jepsenvm.rabbitmq.queue_listing.replicas_of", lambda *_args, **_kwargs: dict(placement)
     )
     monkeypatch.setattr(Fleet, "nodes", dict.fromkeys(NODES))
     journal = Journal()
@@ -304,7 +305,7 @@ def test_recovery_waits_for_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
         return Queue(name, "running" if leader else "down", leader, 0, 0, 0)
 
     listed = {"q": queue("q", "n1"), "q.1": queue("q.1", None), "q.2": queue("q.2", None)}
-    monkeypatch.setattr("jepsenvm.rabbitmq.ctl.queues", lambda *_: listed)
+    monkeypatch.setattr("jepsenvm.rabbitmq.queue_listing.queues", lambda *_: listed)
     under_test = Recovery(Fleet(), Journal(), (), "q", 1.0, more_queues=("q.1", "q.2"))  # type: ignore[arg-type]  # fakes
     (problem,) = under_test._queue_problem().values()
     assert problem.text == ("the queue q.1 is down, its leader is None (2 queues do not serve)")

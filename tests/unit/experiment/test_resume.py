@@ -38,7 +38,6 @@ from jepsenvm.machines import cluster_lock
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.machines.lock_owner import LockOwner
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.credentials import Credentials
 from jepsenvm.workloads.context import Context
 from jepsenvm.workloads.drain import DRAIN_PROCESS
@@ -141,7 +140,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setattr(module, "finish", lambda *_: fake.acts.append("finish"))
     monkeypatch.setattr(module, "write_report", lambda *_: fake.acts.append("report"))
     monkeypatch.setattr(preflight, "connect", lambda _: {})
-    monkeypatch.setattr(ctl, "queues", lambda *_: fake.queues)
+    monkeypatch.setattr(module, "queues", lambda *_: fake.queues)
     monkeypatch.setattr(Recovery, "wait", recover)
     return fake
 

@@ -20,8 +20,8 @@ from jepsenvm.experiment.store import PLAN, REPORT, Store, create, history_file
 from jepsenvm.history.journal import Journal
 from jepsenvm.machines.inventory import Inventory
 from jepsenvm.plan.plan import Plan
-from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.credentials import Credentials
+from jepsenvm.rabbitmq.topology_listing import Listing
 from tests.unit.fakes import FakeFleet
 
 
@@ -209,7 +209,7 @@ def test_a_missing_history_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("queues", "exchanges", "recorded"),
     [
-        (["jepsenvm.quorum.{}"], [], ["jepsenvm.quorum.{}"]),
+        (["jepsenvm.quorum.{}"], [""], ["", "jepsenvm.quorum.{}"]),
         (["theirs"], ["jepsenvm.quorum.{}.7"], ["jepsenvm.quorum.{}.7", "theirs"]),
         (["theirs"], ["amq.topic"], None),
     ],
@@ -227,8 +227,8 @@ def test_a_run_is_recorded_as_finished_while_a_queue_or_an_exchange_of_it_exists
         return [template.format(run) for template in templates]
 
     asked: list[tuple[list[str], list[str]]] = []
-    monkeypatch.setattr(ctl, "queues", lambda *_: dict.fromkeys(named(queues)))
-    monkeypatch.setattr(ctl, "exchange_names", lambda *_: frozenset(named(exchanges)))
+    listed = Listing(frozenset(named(queues)), frozenset(named(exchanges)), frozenset())
+    monkeypatch.setattr(module, "listing", lambda *_: listed)
     monkeypatch.setattr(module, "finished_runs", lambda *_: frozenset({"earlier"}))
     monkeypatch.setattr(
         module,

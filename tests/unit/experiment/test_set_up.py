@@ -16,6 +16,7 @@ from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq import ctl
 from jepsenvm.rabbitmq.amqp import Address, SessionLost
 from jepsenvm.rabbitmq.policies import RUN_POLICY
+from jepsenvm.rabbitmq.topology_listing import Listing
 from jepsenvm.workloads.context import Context
 
 ADDRESS = Address("n1", "h", 5672, "u", "p", "/", 1.0)
@@ -35,7 +36,7 @@ def set_up_with(
 ) -> tuple[list[list[str]], list[tuple[object, ...]]]:
     """Set up with these failures first; return each attempt's stale queues, and the policies."""
     monkeypatch.setattr(set_up, "SETTLE_POLL_S", 0.0)
-    names = dict.fromkeys(
+    names = frozenset(
         [
             f"jepsenvm.quorum.{FINISHED}",
             f"jepsenvm.quorum.{FINISHED}.dead",
@@ -46,11 +47,11 @@ def set_up_with(
         ]
     )
     monkeypatch.setattr(set_up, "finished_runs", lambda *_: frozenset({FINISHED}))
-    monkeypatch.setattr(ctl, "queues", lambda _fleet, _node: names)
     exchanges = frozenset(
         {"amq.topic", f"jepsenvm.quorum.{FINISHED}.7", f"jepsenvm.quorum.{KILLED}.8"}
     )
-    monkeypatch.setattr(ctl, "exchange_names", lambda _fleet, _node: exchanges)
+    listed = Listing(names, exchanges, frozenset())
+    monkeypatch.setattr(set_up, "listing", lambda _fleet, _node: listed)
     policies: list[tuple[object, ...]] = []
     monkeypatch.setattr(ctl, "set_policy", lambda *words: policies.append(words[1:]))
     attempts: list[list[str]] = []

@@ -8,6 +8,7 @@ from typing import Any
 from jepsenvm.errors import UnreachableError
 from jepsenvm.nemesis.probes import probe
 from tests.unit.fakes import FakeFleet, facts
+from tests.unit.rabbitmq.answers import told
 
 NODES = ("n1", "n2", "n3")
 """Their addresses are 192.0.2.11, 192.0.2.12 and 192.0.2.13."""
@@ -60,9 +61,9 @@ def test_a_damaged_record_of_a_corruption_is_not_an_absent_one() -> None:
 
 def test_each_node_reports_its_own_maintenance_status() -> None:
     fleet = FakeFleet(*NODES)
-    both = '{"rabbit@n1": "not under maintenance", "rabbit@n2": "marked for maintenance"}'
-    status = f'"partitions": {{}}, "alarms": [], "maintenance_status": {both}'
-    fleet.outputs = dict.fromkeys(NODES, f'{{"running_nodes": ["rabbit@n1"], {status}}}')
+    both = {"rabbit@n1": "regular", "rabbit@n2": "draining"}
+    status = {"partitions": {}, "alarms": [], "maintenance_status": both}
+    fleet.outputs = dict.fromkeys(NODES, told({"running_nodes": ["rabbit@n1"], **status}))
     fleet.broken = {"n2"}
     found = probe(fleet, facts(*NODES), ["maintenance"], None)["maintenance"]
     assert found == {"n1": "not under maintenance", "n2": None, "n3": None}

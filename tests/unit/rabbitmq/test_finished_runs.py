@@ -13,6 +13,7 @@ from jepsenvm.rabbitmq.finished_runs import (
     run_of_queue,
 )
 from tests.unit.fakes import FakeFleet
+from tests.unit.rabbitmq.answers import told
 
 A, B, C = (f"20261125T14031{number}.000000Z" for number in range(3))
 
@@ -38,22 +39,13 @@ def test_only_names_that_runs_give_are_queues_of_runs(name: str, run: str | None
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        f"name\tvalue\ncluster_name\trabbit@n1\n{PARAMETER}\t{A} {B}\n",
-        f'name\tvalue\n{PARAMETER}\t"{A} {B}"\nother\t{C}\n',
-    ],
+    ("values", "runs"),
+    [([f"{A} {B}"], {A, B}), ([], set()), ([""], set()), ([f"x{A}"], {A})],
 )
-def test_the_runs_are_read_from_the_parameter(text: str) -> None:
+def test_the_runs_are_read_from_the_parameter(values: list[str], runs: set[str]) -> None:
     fleet = FakeFleet()
-    fleet.outputs["n1"] = text
-    assert finished_runs(fleet, "n1") == {A, B}
-
-
-def test_without_the_parameter_no_run_has_finished() -> None:
-    fleet = FakeFleet()
-    fleet.outputs["n1"] = f"name\tvalue\ncluster_name\t{A}\n"
-    assert finished_runs(fleet, "n1") == frozenset()
+    fleet.outputs["n1"] = told(values)
+    assert finished_runs(fleet, "n1") == runs
 
 
 def test_runs_without_a_queue_are_forgotten() -> None:

@@ -21,7 +21,7 @@ from jepsenvm.history.op import Op
 from jepsenvm.history.readers import open_history
 from jepsenvm.plan.plan import Plan
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, SessionLost
-from jepsenvm.rabbitmq.ctl import Binding
+from jepsenvm.rabbitmq.topology_listing import Binding
 from jepsenvm.workloads import (
     connections,
     consumers,

@@ -25,7 +25,7 @@ from jepsenvm.nemesis.registry import NEMESES
 from jepsenvm.plan.plan import Plan
 from jepsenvm.plan.reading import resolve
 from jepsenvm.rabbitmq.amqp import Address, Delivery, Outcome, Session, SessionLost
-from jepsenvm.rabbitmq.ctl import Binding, Listing
+from jepsenvm.rabbitmq.topology_listing import Binding, Listing
 from jepsenvm.workloads import (
     connections,
     node_sessions,
