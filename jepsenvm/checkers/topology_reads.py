@@ -15,7 +15,7 @@ LISTED: Final[Mapping[str, Kind]] = {
     "exchanges": "exchange",
     "bindings": "binding",
 }
-"""The keys of what ``rabbitmqctl`` listed, with the kind of their numbers."""
+"""The keys of what a node listed, with the kind of their numbers."""
 
 FOUND: Final[Mapping[str, Kind]] = {"queues": "queue", "exchanges": "exchange"}
 """The keys of what passive declares found. AMQP cannot ask for a binding."""
@@ -23,7 +23,7 @@ FOUND: Final[Mapping[str, Kind]] = {"queues": "queue", "exchanges": "exchange"}
 
 @dataclass(frozen=True)
 class View:
-    """What a node has by one means: ``rabbitmqctl`` or AMQP."""
+    """What a node has by one means: its list or AMQP."""
 
     label: str
     """Where it was seen, such as ``n1`` or ``n1 over AMQP``."""

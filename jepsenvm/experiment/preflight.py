@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from jepsenvm.errors import CommandError, JepsenvmError, UsageError, message_of, shorten
+from jepsenvm.errors import CommandError, UsageError, message_of, shorten
 from jepsenvm.machines.capabilities import capabilities as host_capabilities
 from jepsenvm.machines.facts import Facts, facts
 from jepsenvm.machines.inventory import Inventory
@@ -60,26 +60,15 @@ class ClusterState:
 def cluster_state(fleet: Fleet) -> ClusterState:
     """Ask every node for its view of the cluster, and for its settings if no view shows a problem.
 
-    ``rabbitmqctl`` takes seconds on slow hosts, so a run calls this once, and again after a
-    deployment.
+    A run calls this once, and again after a deployment.
     """
     views = fleet.each_or_error(lambda node: cluster_view.view(fleet, node))
     return ClusterState(views, {} if _view_problems(views) else settings(fleet))
 
 
 def settings(fleet: Fleet) -> dict[str, broker.Settings]:
-    """Return the settings in force on every node; raise the first error of a node.
-
-    The first node asks the others, because each call of ``rabbitmqctl`` starts an Erlang VM. A node
-    that it did not reach is asked on its own.
-    """
-    try:
-        known = broker.settings_of_cluster(fleet, next(iter(fleet.nodes)))
-    except JepsenvmError:
-        known = {}
-    rest = [node for node in fleet.nodes if node not in known]
-    known |= fleet.each(lambda node: broker.settings(fleet, node), rest)
-    return {node: known[node] for node in fleet.nodes}
+    """Return the settings in force on every node; raise the first error of a node."""
+    return fleet.each(lambda node: broker.settings(fleet, node))
 
 
 def connect(fleet: Fleet) -> Mapping[str, Facts]:

@@ -207,7 +207,7 @@ class Recovery:
         logged, last_seen = "", 0.0
         while True:
             check_began = time.monotonic()
-            # rabbitmqctl is slow, so it is skipped while a node refuses clients.
+            # Views wait for nodes that do not answer, so none is asked while one refuses clients.
             problems = await self._refusals() or await asyncio.to_thread(self._problems)
             if problems:
                 last_seen = check_began

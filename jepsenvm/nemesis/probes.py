@@ -26,7 +26,7 @@ CONNECT_S: Final = 2.0
 """Seconds without any answer after which a port counts as silent."""
 
 ASK_S: Final = 15.0
-"""Seconds that a node may take to answer; rabbitmqctl alone takes one or two."""
+"""Seconds that a node may take to answer, on a busy host."""
 
 VIEW_S: Final = 10.0
 
@@ -63,7 +63,7 @@ def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     return {
         "nodes": {node: _view_data(view) if view else None for node, view in views.items()},
         "leader": replicas.leader if replicas else None,
-        # list_queues lists no members of a classic queue.
+        # A classic queue tells no members.
         "members": list(replicas.members) if replicas else None,
     }
 

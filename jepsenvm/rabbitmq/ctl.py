@@ -17,25 +17,23 @@ from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
 from jepsenvm.rabbitmq.erlang import Atom, Erlang
 from jepsenvm.rabbitmq.feature_flags import FeatureFlag
 from jepsenvm.rabbitmq.names import SERVICE
-from jepsenvm.rabbitmq.node_names import inventory_names
 from jepsenvm.rabbitmq.questions import ask, decoded_name, not_understood, understood
 
 if TYPE_CHECKING:  # paramiko takes long to import, and a check of a history needs no SSH
     from jepsenvm.machines.ssh import Fleet
 
-_SETTINGS: Final = """begin
-  Ask = fun(N, Module, Function, Arguments) ->
-    rpc:call(N, Module, Function, Arguments, 5000)
+_SETTINGS: Final = Erlang("""#{
+  version => list_to_binary(rabbit_misc:version()),
+  handling => case application:get_env(rabbit, cluster_partition_handling, none) of
+    Handling when is_atom(Handling) -> Handling;
+    Handling -> element(1, Handling)
   end,
-  [#{name => N, version => list_to_binary(Version), handling => Handling, ticktime => Ticktime}
-   || N <- [node() | [Other || $others =:= 1, Other <- nodes()]],
-      Version <- [Ask(N, rabbit_misc, version, [])], is_list(Version),
-      Set <- [Ask(N, application, get_env, [rabbit, cluster_partition_handling, none])],
-      Handling <- [case Set of _ when is_atom(Set) -> Set; _ -> element(1, Set) end],
-      Handling =/= badrpc,
-      Ticktime <- [Ask(N, net_kernel, get_net_ticktime, [])], is_integer(Ticktime)]
-end"""
-"""A row for each node that told all of its settings."""
+  ticktime => case net_kernel:get_net_ticktime() of
+    Seconds when is_integer(Seconds) -> Seconds;
+    {_, Seconds} -> Seconds
+  end
+}""")
+"""A change of net_ticktime takes a while. Meanwhile a node tells the new value in a tuple."""
 
 # The module came with the maintenance mode. Versions that always have the mode may have dropped the
 # feature flag, so that it is not listed at all.
@@ -73,41 +71,11 @@ class Settings:
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     """Return the settings in force on a running node, which may differ from its files.
 
-    Raise RunError for an answer that is not understood.
+    The fleet learns the version. Raise RunError for an answer that is not understood.
     """
-    told = _settings(fleet, node, timeout, others=False)
-    if len(told) != 1:
-        raise not_understood(node, _WHAT_SETTINGS, f"{len(told)} nodes")
-    (own,) = told.values()
-    return _learned(fleet, node, own)
-
-
-def settings_of_cluster(fleet: Fleet, node: str, timeout: float = 60) -> dict[str, Settings]:
-    """Return the settings in force on each node of the fleet, as this node learns them.
-
-    A node is left out if it did not answer this one, or if its answer is not understood.
-    """
-    inventory_name = inventory_names(fleet)
-    told = _settings(fleet, node, timeout, others=True)
-    own = {inventory_name(broker): settings for broker, settings in told.items()}
-    return {name: _learned(fleet, name, own[name]) for name in own if name in fleet.nodes}
-
-
-def _settings(fleet: Fleet, node: str, timeout: float, *, others: bool) -> dict[str, Settings]:
-    """Return the settings by Erlang node."""
-    question = Erlang(_SETTINGS, others=int(others))
-    rows = ask(fleet, node, question, _WHAT_SETTINGS, timeout=timeout)
+    told = ask(fleet, node, _SETTINGS, _WHAT_SETTINGS, timeout=timeout)
     with understood(node, _WHAT_SETTINGS):
-        return {
-            str(row["name"]): Settings(
-                str(row["version"]), str(row["handling"]), int(row["ticktime"])
-            )
-            for row in rows
-        }
-
-
-def _learned(fleet: Fleet, node: str, own: Settings) -> Settings:
-    """Let the fleet know the version of a node."""
+        own = Settings(str(told["version"]), str(told["handling"]), int(told["ticktime"]))
     fleet.learn(replace(fleet.nodes[node], broker_version=own.version))
     return own
 

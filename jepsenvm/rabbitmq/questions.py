@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from jepsenvm.errors import RunError, shown
+from jepsenvm.errors import MALFORMED, CommandError, RunError, shown
 from jepsenvm.rabbitmq.erlang import Erlang
 
 if TYPE_CHECKING:  # paramiko takes long to import, and a check of a history needs no SSH
@@ -53,7 +53,10 @@ def ask(fleet: Fleet, node: str, question: Erlang, what: str, *, timeout: float 
     and RunError for an answer that is not JSON.
     """
     script = _script(question, fleet.nodes[node].broker, fleet.patience, timeout)
-    answer = fleet.run(node, script, timeout=timeout).stdout
+    try:
+        answer = fleet.run(node, script, timeout=timeout).stdout
+    except CommandError as error:
+        raise CommandError(f"cannot ask for {what}: {error.message}", node=node) from error
     try:
         return json.loads(base64.b64decode("".join(_PIECE.findall(answer)), validate=True))
     except (ValueError, RecursionError) as error:
@@ -70,7 +73,7 @@ def understood(node: str, what: str) -> Iterator[None]:
     """Raise RunError if an answer lacks what is read from it."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise not_understood(node, what, f"{type(error).__name__}: {error}") from error
 
 

@@ -57,7 +57,7 @@ _MOST_MS: Final = 8000
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue as ``list_queues`` reports it."""
+    """One queue as a node lists it."""
 
     name: str
     state: str

@@ -80,9 +80,9 @@ def _text(statuses: Mapping[str, QueueStatus], *, named: bool) -> str:
 
 
 async def _status(context: Context, queue_status: GetQueueStatus, queue: str) -> QueueStatus:
-    """Return a queue's status from ``list_queues`` and from the queue's leader over AMQP.
+    """Return a queue's status from what the nodes list and from the queue's leader over AMQP.
 
-    ``list_queues`` alone proves nothing: its counts can be seconds old.
+    The lists alone prove nothing: their counts can be seconds old.
     """
     listed = await queue_status(queue)
     if listed.messages:
@@ -99,7 +99,7 @@ async def _status(context: Context, queue_status: GetQueueStatus, queue: str) ->
     if ready is None:
         if listed.messages is None:
             return listed
-        return QueueStatus(1, "the queue in list_queues, but not over AMQP")
+        return QueueStatus(1, "the queue in its list, but not over AMQP")
     if ready == listed.messages == 0:
         return listed
     return QueueStatus(ready, f"ready {ready}")

@@ -242,7 +242,7 @@ async def _messages_at_rest(
         try:
             if not status.unacknowledged:
                 messages = await _count_messages(context)
-                # 0 messages over AMQP count only if list_queues agrees.
+                # 0 messages over AMQP count only if the nodes list none.
                 if messages or not status.messages:
                     return messages, status
         except (SessionLost, TimeoutError) as problem:

@@ -1,7 +1,7 @@
 """Reads of workload topology: what each node has, as it lists it and as clients find it.
 
-A read asks a node twice. ``rabbitmqctl`` lists what exists, and passive declares show whether
-clients find it.
+A read asks a node twice. It lists what exists, and passive declares show whether clients
+find it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def read_all(context: Context, processes: Iterator[int]) -> list[Seen]:
 
 
 async def _list(context: Context, node: str) -> Seen | str:
-    """Return what ``rabbitmqctl`` lists on a node; the error if it does not answer."""
+    """Return what a node lists; the error if it does not answer."""
     try:
         return seen_in(context.queue, await context.list_node(node))
     except JepsenvmError as problem:

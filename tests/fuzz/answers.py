@@ -62,12 +62,7 @@ QUEUES: Final = json.dumps(
 TOPOLOGY: Final = json.dumps(
     {"queues": ["cQ=="], "exchanges": ["", "ZQ=="], "bindings": [["ZQ==", "cQ==", "MQ=="]]}
 )
-SETTINGS: Final = json.dumps(
-    [
-        {"name": f"rabbit@{node}", "version": "3.10.8", "handling": "autoheal", "ticktime": 15}
-        for node in ("n1", "n2")
-    ]
-)
+SETTINGS: Final = json.dumps({"version": "3.10.8", "handling": "autoheal", "ticktime": 15})
 FACTS: Final = json.dumps(
     {
         "addresses": [
@@ -141,7 +136,6 @@ ASKED: Final[dict[str, tuple[str, Callable[[Fleet], Any]]]] = {
     "replicas": (QUEUES, _replicas),
     "topology": (TOPOLOGY, lambda fleet: topology_listing.listing(fleet, "n1")),
     "settings": (SETTINGS, lambda fleet: ctl.settings(fleet, "n1")),
-    "settings of all": (SETTINGS, lambda fleet: ctl.settings_of_cluster(fleet, "n1")),
     "vhosts": ('["Lw=="]', lambda fleet: ctl.make_vhost(fleet, "n1", "user")),
     "finished runs": ('["20261125T140310.000000Z"]', lambda fleet: finished_runs(fleet, "n1")),
     "view": (STATUS, lambda fleet: broker_view(fleet, None)),

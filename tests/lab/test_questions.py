@@ -19,6 +19,7 @@ from jepsenvm.rabbitmq.amqp import connect
 from jepsenvm.rabbitmq.credentials import credentials
 from jepsenvm.rabbitmq.topology_listing import Binding
 from tests.lab.conftest import until
+from tests.lab.whole import NET_TICKTIME
 
 MESSAGES: Final = {"asked.classic": 2, "asked.quorum": 3, "asked.stream": 0}
 """The queues of the tests, and how many messages each gets. Each has a binding with its type."""
@@ -102,9 +103,9 @@ def test_a_view_agrees_with_what_rabbitmqctl_prints(cluster: Inventory, asking: 
         host(broker): {(each["protocol"], each["port"]) for each in listeners}
         for broker, listeners in status["listeners"].items()
     }
-    settings = ctl.settings_of_cluster(asking, node)
-    assert set(settings) == set(asking.nodes)
-    assert settings[node] == ctl.settings(asking, node)
+    settings = asking.each(lambda name: ctl.settings(asking, name))
+    assert {each.net_ticktime for each in settings.values()} == {NET_TICKTIME}
+    assert {each.partition_handling for each in settings.values()} == {"autoheal"}
     assert {
         host(broker): each["rabbitmq_version"] for broker, each in status["versions"].items()
     } == {name: each.version for name, each in settings.items()}
