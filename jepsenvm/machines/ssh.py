@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 TASKS_PER_NODE: Final = 4
 """Commands that may run on one node at the same time. sshd allows ten sessions per connection."""
+
+ENDS_S: Final = 0.5
+"""Seconds in which a broken connection ends."""
 
 GRACE_S: Final = 5.0
 """Seconds beyond its timeout after which a command that did not end loses its connection."""
@@ -241,13 +245,24 @@ class Fleet:
         timeout *= self.patience
         with self._slot(node, timeout):
             connection = self._open(node)
+            began = time.monotonic()
             with closing_after(connection.transport.close, timeout + GRACE_S * self.patience):
                 result = self._run(node, connection, command, timeout, stdin, later)
-        if result.exited < 0:
-            # paramiko's status for a channel that was closed before the command had ended.
-            self._close(node)
-            raise UnreachableError("the SSH connection broke during a command", node=node)
+        if result.exited < 0:  # paramiko's status for a channel that was closed without one
+            overdue = time.monotonic() - began >= timeout
+            raise self._without_status(node, timeout if overdue else None)
         return Output(result.stdout, result.stderr, result.exited)
+
+    def _without_status(self, node: str, timeout: float | None) -> RunError:
+        """Return the error for a command that ended without a status.
+
+        ``timeout`` is set if it has passed. Other commands keep a connection that is not broken.
+        """
+        if self._close_if_broken(node):
+            return UnreachableError("the SSH connection broke during a command", node=node)
+        if timeout is not None:  # invoke closes the channel, and does not always say so
+            return _no_answer(node, timeout)
+        return RunError("a command ended without a status: a signal killed it", node=node)
 
     def _run(
         self,
@@ -268,10 +283,10 @@ class Fleet:
                 watchers=[_Readiness(later.ready)] if later else [],
             )
         except invoke.exceptions.CommandTimedOut:
-            raise UnreachableError(f"no answer within {timeout:.0f} s", node=node) from None
+            raise _no_answer(node, timeout) from None
         except (OSError, EOFError, paramiko.SSHException, AttributeError) as problem:
             # fabric has no transport any more (AttributeError) if another thread has closed it.
-            self._close(node)
+            self._close_if_broken(node)
             raise UnreachableError(f"the SSH connection broke: {problem}", node=node) from problem
         except invoke.exceptions.ThreadException as problem:
             # Usually the command ended before it had read its input.
@@ -306,10 +321,26 @@ class Fleet:
             self._locks[node].release()
         return connection
 
+    def _close_if_broken(self, node: str) -> bool:
+        """Close a node's connection if its transport has ended; return whether it had."""
+        transport = self._connections[node].transport
+        if transport is not None:
+            transport.join(
+                ENDS_S
+            )  # a thread, which closes its channels before it says that it ended
+        broken = transport is None or not transport.is_active()
+        if broken:
+            self._close(node)
+        return broken
+
     def _close(self, node: str) -> None:
         self._connections[node].close()
         if tunnel := self._tunnels.pop(node, None):
             tunnel.close()
+
+
+def _no_answer(node: str, timeout: float) -> UnreachableError:
+    return UnreachableError(f"no answer within {timeout:.0f} s", node=node)
 
 
 def without_errors(answers: Mapping[str, T | Exception]) -> dict[str, T | None]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import invoke
 import paramiko
 import pytest
 
@@ -55,8 +56,14 @@ class Host(paramiko.ServerInterface):
         if self.freezes_at == "input":
             # Nobody reads the input, so the window fills up.
             return True
-        threading.Thread(target=self.answer, args=(channel,), daemon=True).start()
+        answer = self.kill if b"killed" in command else self.answer
+        threading.Thread(target=answer, args=(channel,), daemon=True).start()
         return True
+
+    def kill(self, channel: paramiko.Channel) -> None:
+        """End a command as one that a signal killed: without an exit status."""
+        time.sleep(0.2)
+        channel.close()
 
     def answer(self, channel: paramiko.Channel) -> None:
         time.sleep(0.2)  # paramiko first answers the request itself
@@ -189,6 +196,31 @@ def test_a_host_that_freezes_between_two_commands_loses_its_connection(
     # The keepalive closes the connection long before the command's own deadline.
     answer = in_time(lambda: fleet.each_or_error(lambda name: fleet.run(name, "x", timeout=600)))
     assert isinstance(answer["n1"], UnreachableError)
+    fleet.close()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [(20.0, "a signal killed it"), (0.1, "no answer within 0 s")],
+    ids=["killed", "overdue"],
+)
+def test_a_command_without_a_status_leaves_the_others_of_its_node_alone(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch, key: str, timeout: float, error: str
+) -> None:
+    # invoke closes the channel of a command that is overdue, and does not always say so.
+    monkeypatch.setattr(invoke.runners.Runner, "timed_out", property(lambda _runner: False))
+    servers.append(Server("output"))
+    fleet = fleet_of(monkeypatch, key, {"n1": servers[0].port})
+    others: list[Any] = []
+    waiting = threading.Thread(target=lambda: others.append(fleet.run("n1", "x", timeout=20)))
+    waiting.start()
+    for _ in range(3):
+        answer = in_time(lambda: fleet.run("n1", "killed", timeout=timeout))
+        assert isinstance(answer, RunError)
+        assert error in str(answer)
+    servers[0].host.thawed.set()
+    waiting.join(ENOUGH_S)
+    assert [output.stdout for output in others] == ["done\n"]
     fleet.close()
 
 
