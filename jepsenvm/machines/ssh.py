@@ -284,6 +284,10 @@ class Fleet:
             )
         except invoke.exceptions.CommandTimedOut:
             raise _no_answer(node, timeout) from None
+        except paramiko.ChannelException as problem:
+            # sshd allows no more sessions: commands that exceeded their timeouts still run there.
+            self._close(node)
+            raise UnreachableError(f"the SSH connection is full: {problem}", node=node) from problem
         except (OSError, EOFError, paramiko.SSHException, AttributeError) as problem:
             # fabric has no transport any more (AttributeError) if another thread has closed it.
             self._close_if_broken(node)

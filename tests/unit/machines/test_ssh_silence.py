@@ -34,6 +34,7 @@ class Host(paramiko.ServerInterface):
     def __init__(self, freezes_at: str, thawed: threading.Event) -> None:
         self.freezes_at = freezes_at
         self.thawed = thawed
+        self.full = False
 
     def freeze(self, stage: str) -> None:
         """Stop the thread that answers, as SIGSTOP does."""
@@ -49,6 +50,8 @@ class Host(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self.freeze("channel")
+        if self.full:
+            return paramiko.common.OPEN_FAILED_RESOURCE_SHORTAGE
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -221,6 +224,21 @@ def test_a_command_without_a_status_leaves_the_others_of_its_node_alone(
     servers[0].host.thawed.set()
     waiting.join(ENOUGH_S)
     assert [output.stdout for output in others] == ["done\n"]
+    fleet.close()
+
+
+def test_a_connection_without_a_free_session_is_replaced(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    servers.append(Server("never"))
+    fleet = fleet_of(monkeypatch, key, {"n1": servers[0].port})
+    assert fleet.run("n1", "x").stdout == "done\n"
+    servers[0].host.full = True
+    with pytest.raises(UnreachableError, match="n1: the SSH connection is full"):
+        fleet.run("n1", "x")
+    servers[0].host.full = False
+    assert fleet.run("n1", "x").stdout == "done\n"
+    assert len(servers[0].transports) == 2
     fleet.close()
 
 
