@@ -12,6 +12,8 @@ with a quorum queue and one partition of 5 s, and must be valid. Its runs are in
 | commands | commands that the controller ran on the nodes over SSH |
 | rabbitmqctl | those that are a call of rabbitmqctl, which starts an Erlang VM on the node |
 
+A question that rabbitmqctl asks because erl_call cannot is not counted as a call of rabbitmqctl.
+
 The phase "start" is from the start of the command until the run prepares, and "end" is after the
 report. The last lines are the medians of the rounds. The columns cpu, commands and rabbitmqctl also
 say something on a busy machine, where wall time does not.

@@ -72,9 +72,6 @@ class Node:
     amqp_server_name: str | None = None
     """The name or address that its certificate must have; None for ``amqp_host``."""
 
-    broker_version: str | None = None
-    """The version of RabbitMQ there; None until the node was asked for it."""
-
     @property
     def tls_name(self) -> str:
         """The name or address that its certificate must have, if it uses TLS."""

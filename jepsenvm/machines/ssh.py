@@ -329,9 +329,8 @@ class Fleet:
         """Close a node's connection if its transport has ended; return whether it had."""
         transport = self._connections[node].transport
         if transport is not None:
-            transport.join(
-                ENDS_S
-            )  # a thread, which closes its channels before it says that it ended
+            # A transport that ends closes its channels before it says so.
+            transport.join(ENDS_S)
         broken = transport is None or not transport.is_active()
         if broken:
             self._close(node)

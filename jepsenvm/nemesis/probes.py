@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ def broker_view(fleet: Fleet, queue: str | None) -> dict[str, Any]:
     return {
         "nodes": {node: _view_data(view) if view else None for node, view in views.items()},
         "leader": replicas.leader if replicas else None,
-        # A classic queue tells no members.
+        # A classic queue has no list of members.
         "members": list(replicas.members) if replicas else None,
     }
 
@@ -263,15 +263,7 @@ def _maintenance(cluster: Cluster) -> Any:
 def _versions(cluster: Cluster) -> Any:
     """The installed package and the running version of each node, and how far an upgrade is."""
     fleet = cluster.fleet
-
-    def versions(node: str) -> Any:
-        answer = fleet.python(node, "broker_version", timeout=ASK_S)
-        # What the node can be asked depends on its version.
-        if answer["running"]:
-            fleet.learn(replace(fleet.nodes[node], broker_version=answer["running"]))
-        return answer
-
-    return fleet.each_or_none(versions)
+    return fleet.each_or_none(lambda node: fleet.python(node, "broker_version", timeout=ASK_S))
 
 
 def _feature_flags(cluster: Cluster) -> Any:

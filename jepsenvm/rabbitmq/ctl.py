@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from jepsenvm.errors import JepsenvmError, RunError, UsageError, shown
@@ -71,13 +71,11 @@ class Settings:
 def settings(fleet: Fleet, node: str, timeout: float = 60) -> Settings:
     """Return the settings in force on a running node, which may differ from its files.
 
-    The fleet learns the version. Raise RunError for an answer that is not understood.
+    Raise RunError for an answer that is not understood.
     """
     told = ask(fleet, node, _SETTINGS, _WHAT_SETTINGS, timeout=timeout)
     with understood(node, _WHAT_SETTINGS):
-        own = Settings(str(told["version"]), str(told["handling"]), int(told["ticktime"]))
-    fleet.learn(replace(fleet.nodes[node], broker_version=own.version))
-    return own
+        return Settings(str(told["version"]), str(told["handling"]), int(told["ticktime"]))
 
 
 def has_maintenance_mode(fleet: Fleet, node: str, timeout: float = 60) -> bool:

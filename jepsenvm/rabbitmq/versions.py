@@ -1,4 +1,4 @@
-"""Versions of RabbitMQ, and what each of them can be asked."""
+"""Versions of RabbitMQ, and what differs between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked in Erlang agrees with what RabbitMQ's own tools print, whichever program asks."""
+"""The answers to questions agree with the output of rabbitmqctl, through both programs."""
 
 from __future__ import annotations
 

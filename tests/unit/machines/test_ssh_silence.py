@@ -64,7 +64,7 @@ class Host(paramiko.ServerInterface):
         return True
 
     def kill(self, channel: paramiko.Channel) -> None:
-        """End a command as one that a signal killed: without an exit status."""
+        """Close the channel without an exit status, as sshd does after a signal killed the command."""
         time.sleep(0.2)
         channel.close()
 

@@ -1,4 +1,4 @@
-"""What brokers tell of their settings, feature flags and virtual hosts."""
+"""Reads of a broker's settings, maintenance mode and virtual hosts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ def fleet(answer: Any) -> FakeFleet:
     return fleet
 
 
-def test_the_version_of_a_node_is_learnt_with_its_settings() -> None:
+def test_the_settings_of_a_node() -> None:
     node = fleet({"version": "3.8.9", "handling": "ignore", "ticktime": 60})
     assert ctl.settings(node, "n1") == Settings("3.8.9", "ignore", 60)
-    assert node.nodes["n1"].broker_version == "3.8.9"
 
 
 @pytest.mark.parametrize("answer", [[True], [False]])
