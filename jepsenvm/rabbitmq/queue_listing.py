@@ -23,16 +23,28 @@ UNKNOWN_COUNT: Final = -1
 _WHAT: Final = "the queues"
 
 _ALL: Final = """begin
+  Counted = [
+    {messages_ready, fun rabbit_fifo:query_messages_ready/1},
+    {messages_unacknowledged, fun rabbit_fifo:query_messages_checked_out/1},
+    {messages, fun rabbit_fifo:query_messages_total/1}],
   Items = fun
     (rabbit_classic_queue) -> [state, messages_ready, messages_unacknowledged, messages];
     (_) when $replicas =:= 1 -> [state, leader, members, online];
+    (rabbit_quorum_queue) -> [state, leader];
     (_) -> [state, leader, messages_ready, messages_unacknowledged, messages]
   end,
   NodeOf = fun(Pid) when is_pid(Pid) -> node(Pid); ({_, N}) -> N; (_) -> none end,
+  Counts = fun
+    (rabbit_quorum_queue, Pid, N) when $replicas =:= 0 ->
+      [{Item, rpc:async_call(N, ra, leader_query, [Pid, Count, $most_ms])}
+       || {Item, Count} <- Counted];
+    (_, _, _) -> []
+  end,
   Queues = lists:usort(rabbit_amqqueue:list($vhost) ++ rabbit_amqqueue:list_down($vhost)),
   Asked = [
-    {Q, N, rpc:async_call(N, rabbit_amqqueue, info, [Q, Items(amqqueue:get_type(Q))])}
-    || Q <- Queues, N <- [NodeOf(amqqueue:get_pid(Q))]],
+    {Q, N, rpc:async_call(N, rabbit_amqqueue, info, [Q, Items(Type)]), Counts(Type, Pid, N)}
+    || Q <- Queues, Type <- [amqqueue:get_type(Q)],
+       Pid <- [amqqueue:get_pid(Q)], N <- [NodeOf(Pid)]],
   Deadline = erlang:monotonic_time(millisecond) + $most_ms,
   Left = fun() -> max(0, Deadline - erlang:monotonic_time(millisecond)) end,
   Plain = fun(state, State) when is_tuple(State) -> element(1, State); (_, Value) -> Value end,
@@ -41,14 +53,21 @@ _ALL: Final = """begin
     ({value, _}) -> #{state => down};
     (timeout) -> #{state => unknown}
   end,
+  Number = fun({value, {ok, {_, Count}, _}}) -> Count; (_) -> unknown end,
+  Numbers = fun(Keys) ->
+    maps:from_list([{Item, Number(rpc:nb_yield(Key, Left()))} || {Item, Key} <- Keys])
+  end,
   [#{name => base64:encode(element(4, amqqueue:get_name(Q))),
      node => N,
-     info => Told(rpc:nb_yield(Key, Left()))} || {Q, N, Key} <- Asked]
+     info => maps:merge(Told(rpc:nb_yield(Key, Left())), Numbers(Keys))}
+   || {Q, N, Key, Keys} <- Asked]
 end"""
 """A row for each queue, told by the node of its leader, as ``rabbitmqctl list_queues`` does.
 
-Only that node knows how many messages a quorum queue has: another one would answer 0. A classic
-queue has no item ``leader``. A name may have any bytes.
+Only the leader knows how many messages a quorum queue has. It tells the present counts, which
+``rabbitmqctl`` knows up to five seconds later. The functions that count are those with which
+RabbitMQ's own tests do, and an error in one of them does not stop the leader. A classic queue has
+no item ``leader``. A name may have any bytes.
 """
 
 _MOST_MS: Final = 8000
