@@ -154,23 +154,60 @@ def viewed(
     return {key: view[key] for key in ("status", "vhosts_down", "definitions")}
 
 
-def rabbitmqctl(folder: Path, script: str) -> None:
-    (folder / "rabbitmqctl").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "rabbitmqctl").chmod(0o755)
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
 
 
-def test_the_view_of_a_node_is_read_at_once(tmp_path: Path, management: str) -> None:
-    rabbitmqctl(tmp_path, f"echo '{json.dumps(STATUS)}'")
+def told(value: object) -> str:
+    """Return the output of ``erl_call`` for a value."""
+    return '{ok, "' + base64.b64encode(json.dumps(value).encode()).decode() + '"}'
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of programs of RabbitMQ and Erlang: ``erl_call`` does not connect to the node."""
+    program(tmp_path, "erl_call", "exit 1")
+    program(tmp_path, "rabbitmqctl", f"echo '{json.dumps(STATUS)}'")
+    return tmp_path
+
+
+def test_the_view_of_a_node_is_read_at_once(programs: Path, management: str) -> None:
     whole = {"status": STATUS, "vhosts_down": [], "definitions": {"policies": []}}
-    assert viewed(tmp_path, management) == whole
-    down = viewed(tmp_path, management, node="rabbit@n2.example.org")
+    assert viewed(programs, management) == whole
+    down = viewed(programs, management, node="rabbit@n2.example.org")
     assert down == {**whole, "vhosts_down": ["/"]}
 
 
-def test_what_does_not_answer_is_none(tmp_path: Path, management: str) -> None:
-    rabbitmqctl(tmp_path, "echo '{}'; exit 69")
-    refused = viewed(tmp_path, management, password="other")
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [("rabbit@n1", "-sname rabbit@n1 -e"), ("rabbit@n1.a", "-name rabbit@n1.a -e")],
+)
+def test_erl_call_asks_for_the_status(
+    programs: Path, management: str, node: str, words: str
+) -> None:
+    status = {"running_nodes": [node], "alarms": []}
+    # It refuses an expression that does not end with a full stop and a line break.
+    accepts = f'[ "$*" = "{words}" ] && [ "$(tail -c 3 | od -A n -c | xargs)" = "d . n" ]'
+    program(programs, "erl_call", f"{accepts} && printf %s '{told(status)}'")
+    program(programs, "rabbitmqctl", f"touch {programs}/asked")
+    assert viewed(programs, management, node=node)["status"] == status
+    assert not (programs / "asked").exists()
+
+
+@pytest.mark.parametrize("output", ["", "{error, badrpc}", '{ok, "e30', '{ok, "%%%"}', "{ok, 3}"])
+def test_rabbitmqctl_asks_where_erl_call_gets_no_answer(
+    programs: Path, management: str, output: str
+) -> None:
+    program(programs, "erl_call", f"printf %s '{output}'")
+    assert viewed(programs, management)["status"] == STATUS
+
+
+def test_what_does_not_answer_is_none(programs: Path, management: str) -> None:
+    program(programs, "rabbitmqctl", "echo '{}'; exit 69")
+    refused = viewed(programs, management, password="other")
     assert refused == {"status": None, "vhosts_down": None, "definitions": None}
-    rabbitmqctl(tmp_path, "sleep 600 & sleep 600")
-    nothing = viewed(tmp_path, "http://127.0.0.1:9")
+    program(programs, "rabbitmqctl", "sleep 600 & sleep 600")
+    program(programs, "erl_call", "sleep 600 & sleep 600")
+    nothing = viewed(programs, "http://127.0.0.1:9")
     assert nothing == {"status": None, "vhosts_down": None, "definitions": None}
