@@ -283,7 +283,7 @@ def test_a_cluster_that_no_restart_makes_whole_is_refused(deployed: Inventory) -
     on(last, "sudo rabbitmqctl -q set_disk_free_limit 999GB")
     try:
         with pytest.raises(
-            JepsenvmError, match=r"^n1.*: reports an alarm; .*jepsenvm deploy --reset"
+            JepsenvmError, match=rf"^{last}: reports an alarm; .*jepsenvm deploy --reset"
         ) as error:
             ansible.play("site.yml", deployed, {**settings, "cluster_polls": 2})
         assert "\n" not in str(error.value)
