@@ -24,9 +24,14 @@ _WHAT: Final = "the queues"
 
 _ALL: Final = """begin
   Counted = [
-    {messages_ready, fun rabbit_fifo:query_messages_ready/1},
-    {messages_unacknowledged, fun rabbit_fifo:query_messages_checked_out/1},
-    {messages, fun rabbit_fifo:query_messages_total/1}],
+    {messages_ready, query_messages_ready},
+    {messages_unacknowledged, query_messages_checked_out},
+    {messages, query_messages_total}],
+  Count = fun(Pid, Function) ->
+    try ra:leader_query(Pid, fun rabbit_fifo:Function/1, $most_ms)
+    catch error:function_clause -> ra:leader_query(Pid, {rabbit_fifo, Function, []}, $most_ms)
+    end
+  end,
   Items = fun
     (rabbit_classic_queue) -> [state, messages_ready, messages_unacknowledged, messages];
     (_) when $replicas =:= 1 -> [state, leader, members, online];
@@ -35,14 +40,14 @@ _ALL: Final = """begin
   end,
   NodeOf = fun(Pid) when is_pid(Pid) -> node(Pid); ({_, N}) -> N; (_) -> none end,
   Counts = fun
-    (rabbit_quorum_queue, Pid, N) when $replicas =:= 0 ->
-      [{Item, rpc:async_call(N, ra, leader_query, [Pid, Count, $most_ms])}
-       || {Item, Count} <- Counted];
-    (_, _, _) -> []
+    (rabbit_quorum_queue, Pid) when $replicas =:= 0 ->
+      [{Item, rpc:async_call(node(), erlang, apply, [Count, [Pid, Function]])}
+       || {Item, Function} <- Counted];
+    (_, _) -> []
   end,
   Queues = lists:usort(rabbit_amqqueue:list($vhost) ++ rabbit_amqqueue:list_down($vhost)),
   Asked = [
-    {Q, N, rpc:async_call(N, rabbit_amqqueue, info, [Q, Items(Type)]), Counts(Type, Pid, N)}
+    {Q, N, rpc:async_call(N, rabbit_amqqueue, info, [Q, Items(Type)]), Counts(Type, Pid)}
     || Q <- Queues, Type <- [amqqueue:get_type(Q)],
        Pid <- [amqqueue:get_pid(Q)], N <- [NodeOf(Pid)]],
   Deadline = erlang:monotonic_time(millisecond) + $most_ms,
@@ -53,7 +58,7 @@ _ALL: Final = """begin
     ({value, _}) -> #{state => down};
     (timeout) -> #{state => unknown}
   end,
-  Number = fun({value, {ok, {_, Count}, _}}) -> Count; (_) -> unknown end,
+  Number = fun({value, {ok, {_, Messages}, _}}) -> Messages; (_) -> unknown end,
   Numbers = fun(Keys) ->
     maps:from_list([{Item, Number(rpc:nb_yield(Key, Left()))} || {Item, Key} <- Keys])
   end,
@@ -66,8 +71,9 @@ end"""
 
 Only the leader knows how many messages a quorum queue has. It tells the present counts, which
 ``rabbitmqctl`` knows up to five seconds later. The functions that count are those with which
-RabbitMQ's own tests do, and an error in one of them does not stop the leader. A classic queue has
-no item ``leader``. A name may have any bytes.
+RabbitMQ's own tests do, and an error in one of them does not stop the leader. Raft's library takes
+their names instead of themselves from RabbitMQ 4.3 on. A classic queue has no item ``leader``. A
+name may have any bytes.
 """
 
 _MOST_MS: Final = 8000
