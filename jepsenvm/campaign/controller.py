@@ -253,7 +253,7 @@ class Controller:
         self._end(run, began, ended)
         if run.permanent:
             worker.deployment = replace(worker.deployment, condition=Condition.CHANGED)
-        elif ended.ending == "failed":
+        elif ended.broke_its_cluster:
             worker.deployment = replace(worker.deployment, condition=Condition.DIRTY)
         with self._lock:
             workers = max(1, len(self._clusters))

@@ -40,6 +40,12 @@ class Ended:
     version: str = ""
     error: str = ""
 
+    @property
+    def broke_its_cluster(self) -> bool:
+        """Whether the next run needs another cluster: this one may have faults or dead queues."""
+        unrecovered = self.outcome is not None and not self.outcome.recovered
+        return self.ending == "failed" or unrecovered
+
 
 class Runner(Protocol):
     """Deploys clusters and executes runs. The tests have a fake runner."""

@@ -76,7 +76,9 @@ def binding_listing(fleet: Fleet) -> ListBindings:
     return list_bindings
 
 
-def _text(queues: list[Queue]) -> str:
+def _text(queues: Sequence[Queue]) -> str:
+    if silent := next((queue for queue in queues if not queue.counted), None):
+        return f"no counts of the queue, which is {silent.state}"
     ready = max(queue.ready for queue in queues)
     unacknowledged = max(queue.unacknowledged for queue in queues)
     text = f"ready {ready}, unacknowledged {unacknowledged}"

@@ -93,6 +93,11 @@ class Queue:
     """The total. A quorum queue includes messages that its dead-letter queue has refused."""
 
     @property
+    def counted(self) -> bool:
+        """Whether the queue told its counts."""
+        return UNKNOWN_COUNT not in {self.ready, self.unacknowledged, self.messages}
+
+    @property
     def empty(self) -> bool:
         """Whether the queue has no message, delivered or not."""
         return self.ready == self.unacknowledged == self.messages == 0

@@ -119,13 +119,13 @@ def test_queues_agree_with_what_rabbitmqctl_prints(cluster: Inventory, asking: F
     with queues_of_each_type(cluster, asking, node):
         vhost = asking.nodes[node].vhost
 
-        def listed() -> dict[str, Any]:
+        def by_name() -> dict[str, Any]:
             rows = printed(asking, node, "list_queues", "-p", vhost, *COLUMNS, *COUNTS)
             return {row["name"]: row for row in rows}
 
         # A quorum queue tells rabbitmqctl its counts every few seconds.
-        assert until(lambda: listed()["asked.quorum"]["messages"], 30)
-        rows = listed()
+        assert until(lambda: by_name()["asked.quorum"]["messages"], 30)
+        rows = by_name()
         found = queue_listing.queues(asking, node)
         where = queue_listing.replicas_of(asking, node, list(found))
         assert set(MESSAGES) <= set(rows) == set(found) == set(where)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,17 @@ def test_the_last_attempt_counts(tmp_path: Path) -> None:
     assert verdicts(folder, one) == [Verdict.INVALID]
 
 
-def test_a_run_that_breaks_its_cluster_ends_only_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "breaks",
+    [Ended("failed", error="n1 died"), Ended("verdict", replace(UNKNOWN, recovered=False))],
+    ids=["failed", "not recovered"],
+)
+def test_a_run_that_breaks_its_cluster_ends_only_itself(tmp_path: Path, breaks: Ended) -> None:
     folder = begun(tmp_path / "c", FOUR)
     broken = FOUR.runs[0].id
 
     def answer(run: PlannedRun, _number: int) -> Ended:
-        return Ended("failed", error="n1 died") if run.id == broken else Ended("verdict", VALID)
+        return breaks if run.id == broken else Ended("verdict", VALID)
 
     runner = FakeRunner(answer)
     execute(controller(folder, FOUR.runs, runner))

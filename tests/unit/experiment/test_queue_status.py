@@ -84,6 +84,6 @@ def test_the_largest_counts_are_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_queue_without_counts_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert left(monkeypatch, queue(-1, -1, -1)) == QueueStatus(
-        1, "ready -1, unacknowledged -1, kept 1"
-    )
+    text = "no counts of the queue, which is running"
+    assert left(monkeypatch, queue(-1, -1, -1)) == QueueStatus(1, text)
+    assert left(monkeypatch, queue(), queue(0, 0, -1)) == QueueStatus(1, text)
