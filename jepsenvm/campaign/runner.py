@@ -43,7 +43,7 @@ class Ended:
     @property
     def broke_its_cluster(self) -> bool:
         """Whether the next run needs another cluster: this one may have faults or dead queues."""
-        unrecovered = self.outcome is not None and not self.outcome.recovered
+        unrecovered = self.outcome is not None and self.outcome.recovered is False
         return self.ending == "failed" or unrecovered
 
 

@@ -41,8 +41,8 @@ class Outcome:
     """Seconds from the last healing until the cluster was observed to have recovered."""
     restarted: tuple[str, ...] = ()
     """Nodes that did not come back by themselves."""
-    recovered: bool = True
-    """Whether the cluster was observed to have recovered, with or without help."""
+    recovered: bool | None = None
+    """Whether the cluster recovered, with or without help; None in older records."""
     reasons: tuple[str, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Outcome:
             lost=_count(data["lost"]),
             recovery_seconds=_seconds(data["recovery_seconds"]),
             restarted=tuple(map(str, data["restarted"])),
-            recovered=bool(data.get("recovered", True)),  # older records have none
+            recovered=data.get("recovered"),
             reasons=tuple(map(str, data["reasons"])),
         )
 
@@ -79,7 +79,7 @@ def outcome_of(results: Mapping[str, Any], main_checker: str) -> Outcome:
         lost=_count(main.get("lost-count")),
         recovery_seconds=_recovery_seconds(checkers.get("availability", {})),
         restarted=tuple(map(str, recovery.get("restarted", ()))),
-        recovered=recovery.get("verdict", Verdict.VALID) == Verdict.VALID,
+        recovered=recovery["verdict"] == Verdict.VALID if recovery else None,
         reasons=tuple(map(str, results["reasons"][:MOST_REASONS])),
     )
 
