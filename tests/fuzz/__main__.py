@@ -33,7 +33,8 @@ SHARES: Final[Mapping[str, int]] = {
     "answer": 2,
 }
 """How the inputs are divided among the kinds."""
-BATCH: Final = 500
+BATCH: Final = 50
+"""Inputs of one process. In large batches, one worker would have all inputs of a slow kind."""
 SHOWN_EVERY_S: Final = 10.0
 KEPT_PER_CAUSE: Final = 5
 
