@@ -19,7 +19,7 @@ class Condition(Enum):
     READY = "deployed"
     CHANGED = "a run upgraded it, or enabled feature flags"
     DOUBTFUL = "a run was refused: it may be degraded"
-    DIRTY = "a run was killed or failed, or it did not recover: faults and queues may be left"
+    DIRTY = "a run was killed, failed or did not recover: faults and queues may be left"
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,9 @@ end"""
 """A row for each queue, told by the node of its leader, as ``rabbitmqctl list_queues`` does.
 
 Only the leader knows how many messages a quorum queue has. It tells the present counts, which
-``rabbitmqctl`` knows up to five seconds later. The functions that count are those with which
-RabbitMQ's own tests do, and an error in one of them does not stop the leader. Raft's library takes
-their names instead of themselves from RabbitMQ 4.3 on. A classic queue has no item ``leader``. A
-name may have any bytes.
+``rabbitmqctl`` knows up to five seconds later. An error in a function that counts does not stop the
+leader. From RabbitMQ 4.3 on, ``ra:leader_query`` accepts the name of such a function instead of the
+function. A classic queue has no item ``leader``. A name may have any bytes.
 """
 
 _MOST_MS: Final = 8000

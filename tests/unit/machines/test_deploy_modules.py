@@ -208,6 +208,12 @@ def test_what_does_not_answer_is_none(programs: Path, management: str) -> None:
     refused = viewed(programs, management, password="other")
     assert refused == {"status": None, "vhosts_down": None, "definitions": None}
     program(programs, "rabbitmqctl", "sleep 600 & sleep 600")
-    program(programs, "erl_call", "sleep 600 & sleep 600")
     nothing = viewed(programs, "http://127.0.0.1:9")
     assert nothing == {"status": None, "vhosts_down": None, "definitions": None}
+
+
+def test_a_broker_that_is_silent_is_asked_once(programs: Path, management: str) -> None:
+    program(programs, "rabbitmqctl", f"touch {programs}/asked")
+    program(programs, "erl_call", "sleep 600 & sleep 600")
+    assert viewed(programs, management)["status"] is None
+    assert not (programs / "asked").exists()

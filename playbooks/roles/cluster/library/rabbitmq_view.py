@@ -83,8 +83,11 @@ def down(vhosts: list[dict[str, Any]], node: str) -> list[str]:
 
 def status(node: str, timeout: float) -> Any:
     """Return the status of the cluster as a node sees it, or None without an answer."""
-    answer = told(_output(*erl_call(node), timeout=timeout))
-    return _json(_output(RABBITMQCTL, timeout=timeout)) if answer is None else answer
+    try:
+        answer = told(_output(*erl_call(node), timeout=timeout))
+        return _json(_output(RABBITMQCTL, timeout=timeout)) if answer is None else answer
+    except subprocess.TimeoutExpired:
+        return None  # the other program would not get an answer in time either
 
 
 def erl_call(node: str) -> tuple[Sequence[str], str, str]:
@@ -108,7 +111,10 @@ def told(output: bytes) -> Any:
 def _output(
     command: Sequence[str], text: str = "", home: str | None = None, *, timeout: float
 ) -> bytes:
-    """Return the output of a command; nothing if it fails, is missing or exceeds its timeout."""
+    """Return the output of a command; nothing if it fails or is missing.
+
+    Raise TimeoutExpired after ``timeout`` seconds; the command has ended then.
+    """
     environment = os.environ | ({} if home is None else {"HOME": home})
     try:
         # A session of its own, so that the processes that it starts end with it.
@@ -127,7 +133,7 @@ def _output(
     except subprocess.TimeoutExpired:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        return b""
+        raise
     return output if running.returncode == 0 else b""
 
 
